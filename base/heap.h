@@ -1,0 +1,36 @@
+/* base/heap.h - an intrusive binary heap of deadlines with O(log n) removal. One owner, no locking.
+ *
+ * Ties are served in the order of insertion, so that a simulation is deterministic. The heap grows its array on insert;
+ * heap_reserve() beforehand makes inserts infallible.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct heap_node {
+	int64_t _at_ns;
+	uint64_t _seq;
+	size_t _index; /* position + 1; 0 when not in a heap */
+};
+
+struct heap {
+	struct heap_node **_nodes;
+	size_t _len;
+	size_t _cap;
+	uint64_t _next_seq;
+};
+
+void heap_init(struct heap *heap);
+void heap_deinit(struct heap *heap); /* the nodes are the caller's */
+enum err heap_reserve(struct heap *heap, size_t count);
+/* Inserts, or moves a node that is in already. */
+enum err heap_set(struct heap *heap, struct heap_node *node, int64_t at_ns);
+void heap_remove(struct heap *heap, struct heap_node *node); /* harmless when not in */
+bool heap_contains(const struct heap_node *node);
+struct heap_node *heap_first(const struct heap *heap);       /* NULL when empty */
+int64_t heap_first_ns(const struct heap *heap);              /* INT64_MAX when empty */
+size_t heap_len(const struct heap *heap);

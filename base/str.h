@@ -1,0 +1,52 @@
+/* base/str.h - a borrowed run of bytes: pointer and length, passed by value.
+ *
+ * Bytes, not text: NUL has no meaning. A str never owns what it points to.
+ * All functions are pure and may be called from any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/err.h"
+
+struct str {
+	const char *ptr; /* may be NULL when len is 0 */
+	size_t len;      /* bytes */
+};
+
+#define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
+#define STR_ARG(s) (int)(s).len, (s).ptr
+#define STR_NULL ((struct str){ NULL, 0 })
+
+/* A NUL-terminated string as a str; NULL becomes the empty str. */
+static inline struct str str_of(const char *text) {
+	return (struct str){ text, text ? strlen(text) : 0 };
+}
+
+bool str_eq(struct str a, struct str b);
+bool str_eq_nocase(struct str a, struct str b); /* ASCII case only */
+int str_cmp(struct str a, struct str b);        /* bytewise order, <0, 0, >0 */
+bool str_starts(struct str s, struct str prefix);
+bool str_ends(struct str s, struct str suffix);
+bool str_ends_nocase(struct str s, struct str suffix);
+
+/* Offset of the first occurrence, or SIZE_MAX. */
+size_t str_find(struct str s, struct str needle);
+size_t str_find_char(struct str s, char c);
+
+/* The part from `from` (clamped) with at most `len` bytes. */
+struct str str_slice(struct str s, size_t from, size_t len);
+
+/* Without leading and trailing blanks, tabs, CR, LF, VT and FF. */
+struct str str_trim(struct str s);
+
+/* Cuts `*rest` at the first `separator`: returns what stands before it and moves `*rest` behind it.
+ * Without a separator returns all of it and leaves `*rest` with ptr NULL. Loop while rest.ptr. */
+struct str str_next(struct str *rest, char separator);
+
+/* Whole-string decimal integers; ERR_INVALID on anything else, overflow included. */
+enum err str_to_i64(struct str s, int64_t *out_value);
+enum err str_to_u64(struct str s, uint64_t *out_value);

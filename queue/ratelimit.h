@@ -1,0 +1,32 @@
+/* queue/ratelimit.h - pace of requests: GCRA ("when may the next one go?") and AIMD on top of it.
+ *
+ * GCRA keeps one word, the theoretical arrival time. Any window of T seconds holds at most rate * T + burst requests.
+ * One owner; pure but for its own state. Times are mono_ns.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct ratelimit {
+	double rate_per_s;     /* today's rate, between floor and ceiling */
+	double ceiling_per_s;
+	double floor_per_s;
+	double burst;          /* requests; at least 1 */
+	int64_t _tat_ns;
+	int64_t _clean_since_ns; /* start of the period without a 429 */
+	int64_t _blocked_until_ns;
+};
+
+void ratelimit_init(struct ratelimit *limit, double ceiling_per_s, double burst, int64_t now_ns);
+
+/* 0: a request may go now, and is counted. Otherwise how long to wait (ns, > 0); nothing is counted. */
+int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns);
+
+/* How long until one may go; counts nothing. */
+int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns);
+
+/* The server answered 429 or 503: nothing goes for retry_after_ns (0: one second), and the rate falls to 70 %. */
+void ratelimit_throttled(struct ratelimit *limit, int64_t now_ns, int64_t retry_after_ns);
+
+/* The server answered well: after each clean 10 s the rate grows by 2 % of the ceiling. */
+void ratelimit_succeeded(struct ratelimit *limit, int64_t now_ns);
