@@ -1,0 +1,72 @@
+/* clients/vault.h - Azure Key Vault data plane: reads of objects and of version lists. API version 7.4.
+ *
+ * Protocol facts: Key Vault REST reference, and recordings of real traffic (docs/azure.md lists what was relied on).
+ * A token is sent with the first request, and only to a host below the cloud's vault suffix; the same check guards nextLink.
+ */
+#pragma once
+
+#include "clients/http.h"
+
+enum vault_kind { VAULT_SECRET, VAULT_KEY, VAULT_CERTIFICATE };
+
+/* "secret", "key", "cert": objectType's words. Static storage. */
+const char *vault_kind_name(enum vault_kind kind);
+
+enum { VAULT_VERSION_BYTES = 64, VAULT_CONTENT_TYPE_BYTES = 256, VAULT_MAX_VERSIONS = 20000 };
+
+/* What a row of a list shows. Times in unix seconds; 0: not sent. */
+struct vault_row {
+	char version[VAULT_VERSION_BYTES]; /* "" where the list does not tell */
+	int64_t created_s;
+	int64_t updated_s;
+	int64_t not_before_s;
+	int64_t expires_s;
+	bool enabled;
+};
+
+/* One object with its value. */
+struct vault_object {
+	struct vault_row row;
+	char content_type[VAULT_CONTENT_TYPE_BYTES];
+	bool certificate_backed; /* kid is set */
+	struct secret value;
+};
+void vault_object_deinit(struct vault_object *object);
+
+struct vault_call {
+	struct http_req http;
+	struct buf _next_link;
+};
+void vault_call_deinit(struct vault_call *call);
+
+/* GET of one object; version empty: the current one. vault_url: "https://name.vault.azure.net". Received in `arena`. */
+enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url, enum vault_kind kind,
+		   struct str name, struct str version, const struct secret *bearer, struct secret_arena *arena);
+
+/* Reads a 2xx answer to a GET of a secret; the value goes from the answer straight into `arena`. */
+enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena, struct vault_object *out_object,
+			   struct fault *fault);
+
+/* One page of the versions of an object; next_link empty: the first. ERR_DENIED when next_link leaves the vault's host. */
+enum err vault_list_versions(struct vault_call *call, const struct http_site *site, struct str vault_url,
+			     enum vault_kind kind, struct str name, struct str next_link, const struct secret *bearer);
+
+struct vault_rows {
+	struct vault_row *rows;
+	size_t count;
+	size_t _cap;
+};
+void vault_rows_deinit(struct vault_rows *rows);
+
+/* Appends a page's rows; out_next_link (initialised by the caller) is set to the next page's URL, or emptied. */
+enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows, struct buf *out_next_link,
+			 struct fault *fault);
+
+/* Keeps the enabled rows, newest first (ties by version id), from `start_version` on (empty or "latest": the newest), at
+ * most `limit`. ERR_NOT_FOUND when start_version is not among them or nothing is left. */
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version, unsigned limit);
+
+/* What an ended request means. The fault names vault, kind, object and remedy; code is the innermost error code.
+ * AKV10046 and similar doubts of the service about a good token are ERR_UNAVAILABLE, not ERR_UNAUTHENTICATED. */
+enum err vault_result(const struct vault_call *call, struct fault *fault, struct str vault_url, enum vault_kind kind,
+		      struct str name);

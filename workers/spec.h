@@ -1,0 +1,106 @@
+/* workers/spec.h - immutable snapshots of what users ask for: SecretSync (spec) and SecretProviderClass (spc).
+ *
+ * main builds a snapshot completely, publishes it by rcu_swap, waits for readers and drops its own reference. A reconcile
+ * takes a reference inside a short read section and keeps it over many loop turns. Whoever drops the last reference frees.
+ *
+ *                      | any thread | main |
+ *   *_borrow, *_unref  |     x      |  x   |
+ *   *_create, publish  |            |  x   |
+ *
+ * Strings of a snapshot live in its own block and die with it.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rcu.h"
+#include "clients/kube.h"
+#include "clients/vault.h"
+
+/* --- SecretProviderClass --- */
+
+/* One entry of `objects`. */
+struct spc_object {
+	struct str name;
+	struct str path;    /* alias, or the name: what a sourcePath begins with */
+	struct str version; /* "" or "latest": the current one */
+	enum vault_kind kind;
+	unsigned history;   /* 0 or 1: one version, path without an index; N >= 2: path/0 ... path/N-1 */
+};
+
+struct spc {
+	_Atomic unsigned ref;      /* atomic: acq_rel; the last one frees */
+	/* All others const after creation. */
+	struct str uid;
+	int64_t generation;
+	struct str fault;          /* not empty: the class cannot be used; what is wrong, where, what to do */
+	struct str vault_url;      /* "https://name.vault.azure.net" */
+	struct str tenant;
+	struct str client_id;
+	struct str authority;      /* "https://login.microsoftonline.com" */
+	struct str scope;          /* "https://vault.azure.net/.default" */
+	struct str audience;       /* of the service account token */
+	const struct spc_object *objects;
+	unsigned object_count;
+	uint64_t home_hash;        /* hash64_stable(vault_url): decides the home worker */
+	void *_block;
+};
+
+void spc_unref(struct spc *spc); /* NULL is fine */
+
+/* The stable place of a class that objects point to, whether the class exists or not. */
+struct spc_cell {
+	_Atomic unsigned ref;      /* atomic: acq_rel; objects' specs and the store hold one each */
+	struct spc *now;           /* rcu: writer main; NULL: no such class */
+	struct map_node node;      /* main */
+	struct list objects;       /* main: objects whose current spec names this class */
+	char *key;                 /* const: "namespace/name" */
+};
+
+struct spc_cell *spc_cell_create(struct str key); /* ref 1 */
+void spc_cell_unref(struct spc_cell *cell);       /* any thread; frees cell and snapshot at the last one */
+/* The snapshot with a reference of the caller's own, or NULL. */
+struct spc *spc_borrow(struct spc_cell *cell);
+/* Publishes (NULL: the class is gone) and returns the old snapshot, to be unref'd by main after rcu_sync(). */
+struct spc *spc_publish(struct spc_cell *cell, struct spc *spc);
+
+/* --- SecretSync --- */
+
+struct spec_item {
+	struct str source_path;
+	struct str target_key;
+};
+
+struct spec {
+	_Atomic unsigned ref;      /* atomic: acq_rel; the last one frees */
+	/* All others const after creation. */
+	struct spc_cell *cell;     /* holds a reference; NULL when the class name is unusable */
+	struct str ns, name, uid;
+	int64_t generation;
+	bool deleting;             /* a deletionTimestamp is set: not reconciled */
+	struct str fault;          /* not empty: the spec cannot be used; what is wrong, where, what to do */
+	struct str class_name;
+	struct str service_account;
+	struct str type;           /* never empty: Opaque by default */
+	struct str force;
+	int64_t interval_ns;       /* spec.rotationPollIntervalInSeconds; 0: the installation's */
+	const struct spec_item *items;
+	const struct kube_pair *labels;
+	const struct kube_pair *annotations;
+	unsigned item_count, label_count, annotation_count;
+	void *_block;
+};
+
+void spec_unref(struct spec *spec); /* NULL is fine */
+
+/* A bump allocator for one snapshot: all strings and arrays of it in one block. */
+struct block {
+	char *_ptr;
+	size_t _len, _cap;
+};
+enum err block_init(struct block *block, size_t bytes);
+void *block_alloc(struct block *block, size_t bytes, size_t align); /* asserts that it fits: size it beforehand */
+struct str block_str(struct block *block, struct str s);

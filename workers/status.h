@@ -1,0 +1,93 @@
+/* workers/status.h - the status of a SecretSync: compact in memory, JSON on the wire.
+ *
+ * Private to the object's home worker (main builds the first one from the LIST before the object is published).
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "workers/spec.h"
+
+/* X(constant, name on the wire). The first thirteen are the product's own names. */
+#define REASON_LIST(X)                                                              \
+	X(CREATE_SUCCEEDED, "CreateSucceeded")                                      \
+	X(CREATE_FAILED_PROVIDER, "CreateFailedProviderError")                      \
+	X(CREATE_FAILED_LABEL, "CreateFailedInvalidLabel")                          \
+	X(CREATE_FAILED_ANNOTATION, "CreateFailedInvalidAnnotation")                \
+	X(UPDATE_NO_CHANGE, "UpdateNoValueChangeSucceeded")                         \
+	X(UPDATE_SUCCEEDED, "UpdateValueChangeOrForceUpdateSucceeded")              \
+	X(UPDATE_FAILED_LABEL, "UpdateFailedInvalidLabel")                          \
+	X(UPDATE_FAILED_ANNOTATION, "UpdateFailedInvalidAnnotation")                \
+	X(UPDATE_FAILED_PROVIDER, "UpdateFailedProviderError")                      \
+	X(USER_INPUT, "UserInputValidationFailed")                                  \
+	X(SPC, "ControllerSpcError")                                                \
+	X(INTERNAL, "ControllerInternalError")                                      \
+	X(PATCH_FAILED, "SecretPatchFailedUnknownError")                            \
+	X(POLICY, "ValidatingAdmissionPolicyCheckFailed")
+
+enum reason {
+	REASON_NONE,
+#define X(id, name) REASON_##id,
+	REASON_LIST(X)
+#undef X
+	REASON_COUNT
+};
+
+const char *reason_name(enum reason reason);
+/* REASON_NONE for a name that is not ours. */
+enum reason reason_of(struct str name);
+
+enum condition_type { CONDITION_CREATED, CONDITION_UPDATED, CONDITION_READY, CONDITION_COUNT };
+enum condition_value { CONDITION_ABSENT, CONDITION_FALSE, CONDITION_TRUE, CONDITION_UNKNOWN };
+
+struct condition {
+	enum condition_value value;
+	enum reason reason;
+	int64_t transition_s; /* unix seconds of the last change of value */
+	int64_t generation;   /* observedGeneration */
+	char *message;        /* owned; NULL: empty */
+};
+
+/* One version that stands in the Secret. */
+struct status_object {
+	char *name; /* owned: the source path, "name" or "name/0" */
+	enum vault_kind kind;
+	char version[VAULT_VERSION_BYTES];
+	int64_t updated_s;
+	int64_t synced_s;
+};
+
+struct status {
+	struct condition conditions[CONDITION_COUNT];
+	int64_t observed_generation;
+	char *sync_hash;               /* owned; NULL: none. Any text; ours begins with "kv1:<uid>:" */
+	int64_t last_successful_s;     /* 0: never */
+	int64_t secret_created_s;      /* 0: not known */
+	struct status_object *objects; /* owned */
+	unsigned object_count;
+};
+
+void status_deinit(struct status *status); /* idempotent */
+enum err status_copy(const struct status *status, struct status *out_copy);
+bool status_equal(const struct status *a, const struct status *b);
+
+/* Reads `status` of a SecretSync (NULL: none). Unknown members, conditions and reasons are dropped. */
+enum err status_parse(const cJSON *json, struct status *out_status);
+
+/* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at 4 KiB. */
+enum err status_set(struct status *status, enum condition_type type, enum condition_value value, enum reason reason,
+		    struct str message, int64_t generation, int64_t now_s);
+
+/* The whole status object as JSON. */
+void status_write(const struct status *status, struct buf *out_json);
+
+/* True when the Secret is known to have been written for this uid, by kvsync or (a hash of another form) by its predecessor. */
+bool status_has_synced(const struct status *status);
+/* True when syncHash says that kvsync itself wrote last, for this uid. */
+bool status_is_ours(const struct status *status, struct str uid);
+
+/* "kv1:<uid>:<hex>" */
+enum err status_set_hash(struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
+bool status_hash_is(const struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
