@@ -10,6 +10,7 @@
  *   queue_begin      |            |              x              |                         |
  *   queue_done       |            |                             |            x            |
  *   queue_move       |            |                             |            x            |
+ *   queue_close      |    main    |                             |                         |  wait-free; the last add ever
  *
  * "Holding" is having RUNNING set: from queue_take or a successful queue_begin until queue_done. Everything of an item that
  * is private to its home may be touched by the home worker at any time, held or not; a move to another home happens only
@@ -24,7 +25,7 @@
 
 struct loop;
 
-enum { QUEUE_QUEUED = 1, QUEUE_RUNNING = 2 };
+enum { QUEUE_QUEUED = 1, QUEUE_RUNNING = 2, QUEUE_CLOSED = 4 };
 
 /* The receiving side of one worker. */
 struct queue {
@@ -48,6 +49,11 @@ struct queue *queue_item_home(const struct queue_item *item);
 
 /* "Something about this item changed." */
 void queue_add(struct queue_item *item);
+
+/* An add after which nobody adds ever again: the item's owner takes its leave. The holder that sees queue_is_closed() may
+ * pass the item on to be freed instead of calling queue_done: no other thread will touch it. */
+void queue_close(struct queue_item *item);
+bool queue_is_closed(const struct queue_item *item);
 
 /* Takes the next item of the own inbox and holds it. NULL: nothing there now; *out_busy: a producer stands between two
  * stores, so do not sleep before the next call. */
