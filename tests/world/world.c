@@ -149,6 +149,39 @@ bool world_path_next(struct str *rest, struct buf *out_segment) {
 	return false;
 }
 
+#define HIDDEN_NUL "\xf4\x8f\xbf\xbf"
+
+cJSON *world_json_parse(struct str text) {
+	struct buf safe;
+	buf_init(&safe, 512u << 20);
+	size_t from = 0;
+	for (size_t i = 0; i + 1 < text.len; i++) {
+		if (text.ptr[i] != '\\') continue;
+		if (str_starts(str_slice(text, i, SIZE_MAX), STR("\\u0000"))) {
+			buf_append(&safe, str_slice(text, from, i - from));
+			buf_append(&safe, STR(HIDDEN_NUL));
+			from = i + 6;
+			i += 5;
+		} else {
+			i++;
+		}
+	}
+	buf_append(&safe, str_slice(text, from, SIZE_MAX));
+	cJSON *json = cJSON_ParseWithLength(buf_str(&safe).ptr, buf_str(&safe).len);
+	buf_deinit(&safe);
+	return json;
+}
+
+void world_json_value(const cJSON *item, struct buf *out) {
+	struct str rest = str_of(cJSON_GetStringValue(item));
+	for (size_t at; (at = str_find(rest, STR(HIDDEN_NUL))) != SIZE_MAX;) {
+		buf_append(out, str_slice(rest, 0, at));
+		buf_append_char(out, '\0');
+		rest = str_slice(rest, at + strlen(HIDDEN_NUL), SIZE_MAX);
+	}
+	buf_append(out, rest);
+}
+
 cJSON *world_json_at(const cJSON *json, const char *path) {
 	struct str rest = str_of(path);
 	char name[256];
@@ -187,9 +220,9 @@ void world_json_add(cJSON *object, const char *name, struct str value) {
 }
 
 void world_json_add_i64(cJSON *object, const char *name, int64_t value) {
-	char text[32];
-	snprintf(text, sizeof(text), "%lld", (long long)value);
-	cJSON *item = cJSON_AddRawToObject(object, name, text);
+	/* cJSON prints 15 digits of a double. */
+	assert(value > -INT64_C(1000000000000000) && value < INT64_C(1000000000000000));
+	cJSON *item = cJSON_AddNumberToObject(object, name, (double)value);
 	assert(item);
 }
 

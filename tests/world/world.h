@@ -89,6 +89,11 @@ void world_percent_decode(struct str s, bool form, struct buf *out);
  * at the end. Empty segments are skipped: doubled and trailing slashes mean nothing. */
 bool world_path_next(struct str *rest, struct buf *out_segment);
 
+/* cJSON ends a string at an embedded NUL, and values of secrets may hold some. world_json_parse() hides each \u0000 of the text
+ * behind U+10FFFF (no character, in no real text), world_json_value() appends a string with its NULs back. NULL: no JSON. */
+cJSON *world_json_parse(struct str text);
+void world_json_value(const cJSON *item, struct buf *out);
+
 /* cJSON by dotted path ("metadata.name"); names that hold a dot cannot be reached. NULL, ptr NULL or the fallback when it is
  * absent or of another type. `json` may be NULL. */
 cJSON *world_json_at(const cJSON *json, const char *path);
@@ -97,7 +102,7 @@ int64_t world_json_i64(const cJSON *json, const char *path, int64_t fallback);
 bool world_json_bool(const cJSON *json, const char *path, bool fallback);
 /* Adds a string member from a str. */
 void world_json_add(cJSON *object, const char *name, struct str value);
-/* Adds an integer of up to 2^53 without an exponent or fraction. */
+/* Adds an integer of up to 15 digits. */
 void world_json_add_i64(cJSON *object, const char *name, int64_t value);
 
 /* A random GUID with dashes (37 bytes with NUL); 32 lower-case hex digits (33). */
