@@ -1,0 +1,209 @@
+/* Custom resources against the schema of their CRD: what a value may be. */
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/world/kube_fields.h"
+#include "tests/world/kube_internal.h"
+
+static void validate(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid);
+
+static const char *type_of(const cJSON *value) {
+	if (cJSON_IsString(value)) return "string";
+	if (cJSON_IsBool(value)) return "boolean";
+	if (cJSON_IsArray(value)) return "array";
+	if (cJSON_IsObject(value)) return "object";
+	if (cJSON_IsNull(value)) return "null";
+	return value->valuedouble == (double)(int64_t)value->valuedouble ? "integer" : "number";
+}
+
+static bool type_fits(const cJSON *value, const char *type) {
+	const char *is = type_of(value);
+	return !type[0] || strcmp(is, type) == 0 || (strcmp(type, "number") == 0 && strcmp(is, "integer") == 0);
+}
+
+static bool matches(const char *text, const char *pattern) {
+	regex_t regex;
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0) return true;
+	bool found = regexec(&regex, text, 0, NULL, 0) == 0;
+	regfree(&regex);
+	return found;
+}
+
+static size_t characters(const char *text) {
+	size_t count = 0;
+	for (; *text; text++) count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
+static void validate_text(const char *text, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *max = kj_get(schema, "maxLength"), *min = kj_get(schema, "minLength");
+	const char *pattern = kj_text(schema, "pattern"), *format = kj_text(schema, "format");
+	if (max && characters(text) > (size_t)max->valuedouble) {
+		kube_cause(invalid, "FieldValueTooLong", path, "Too long: may not be more than %d bytes", max->valueint);
+	}
+	if (min && characters(text) < (size_t)min->valuedouble) {
+		kube_cause(invalid, "FieldValueInvalid", path,
+			   "Invalid value: \"%s\": %s in body should be at least %d chars long", text, path, min->valueint);
+	}
+	if (pattern[0] && !matches(text, pattern)) {
+		kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: \"%s\": %s in body should match '%s'", text,
+			   path, pattern);
+	}
+	int64_t unix_s;
+	if (strcmp(format, "date-time") == 0 && time_parse(str_of(text), &unix_s) != OK) {
+		kube_cause(invalid, "FieldValueInvalid", path,
+			   "Invalid value: \"%s\": %s in body must be of type date-time: \"%s\"", text, path, text);
+	}
+}
+
+static void validate_enum(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *allowed = kj_get(schema, "enum"), *item;
+	if (!allowed) return;
+	cJSON_ArrayForEach(item, allowed) {
+		if (kj_equal(item, value)) return;
+	}
+	struct buf text;
+	buf_init(&text, 1 << 16);
+	cJSON_ArrayForEach(item, allowed) {
+		if (item != allowed->child) buf_append(&text, STR(", "));
+		kj_print(&text, item);
+	}
+	char *shown = kj_print_text(value);
+	kube_cause(invalid, "FieldValueNotSupported", path, "Unsupported value: %s: supported values: %s", shown,
+		   buf_cstr(&text));
+	mem_free(shown);
+	buf_deinit(&text);
+}
+
+static void validate_number(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *min = kj_get(schema, "minimum"), *max = kj_get(schema, "maximum");
+	if (min && value->valuedouble < min->valuedouble) {
+		kube_cause(invalid, "FieldValueInvalid", path,
+			   "Invalid value: %.0f: %s in body should be greater than or equal to %.0f", value->valuedouble, path,
+			   min->valuedouble);
+	}
+	if (max && value->valuedouble > max->valuedouble) {
+		kube_cause(invalid, "FieldValueInvalid", path,
+			   "Invalid value: %.0f: %s in body should be less than or equal to %.0f", value->valuedouble, path,
+			   max->valuedouble);
+	}
+}
+
+static bool appeared_before(const cJSON *list, const cJSON *schema, const cJSON *item, const char *element) {
+	for (const cJSON *earlier = list->child; earlier != item; earlier = earlier->next) {
+		char *other = fields_item_element(schema, earlier);
+		bool same = other && strcmp(other, element) == 0;
+		mem_free(other);
+		if (same) return true;
+	}
+	return false;
+}
+
+static void validate_list(const cJSON *list, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *min = kj_get(schema, "minItems"), *max = kj_get(schema, "maxItems"), *item;
+	int count = cJSON_GetArraySize(list), index = 0;
+	if (min && count < min->valueint) {
+		kube_cause(invalid, "FieldValueInvalid", path,
+			   "Invalid value: %d: %s in body should have at least %d items", count, path, min->valueint);
+	}
+	if (max && count > max->valueint) {
+		kube_cause(invalid, "FieldValueTooMany", path, "Too many: %d: must have at most %d items", count,
+			   max->valueint);
+	}
+	cJSON_ArrayForEach(item, list) {
+		char *below = kj_format("%s[%d]", path, index++);
+		validate(item, kj_get(schema, "items"), below, invalid);
+		char *element = fields_list_is_keyed(schema) ? fields_item_element(schema, item) : NULL;
+		if (element && appeared_before(list, schema, item, element)) {
+			kube_cause(invalid, "FieldValueDuplicate", below, "Duplicate value: %s", element + 2);
+		}
+		mem_free(element);
+		mem_free(below);
+	}
+}
+
+static void validate_object(const cJSON *object, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *name, *item;
+	cJSON_ArrayForEach(name, kj_get(schema, "required")) {
+		if (kj_get(object, name->valuestring)) continue;
+		char *below = kj_format("%s%s%s", path, path[0] ? "." : "", name->valuestring);
+		kube_cause(invalid, "FieldValueRequired", below, "Required value");
+		mem_free(below);
+	}
+	cJSON_ArrayForEach(item, object) {
+		if (!path[0] && strcmp(item->string, "metadata") == 0) continue;
+		char *below = kj_format("%s%s%s", path, path[0] ? "." : "", item->string);
+		validate(item, fields_schema_of(schema, item->string, NULL), below, invalid);
+		mem_free(below);
+	}
+}
+
+static void validate(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	if (!schema) return;
+	const char *type = kj_text(schema, "type");
+	if (cJSON_IsNull(value) && cJSON_IsTrue(kj_get(schema, "nullable"))) return;
+	if (!type_fits(value, type)) {
+		kube_cause(invalid, "FieldValueTypeInvalid", path, "Invalid value: \"%s\": %s in body must be of type %s: \"%s\"",
+			   type_of(value), path, type, type_of(value));
+		return;
+	}
+	validate_enum(value, schema, path, invalid);
+	if (cJSON_IsString(value)) validate_text(value->valuestring, schema, path, invalid);
+	else if (cJSON_IsNumber(value)) validate_number(value, schema, path, invalid);
+	else if (cJSON_IsArray(value)) validate_list(value, schema, path, invalid);
+	else if (cJSON_IsObject(value)) validate_object(value, schema, path, invalid);
+}
+
+/* The two forms of CEL rules that the SecretSync CRDs have, over the members of a map of strings. */
+static bool rule_holds(const char *rule, const cJSON *map) {
+	char prefix[128];
+	unsigned key_max, value_max;
+	char less[3];
+	const cJSON *item;
+	if (sscanf(rule, "(self.all(x, x.startsWith('%127[^']') == false))", prefix) == 1) {
+		cJSON_ArrayForEach(item, map) {
+			if (str_starts(str_of(item->string), str_of(prefix))) return false;
+		}
+	} else if (sscanf(rule, "(self.all(x, x.size() %2[<=] %u && self[x].size() <= %u) == true)", less, &key_max,
+			  &value_max) == 3) {
+		if (strcmp(less, "<") == 0) key_max--;
+		cJSON_ArrayForEach(item, map) {
+			if (characters(item->string) > key_max || characters(item->valuestring) > value_max) return false;
+		}
+	} else {
+		abort(); /* a rule that nobody taught the model */
+	}
+	return true;
+}
+
+static void validate_rules(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+	const cJSON *rule, *item;
+	int index = 0;
+	cJSON_ArrayForEach(rule, kj_get(schema, "x-kubernetes-validations")) {
+		if (rule_holds(kj_text(rule, "rule"), value)) continue;
+		kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: %s", kj_text(rule, "message"));
+	}
+	cJSON_ArrayForEach(item, value) {
+		bool list = cJSON_IsArray(value);
+		const cJSON *below_schema = list ? kj_get(schema, "items") : fields_schema_of(schema, item->string, NULL);
+		char *below = list ? kj_format("%s[%d]", path, index++)
+				   : kj_format("%s%s%s", path, path[0] ? "." : "", item->string);
+		if (below_schema) validate_rules(item, below_schema, below, invalid);
+		mem_free(below);
+	}
+}
+
+void kube_crd_validate_object(const cJSON *object, const cJSON *schema, struct kube_invalid *invalid) {
+	struct kube_invalid found = { 0 };
+	validate(object, schema, "", &found);
+	/* Rules are asked only about values of the right form. */
+	if (!found.causes) validate_rules(object, schema, "", &found);
+	cJSON *cause;
+	while (found.causes && (cause = found.causes->child)) {
+		cJSON_DetachItemViaPointer(found.causes, cause);
+		if (!invalid->causes) invalid->causes = kj_must(cJSON_CreateArray());
+		kj_push(invalid->causes, cause);
+	}
+	cJSON_Delete(found.causes);
+}

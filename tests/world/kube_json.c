@@ -1,0 +1,199 @@
+#include "tests/world/kube_json.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void *kj_alloc(size_t size) {
+	void *ptr = mem_zalloc(size);
+	if (!ptr) ptr = mem_zalloc(size);
+	if (!ptr) abort();
+	return ptr;
+}
+
+void *kj_grow(void *ptr, size_t size) {
+	void *grown = mem_realloc(ptr, size);
+	if (!grown) grown = mem_realloc(ptr, size);
+	if (!grown) abort();
+	return grown;
+}
+
+char *kj_strdup(struct str s) {
+	char *text = kj_alloc(s.len + 1);
+	if (s.len) memcpy(text, s.ptr, s.len);
+	return text;
+}
+
+char *kj_format(const char *format, ...) {
+	va_list args, again;
+	va_start(args, format);
+	va_copy(again, args);
+	int len = vsnprintf(NULL, 0, format, args);
+	assert(len >= 0);
+	char *text = kj_alloc((size_t)len + 1);
+	vsnprintf(text, (size_t)len + 1, format, again);
+	va_end(again);
+	va_end(args);
+	return text;
+}
+
+cJSON *kj_must(cJSON *item) {
+	if (!item) abort();
+	return item;
+}
+
+cJSON *kj_parse(struct str text) {
+	const char *end = NULL;
+	cJSON *doc = cJSON_ParseWithLengthOpts(text.ptr ? text.ptr : "", text.len, &end, false);
+	if (!doc) return NULL;
+	for (; end < text.ptr + text.len; end++) {
+		if (!strchr(" \t\r\n", *end)) {
+			cJSON_Delete(doc);
+			return NULL;
+		}
+	}
+	return doc;
+}
+
+cJSON *kj_literal(const char *text) {
+	char *quoted = kj_strdup(str_of(text));
+	for (char *c = quoted; *c; c++) {
+		if (*c == '\'') *c = '"';
+	}
+	cJSON *doc = cJSON_Parse(quoted);
+	assert(doc != NULL);
+	mem_free(quoted);
+	return doc;
+}
+
+cJSON *kj_copy(const cJSON *item) {
+	return kj_must(cJSON_Duplicate(item, true));
+}
+
+cJSON *kj_get(const cJSON *object, const char *name) {
+	return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, name) : NULL;
+}
+
+cJSON *kj_get2(const cJSON *object, const char *outer, const char *inner) {
+	return kj_get(kj_get(object, outer), inner);
+}
+
+const char *kj_text(const cJSON *object, const char *name) {
+	const cJSON *item = kj_get(object, name);
+	return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+const char *kj_text2(const cJSON *object, const char *outer, const char *inner) {
+	return kj_text(kj_get(object, outer), inner);
+}
+
+int64_t kj_int(const cJSON *object, const char *name) {
+	const cJSON *item = kj_get(object, name);
+	return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 0;
+}
+
+void kj_set(cJSON *object, const char *name, cJSON *item) {
+	assert(cJSON_IsObject(object));
+	kj_must(item);
+	if (kj_get(object, name)) {
+		cJSON_ReplaceItemInObjectCaseSensitive(object, name, item);
+	} else {
+		cJSON_AddItemToObject(object, name, item);
+	}
+}
+
+void kj_set_text(cJSON *object, const char *name, const char *text) {
+	kj_set(object, name, cJSON_CreateString(text));
+}
+
+void kj_set_int(cJSON *object, const char *name, int64_t value) {
+	kj_set(object, name, cJSON_CreateNumber((double)value));
+}
+
+void kj_remove(cJSON *object, const char *name) {
+	if (cJSON_IsObject(object)) cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+}
+
+cJSON *kj_detach(cJSON *object, const char *name) {
+	return cJSON_IsObject(object) ? cJSON_DetachItemFromObjectCaseSensitive(object, name) : NULL;
+}
+
+cJSON *kj_object(cJSON *object, const char *name) {
+	cJSON *item = kj_get(object, name);
+	if (!cJSON_IsObject(item)) {
+		item = kj_must(cJSON_CreateObject());
+		kj_set(object, name, item);
+	}
+	return item;
+}
+
+void kj_push(cJSON *array, cJSON *item) {
+	assert(cJSON_IsArray(array));
+	cJSON_AddItemToArray(array, kj_must(item));
+}
+
+static bool objects_equal(const cJSON *a, const cJSON *b) {
+	int count_a = 0, count_b = 0;
+	const cJSON *member;
+	cJSON_ArrayForEach(member, a) count_a++;
+	cJSON_ArrayForEach(member, b) count_b++;
+	if (count_a != count_b) return false;
+	/* The same builder usually wrote both: walk them together, and search only where the order differs. */
+	const cJSON *other = b->child;
+	cJSON_ArrayForEach(member, a) {
+		const cJSON *match = other && strcmp(other->string, member->string) == 0
+					     ? other
+					     : cJSON_GetObjectItemCaseSensitive(b, member->string);
+		if (!match || !kj_equal(member, match)) return false;
+		if (other) other = other->next;
+	}
+	return true;
+}
+
+static bool arrays_equal(const cJSON *a, const cJSON *b) {
+	const cJSON *x = a->child, *y = b->child;
+	for (; x && y; x = x->next, y = y->next) {
+		if (!kj_equal(x, y)) return false;
+	}
+	return !x && !y;
+}
+
+bool kj_equal(const cJSON *a, const cJSON *b) {
+	if (!a || !b) return a == b;
+	if ((a->type & 0xff) != (b->type & 0xff)) return false;
+	if (cJSON_IsString(a)) return strcmp(a->valuestring, b->valuestring) == 0;
+	if (cJSON_IsNumber(a)) return a->valuedouble == b->valuedouble;
+	if (cJSON_IsObject(a)) return objects_equal(a, b);
+	if (cJSON_IsArray(a)) return arrays_equal(a, b);
+	return true;
+}
+
+bool kj_is_empty(const cJSON *item) {
+	if (!item || cJSON_IsNull(item)) return true;
+	return (cJSON_IsObject(item) || cJSON_IsArray(item)) && !item->child;
+}
+
+bool kj_contains_text(const cJSON *array, const char *text) {
+	const cJSON *item;
+	cJSON_ArrayForEach(item, array) {
+		if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0) return true;
+	}
+	return false;
+}
+
+char *kj_print_text(const cJSON *item) {
+	char *text = cJSON_PrintUnformatted(item);
+	if (!text) abort();
+	char *copy = kj_strdup(str_of(text));
+	cJSON_free(text);
+	return copy;
+}
+
+void kj_print(struct buf *buf, const cJSON *item) {
+	char *text = cJSON_PrintUnformatted(item);
+	if (!text) abort();
+	buf_append(buf, str_of(text));
+	cJSON_free(text);
+}
