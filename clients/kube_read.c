@@ -1,0 +1,252 @@
+/* What the answers of a Kubernetes API server mean. */
+#include <stdio.h>
+
+#include "clients/json.h"
+#include "clients/kube.h"
+
+enum { MANAGED_FIELDS_BYTES = 512 << 10 };
+
+/* --- metadata of a Secret: scanned in secret memory, only what is named is copied out --- */
+
+/* A member that must be a plain string without escapes: uid, resourceVersion, names of kinds. STR_NULL otherwise. */
+static struct str plain_member(struct str object, const char *key) {
+	struct str raw = STR_NULL;
+	if (json_scan_member(object, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') return STR_NULL;
+	raw = str_slice(raw, 1, raw.len - 2);
+	return str_find_char(raw, '\\') == SIZE_MAX ? raw : STR_NULL;
+}
+
+static enum err copy_member(struct str object, const char *key, char *out_text, size_t bytes) {
+	struct str text = plain_member(object, key);
+	if (!text.len || text.len >= bytes) return ERR_PARSE;
+	memcpy(out_text, text.ptr, text.len);
+	out_text[text.len] = 0;
+	return OK;
+}
+
+static struct str member(struct str object, const char *key) {
+	struct str raw = STR_NULL;
+	return json_scan_member(object, key, &raw) == OK ? raw : STR_NULL;
+}
+
+static enum err read_owners(struct str metadata, struct kube_meta *meta) {
+	struct str owners = member(metadata, "ownerReferences"), first = STR_NULL, item;
+	struct json_items items = json_items(owners);
+	while (json_next_item(&items, &item)) {
+		if (meta->owner_count++ == 0) first = item;
+	}
+	if (items.err) return items.err;
+	if (!meta->owner_count) return OK;
+	meta->owner_is_sync = str_eq(plain_member(first, "kind"), STR("SecretSync")) &&
+			      str_starts(plain_member(first, "apiVersion"), STR("secret-sync.x-k8s.io/"));
+	return copy_member(first, "uid", meta->owner_uid, sizeof meta->owner_uid);
+}
+
+static bool is_our_update(const cJSON *entry) {
+	return str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
+	       str_eq(json_str(entry, "operation"), STR("Update")) && json_str(entry, "subresource").len == 0;
+}
+
+static enum err read_managed_fields(struct str metadata, struct kube_meta *meta, struct fault *fault) {
+	struct str raw = member(metadata, "managedFields");
+	cJSON *json = NULL;
+	if (!raw.len) raw = STR("[]");
+	enum err err = json_parse(raw, &json, fault);
+	if (err) return err;
+	for (const cJSON *entry = json->child; entry; entry = entry->next) meta->has_update_entry |= is_our_update(entry);
+	cJSON_Delete(json);
+	buf_init(&meta->managed_fields, MANAGED_FIELDS_BYTES);
+	buf_append(&meta->managed_fields, raw);
+	return buf_err(&meta->managed_fields);
+}
+
+void kube_meta_deinit(struct kube_meta *meta) {
+	buf_deinit(&meta->managed_fields);
+	*meta = (struct kube_meta){ 0 };
+}
+
+enum err kube_read_meta(const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault) {
+	struct kube_meta meta = { 0 };
+	struct str metadata = member(http_response_body(&call->http), "metadata");
+	enum err err = copy_member(metadata, "uid", meta.uid, sizeof meta.uid);
+	if (!err) err = copy_member(metadata, "resourceVersion", meta.resource_version, sizeof meta.resource_version);
+	if (!err) err = read_owners(metadata, &meta);
+	if (!err) err = read_managed_fields(metadata, &meta, fault);
+	if (err) {
+		kube_meta_deinit(&meta);
+		return fault_set(fault, err == ERR_NOMEM ? err : ERR_PARSE,
+			"the API server's answer about a Secret could not be read: uid, resourceVersion, owners or managedFields "
+			"are missing or malformed");
+	}
+	struct str label = member(member(metadata, "labels"), KUBE_MANAGED_KEY);
+	meta.has_label = str_eq(label, STR("\"\""));
+	meta.has_annotation = member(member(metadata, "annotations"), KUBE_MANAGED_KEY).len > 0;
+	meta.deleting = member(metadata, "deletionTimestamp").len > 0;
+	/* Only shown; a server that leaves it out costs nothing but the display. */
+	if (copy_member(metadata, "creationTimestamp", meta.created, sizeof meta.created) != OK) meta.created[0] = 0;
+	*out_meta = meta;
+	return OK;
+}
+
+/* --- managedFields: our Update entries become part of our Apply entry --- */
+
+/* Deep union of two fieldsV1 trees: what `from` has and `into` has not is moved over. */
+static void merge_fields(cJSON *into, cJSON *from) {
+	/* Iterative, because the depth is the server's: a stack of pairs would do the same with more code. */
+	struct pair {
+		cJSON *into, *from;
+	} stack[64];
+	size_t depth = 0;
+	stack[depth++] = (struct pair){ into, from };
+	while (depth) {
+		struct pair at = stack[--depth];
+		for (cJSON *child = at.from->child, *next; child; child = next) {
+			next = child->next;
+			cJSON *same = cJSON_GetObjectItemCaseSensitive(at.into, child->string);
+			if (!same) {
+				cJSON_DetachItemViaPointer(at.from, child);
+				cJSON_AddItemToObject(at.into, child->string, child);
+			} else if (child->child && depth < sizeof stack / sizeof stack[0]) {
+				stack[depth++] = (struct pair){ same, child };
+			}
+		}
+	}
+}
+
+static cJSON *find_apply(cJSON *list) {
+	for (cJSON *entry = list->child; entry; entry = entry->next) {
+		if (str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
+			str_eq(json_str(entry, "operation"), STR("Apply")) && !json_str(entry, "subresource").len)
+			return entry;
+	}
+	return NULL;
+}
+
+static enum err settle_entry(cJSON *list, cJSON *update, cJSON **apply) {
+	if (!*apply) {
+		cJSON *operation = cJSON_CreateString("Apply");
+		if (!operation) return ERR_NOMEM;
+		if (!cJSON_ReplaceItemInObjectCaseSensitive(update, "operation", operation)) return ERR_NOMEM;
+		*apply = update;
+		return OK;
+	}
+	cJSON *into = cJSON_GetObjectItemCaseSensitive(*apply, "fieldsV1");
+	cJSON *from = cJSON_GetObjectItemCaseSensitive(update, "fieldsV1");
+	if (cJSON_IsObject(into) && cJSON_IsObject(from)) merge_fields(into, from);
+	cJSON_Delete(cJSON_DetachItemViaPointer(list, update));
+	return OK;
+}
+
+enum err kube_settled_fields(struct str managed_fields, struct buf *out_json);
+
+enum err kube_settled_fields(struct str managed_fields, struct buf *out_json) {
+	struct fault fault = { 0 };
+	cJSON *list = NULL;
+	char *text = NULL;
+	enum err err = json_parse(managed_fields, &list, &fault);
+	if (err) goto out;
+	cJSON *apply = find_apply(list);
+	for (cJSON *entry = list->child, *next; entry && !err; entry = next) {
+		next = entry->next;
+		if (is_our_update(entry)) err = settle_entry(list, entry, &apply);
+	}
+	if (err) goto out;
+	text = cJSON_PrintUnformatted(list);
+	if (!text) err = ERR_NOMEM;
+	if (text) buf_append(out_json, str_of(text));
+	if (!err) err = buf_err(out_json);
+out:
+	cJSON_free(text);
+	cJSON_Delete(list);
+	return err;
+}
+
+/* --- tokens --- */
+
+enum err kube_read_token(const struct kube_call *call, struct secret *out_token, struct fault *fault) {
+	struct str raw = member(member(http_response_body(&call->http), "status"), "token");
+	if (raw.len > 2 && json_unescape_secret(raw, out_token) == OK && secret_len(out_token)) return OK;
+	return fault_set(fault, ERR_PARSE, "the API server's answer to a TokenRequest holds no status.token");
+}
+
+/* --- errors --- */
+
+/* The Status object of an error, with what decides about it. */
+struct verdict {
+	cJSON *json;         /* NULL: the body was no JSON object */
+	struct str reason, message;
+};
+
+static bool names_policy(struct str message) {
+	return str_find(message, STR("ValidatingAdmissionPolicy '")) != SIZE_MAX;
+}
+
+static enum err err_of_422(const struct verdict *verdict) {
+	const cJSON *causes = json_get(verdict->json, "details.causes");
+	const cJSON *first = cJSON_IsArray(causes) ? causes->child : NULL;
+	if (!first) return ERR_CONFLICT; /* a JSON patch whose test failed: details are empty */
+	return str_eq(json_str(first, "field"), STR("metadata.uid")) ? ERR_CONFLICT : ERR_INVALID;
+}
+
+static enum err err_of_status(int status, const struct verdict *verdict) {
+	if (names_policy(verdict->message)) return ERR_POLICY;
+	switch (status) {
+	case 401: return ERR_UNAUTHENTICATED;
+	case 403: return ERR_DENIED;
+	case 404: return ERR_NOT_FOUND;
+	case 409: return str_eq(verdict->reason, STR("AlreadyExists")) ? ERR_EXISTS : ERR_CONFLICT;
+	case 410: return ERR_GONE;
+	case 413: return ERR_TOO_LARGE;
+	case 422: return err_of_422(verdict);
+	case 429: return ERR_THROTTLED;
+	default: break;
+	}
+	return status >= 500 ? ERR_UNAVAILABLE : ERR_INTERNAL;
+}
+
+static const char *remedy_of(enum err err, int status) {
+	switch (err) {
+	case ERR_DENIED: return ": grant kvsync that right (deploy/manifests has the ClusterRole)";
+	case ERR_POLICY: return ": change the policy, or what it refuses";
+	case ERR_UNAUTHENTICATED: return ": the token or client certificate of kvsync is not accepted by the API server";
+	case ERR_INVALID: return ": correct the SecretSync";
+	default: return status == 400 ? ": the server did not understand the request" : "";
+	}
+}
+
+/* A 400 echoes the body that was sent, which holds values. */
+static struct str shown_message(const struct verdict *verdict, int status) {
+	if (status == 400) return STR("BadRequest");
+	return verdict->message.len ? verdict->message : verdict->reason;
+}
+
+static enum err describe(const struct kube_call *call, struct fault *fault, const char *what) {
+	struct fault ignored = { 0 };
+	struct verdict verdict = { 0 };
+	int status = call->http.status;
+	if (json_parse(http_response_body(&call->http), &verdict.json, &ignored) == OK) {
+		verdict.reason = json_str(verdict.json, "reason");
+		verdict.message = json_str(verdict.json, "message");
+	}
+	enum err err = err_of_status(status, &verdict);
+	struct str message = shown_message(&verdict, status);
+	err = fault_set(fault, err, "cannot %s: the API server answered %d%s%.*s%s", what, status, message.len ? " " : "",
+		STR_ARG(message), remedy_of(err, status));
+	if (fault) {
+		fault->http_status = status;
+		fault->retry_after_ns = call->http.retry_after_ns > 0 ? call->http.retry_after_ns : 0;
+		snprintf(fault->code, sizeof fault->code, "%.*s", STR_ARG(verdict.reason));
+	}
+	cJSON_Delete(verdict.json);
+	return err;
+}
+
+enum err kube_result(const struct kube_call *call, struct fault *fault, const char *what) {
+	const struct http_req *http = &call->http;
+	if (http->err) {
+		if (fault) *fault = http->fault;
+		return fault_prefix(fault, http->err, "cannot %s", what);
+	}
+	if (http->status >= 200 && http->status < 300) return OK;
+	return describe(call, fault, what);
+}

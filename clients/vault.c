@@ -1,0 +1,253 @@
+#include "clients/vault.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "clients/json.h"
+
+#define API_VERSION "7.4"
+
+enum {
+	URL_BYTES = 8 << 10,
+	OBJECT_BYTES = 256 << 10, /* Key Vault's limit is 25 kB of value; every byte of it may be an escape of six */
+	PAGE_BYTES = 1 << 20,
+	VALUE_BYTES = 128 << 10,
+};
+
+static const char *const SEGMENTS[] = {
+	[VAULT_SECRET] = "/secrets/",
+	[VAULT_KEY] = "/keys/",
+	[VAULT_CERTIFICATE] = "/certificates/",
+};
+
+const char *vault_kind_name(enum vault_kind kind) {
+	static const char *const names[] = { "secret", "key", "cert" };
+	return names[kind];
+}
+
+/* --- requests --- */
+
+void vault_call_deinit(struct vault_call *call) {
+	http_req_deinit(&call->http);
+	buf_deinit(&call->_next_link);
+}
+
+static void begin(struct vault_call *call, const struct http_site *site, const struct secret *bearer, size_t max_bytes) {
+	*call = (struct vault_call){ 0 };
+	http_req_init(&call->http, site, HTTP_GET);
+	http_req_header(&call->http, "Accept", STR("application/json"));
+	call->http.bearer = bearer;
+	call->http.max_response_bytes = max_bytes;
+	buf_init(&call->http.url, URL_BYTES);
+}
+
+static void add_object(struct vault_call *call, struct str vault_url, enum vault_kind kind, struct str name) {
+	buf_append(&call->http.url, vault_url);
+	buf_append(&call->http.url, str_of(SEGMENTS[kind]));
+	buf_append_url(&call->http.url, name);
+}
+
+enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url, enum vault_kind kind,
+		   struct str name, struct str version, const struct secret *bearer, struct secret_arena *arena) {
+	begin(call, site, bearer, OBJECT_BYTES);
+	call->http.response_arena = arena;
+	add_object(call, vault_url, kind, name);
+	buf_append_char(&call->http.url, '/');
+	buf_append_url(&call->http.url, version);
+	buf_append(&call->http.url, STR("?api-version=" API_VERSION));
+	return buf_err(&call->http.url);
+}
+
+/* A page is asked for only where the first one was: same scheme, same host, port 443 or none. */
+static enum err check_next_link(struct str vault_url, struct str next_link) {
+	struct str scheme, host, rest, vault_scheme, vault_host, vault_rest;
+	unsigned port = 0, vault_port = 0;
+	enum err err = http_url_split(next_link, &scheme, &host, &port, &rest);
+	if (!err) err = http_url_split(vault_url, &vault_scheme, &vault_host, &vault_port, &vault_rest);
+	if (err) return ERR_DENIED;
+	bool same = str_eq_nocase(scheme, STR("https")) && str_eq_nocase(host, vault_host);
+	unsigned expected = vault_port ? vault_port : 443;
+	return same && (port == 0 || port == expected) ? OK : ERR_DENIED;
+}
+
+enum err vault_list_versions(struct vault_call *call, const struct http_site *site, struct str vault_url,
+			     enum vault_kind kind, struct str name, struct str next_link, const struct secret *bearer) {
+	begin(call, site, bearer, PAGE_BYTES);
+	if (next_link.len) {
+		enum err err = check_next_link(vault_url, next_link);
+		if (err) return err;
+		buf_append(&call->http.url, next_link);
+		return buf_err(&call->http.url);
+	}
+	add_object(call, vault_url, kind, name);
+	buf_append(&call->http.url, STR("/versions?api-version=" API_VERSION));
+	return buf_err(&call->http.url);
+}
+
+/* --- answers --- */
+
+/* The version is the last segment of an identifier. */
+static enum err version_of_id(struct str id, char out_version[static VAULT_VERSION_BYTES]) {
+	size_t start = id.len;
+	while (start > 0 && id.ptr[start - 1] != '/') start--;
+	struct str version = str_slice(id, start, id.len);
+	if (!version.len || version.len >= VAULT_VERSION_BYTES) return ERR_PARSE;
+	memcpy(out_version, version.ptr, version.len);
+	out_version[version.len] = 0;
+	return OK;
+}
+
+static struct vault_row read_row(const cJSON *attributes) {
+	return (struct vault_row){
+		.created_s = json_i64(attributes, "created", 0),
+		.updated_s = json_i64(attributes, "updated", 0),
+		.not_before_s = json_i64(attributes, "nbf", 0),
+		.expires_s = json_i64(attributes, "exp", 0),
+		.enabled = json_bool(attributes, "enabled", true),
+	};
+}
+
+static enum err parse_attributes(struct str body, struct vault_row *out_row, struct fault *fault) {
+	struct str raw = STR_NULL;
+	cJSON *json = NULL;
+	if (json_scan_member(body, "attributes", &raw) != OK) {
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
+	}
+	enum err err = json_parse(raw, &json, fault);
+	if (err) return err;
+	*out_row = read_row(json);
+	cJSON_Delete(json);
+	return OK;
+}
+
+/* A member that is a JSON string without escapes, or nothing. */
+static struct str plain_member(struct str body, const char *key) {
+	struct str raw = STR_NULL;
+	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') return STR_NULL;
+	return str_slice(raw, 1, raw.len - 2);
+}
+
+static enum err read_content_type(struct str body, struct vault_object *object) {
+	struct str text = plain_member(body, "contentType");
+	if (text.len >= sizeof object->content_type) text = STR_NULL;
+	if (text.len) memcpy(object->content_type, text.ptr, text.len);
+	object->content_type[text.len] = 0;
+	return OK;
+}
+
+void vault_object_deinit(struct vault_object *object) {
+	secret_deinit(&object->value);
+}
+
+static enum err read_value(struct str body, struct secret_arena *arena, struct vault_object *object,
+			   struct fault *fault) {
+	struct str raw = STR_NULL;
+	if (json_scan_member(body, "value", &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') {
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
+	}
+	secret_init(&object->value, arena, VALUE_BYTES);
+	enum err err = json_unescape_secret(raw, &object->value);
+	return err ? fault_set(fault, err, "the vault's value is no valid JSON string") : OK;
+}
+
+enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena, struct vault_object *out_object,
+			   struct fault *fault) {
+	struct vault_object object = { 0 };
+	struct str body = http_response_body(&call->http);
+	enum err err = parse_attributes(body, &object.row, fault);
+	if (!err && version_of_id(plain_member(body, "id"), object.row.version) != OK) {
+		err = fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
+	}
+	if (!err) err = read_content_type(body, &object);
+	if (!err) err = read_value(body, arena, &object, fault);
+	object.certificate_backed = plain_member(body, "kid").len > 0;
+	if (err) {
+		vault_object_deinit(&object);
+		return err;
+	}
+	*out_object = object;
+	return OK;
+}
+
+/* --- version lists --- */
+
+void vault_rows_deinit(struct vault_rows *rows) {
+	mem_free(rows->rows);
+	*rows = (struct vault_rows){ 0 };
+}
+
+static enum err rows_push(struct vault_rows *rows, const struct vault_row *row) {
+	if (rows->count == VAULT_MAX_VERSIONS) return ERR_TOO_LARGE;
+	if (rows->count == rows->_cap) {
+		size_t cap = rows->_cap ? rows->_cap * 2 : 32;
+		struct vault_row *grown = mem_realloc(rows->rows, cap * sizeof *grown);
+		if (!grown) return ERR_NOMEM;
+		rows->rows = grown;
+		rows->_cap = cap;
+	}
+	rows->rows[rows->count++] = *row;
+	return OK;
+}
+
+static enum err push_item(struct vault_rows *rows, const cJSON *item) {
+	const cJSON *attributes = json_get(item, "attributes");
+	struct str id = json_str(item, "id");
+	if (!id.len) id = json_str(item, "kid");
+	if (!attributes) return OK; /* nothing to judge it by: as if it were not there */
+	struct vault_row row = read_row(attributes);
+	enum err err = version_of_id(id, row.version);
+	return err ? err : rows_push(rows, &row);
+}
+
+enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows, struct buf *out_next_link,
+			 struct fault *fault) {
+	cJSON *json = NULL;
+	enum err err = json_parse(http_response_body(&call->http), &json, fault);
+	if (err) return err;
+	const cJSON *value = json_get(json, "value");
+	struct str next = json_str(json, "nextLink");
+	/* A vault that was never used answers null. */
+	if (!cJSON_IsArray(value) && !cJSON_IsNull(value)) {
+		err = fault_set(fault, ERR_PARSE, "the vault's version list has no value array");
+		goto out;
+	}
+	for (const cJSON *item = value->child; item && !err; item = item->next) err = push_item(rows, item);
+	if (err) {
+		err = fault_set(fault, err, "the vault's version list could not be read: %s", err_text(err));
+		goto out;
+	}
+	if (next.len && str_eq(next, buf_str(&call->http.url))) {
+		err = fault_set(fault, ERR_PARSE, "the vault's version list leads back to the same page");
+		goto out;
+	}
+	buf_reset(out_next_link);
+	buf_append(out_next_link, next);
+	err = buf_err(out_next_link);
+	if (err) err = fault_set(fault, err, "the vault's link to the next page is too long");
+out:
+	cJSON_Delete(json);
+	return err;
+}
+
+static int newest_first(const void *a, const void *b) {
+	const struct vault_row *x = a, *y = b;
+	if (x->created_s != y->created_s) return x->created_s > y->created_s ? -1 : 1;
+	return -str_cmp(str_of(x->version), str_of(y->version));
+}
+
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version, unsigned limit) {
+	size_t kept = 0, first = 0;
+	for (size_t i = 0; i < rows->count; i++) {
+		if (rows->rows[i].enabled) rows->rows[kept++] = rows->rows[i];
+	}
+	rows->count = kept;
+	if (kept) qsort(rows->rows, kept, sizeof *rows->rows, newest_first);
+	if (start_version.len && !str_eq(start_version, STR("latest"))) {
+		while (first < kept && !str_eq_nocase(str_of(rows->rows[first].version), start_version)) first++;
+	}
+	if (first == kept) return ERR_NOT_FOUND;
+	rows->count = kept - first < limit ? kept - first : limit;
+	memmove(rows->rows, rows->rows + first, rows->count * sizeof *rows->rows);
+	return OK;
+}
