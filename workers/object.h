@@ -41,6 +41,7 @@ struct object {
 	struct sync *sync;             /* home: the running reconcile */
 	uint32_t failures;             /* home: in a row */
 	uint8_t wait_class;            /* home: enum object_class while in a ready list */
+	bool in_ready;                 /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted;                /* home: at least one reconcile ended */
 	int64_t seen_generation;       /* home: generation of the last attempt */
 	struct list all;               /* home: every object of this worker, for shutdown */

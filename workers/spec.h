@@ -57,6 +57,9 @@ struct spc_cell {
 	struct spc *now;           /* rcu: writer main; NULL: no such class */
 	struct map_node node;      /* main */
 	struct list objects;       /* main: objects whose current spec names this class */
+	struct list todo;          /* main: those of them that are still to be told of a change */
+	struct list turn_link;     /* main: in the store's list of cells with something in `todo` */
+	struct list seen_link;     /* main: marks of a relist, while there is a class */
 	char *key;                 /* const: "namespace/name" */
 };
 

@@ -1,0 +1,188 @@
+#include "workers/gate.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+/* A connection that dies once may be chance; this many in a row are not. */
+enum { FAILURES_TO_OPEN = 3 };
+
+void gate_init(struct gate *gate, const struct gate_options *options) {
+	assert(options->http && options->now && options->max_in_flight > 0);
+	*gate = (struct gate){
+		.name = options->name,
+		.http = options->http,
+		.now = options->now,
+		.limited = options->rate_per_s > 0,
+		.max_in_flight = options->max_in_flight,
+		.breaker_interval_ns = options->breaker_interval_ns,
+		.wake = options->wake,
+	};
+	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6, gate->limited ? options->burst : 1e6,
+		options->now->mono_ns);
+	list_init(&gate->pending);
+	list_init(&gate->waiters);
+}
+
+bool gate_is_idle(const struct gate *gate) {
+	return !gate->in_flight && list_is_empty(&gate->pending) && list_is_empty(&gate->waiters);
+}
+
+void gate_deinit(struct gate *gate) {
+	assert(gate_is_idle(gate));
+	*gate = (struct gate){ 0 };
+}
+
+bool gate_admits(const struct gate *gate, struct fault *out_fault) {
+	if (!gate->open) return true;
+	if (!gate->trial && gate->now->mono_ns >= gate->trial_at_ns) return true;
+	*out_fault = gate->fault;
+	return false;
+}
+
+/* Ends a call that was never sent with the failure that opened the breaker. */
+static void refuse(struct gate *gate, struct gate_call *call) {
+	list_remove(&call->link);
+	call->gate = NULL;
+	call->req->err = gate->fault.err;
+	call->req->fault = gate->fault;
+	call->req->maybe_sent = false;
+	call->req->status = 0;
+	call->on_done(call);
+}
+
+static void open_breaker(struct gate *gate, const struct fault *fault) {
+	struct list refused;
+	gate->fault = *fault;
+	gate->trial_at_ns = gate->now->mono_ns + gate->breaker_interval_ns;
+	if (!gate->open) {
+		metric_add(METRIC_BREAKER_OPENED, 1);
+		log_warn("cannot be reached, breaker opened", kv("server", gate->name), kv("cause", fault->text));
+	}
+	gate->open = true;
+	/* on_done of a refused call may put new calls in line: those are not for this round. */
+	list_init(&refused);
+	list_splice(&refused, &gate->pending);
+	while (!list_is_empty(&refused)) refuse(gate, container_of(list_first(&refused), struct gate_call, link));
+}
+
+static void close_breaker(struct gate *gate) {
+	struct list woken;
+	gate->open = false;
+	log_info("can be reached again, breaker closed", kv("server", gate->name));
+	list_init(&woken);
+	list_splice(&woken, &gate->waiters);
+	for (struct list *waiter; (waiter = list_pop(&woken));) gate->wake(gate, waiter);
+}
+
+/* True when the request certainly never reached a server: name, route, TLS. */
+static bool is_unreachable(const struct http_req *req) {
+	return req->err == ERR_NETWORK && !req->maybe_sent;
+}
+
+static void judge(struct gate *gate, const struct http_req *req, bool was_trial) {
+	int64_t now_ns = gate->now->mono_ns;
+	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT) {
+		gate->transport_failures++;
+		if (was_trial || is_unreachable(req) || gate->transport_failures >= FAILURES_TO_OPEN) {
+			open_breaker(gate, &req->fault);
+		}
+		return;
+	}
+	if (!req->status) return;
+	gate->transport_failures = 0;
+	if (gate->open) close_breaker(gate);
+	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
+		ratelimit_throttled(&gate->limit, now_ns, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
+	} else if (req->status < 500) {
+		ratelimit_succeeded(&gate->limit, now_ns);
+	}
+}
+
+static void request_done(struct http_req *req) {
+	struct gate_call *call = req->owner;
+	struct gate *gate = call->gate;
+	bool was_trial = gate->trial;
+	assert(gate->in_flight > 0);
+	gate->in_flight--;
+	gate->trial = false;
+	call->gate = NULL;
+	call->started = false;
+	judge(gate, req, was_trial);
+	call->on_done(call);
+}
+
+void gate_start(struct gate *gate, struct gate_call *call) {
+	assert(!call->gate && call->req && call->on_done);
+	call->gate = gate;
+	call->started = false;
+	call->req->owner = call;
+	call->req->on_done = request_done;
+	list_push_back(&gate->pending, &call->link);
+	gate_pump(gate);
+}
+
+void gate_cancel(struct gate_call *call) {
+	struct gate *gate = call->gate;
+	if (!gate) return;
+	call->gate = NULL;
+	if (!call->started) {
+		list_remove(&call->link);
+		return;
+	}
+	http_cancel(gate->http, call->req);
+	call->started = false;
+	assert(gate->in_flight > 0);
+	gate->in_flight--;
+	gate->trial = false;
+}
+
+void gate_wait(struct gate *gate, struct list *waiter) {
+	assert(!list_is_linked(waiter));
+	list_push_back(&gate->waiters, waiter);
+}
+
+static void send_first(struct gate *gate) {
+	struct gate_call *call = container_of(list_pop(&gate->pending), struct gate_call, link);
+	call->started = true;
+	gate->in_flight++;
+	http_start(gate->http, call->req);
+}
+
+/* While the breaker is open: one request per interval, and somebody to make it. */
+static int64_t pump_open(struct gate *gate) {
+	int64_t now_ns = gate->now->mono_ns;
+	if (gate->trial || gate->in_flight) return NEVER_NS;
+	if (now_ns < gate->trial_at_ns) {
+		bool wanted = !list_is_empty(&gate->pending) || !list_is_empty(&gate->waiters);
+		return wanted ? gate->trial_at_ns : NEVER_NS;
+	}
+	if (!list_is_empty(&gate->pending)) {
+		gate->trial = true;
+		gate->trial_at_ns = now_ns + gate->breaker_interval_ns;
+		metric_add(METRIC_BREAKER_TRIALS, 1);
+		send_first(gate);
+		return NEVER_NS;
+	}
+	if (list_is_empty(&gate->waiters)) return NEVER_NS;
+	if (now_ns >= gate->next_wake_ns) {
+		/* Should the one that is woken not ask after all, another gets its chance later. */
+		gate->next_wake_ns = now_ns + gate->breaker_interval_ns;
+		gate->wake(gate, list_pop(&gate->waiters));
+	}
+	return gate->next_wake_ns;
+}
+
+int64_t gate_pump(struct gate *gate) {
+	int64_t now_ns = gate->now->mono_ns;
+	if (gate->open) return pump_open(gate);
+	while (!list_is_empty(&gate->pending)) {
+		if (gate->in_flight >= gate->max_in_flight) return NEVER_NS;
+		int64_t wait_ns = ratelimit_take(&gate->limit, now_ns);
+		if (wait_ns > 0) return now_ns + wait_ns;
+		send_first(gate);
+	}
+	return NEVER_NS;
+}

@@ -1,0 +1,80 @@
+/* workers/gate.h - the way of all requests of one worker to one server: pace, room, and a breaker.
+ *
+ * There is one gate per vault, one per token endpoint and one for the API server. A call waits in the gate's line until the
+ * pace allows it and a place is free. When the server cannot be reached the breaker opens: what waits is refused, and one
+ * trial per interval goes out until an answer of any status closes it again.
+ *
+ * One owner: the worker. Times are mono_ns.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "clients/http.h"
+#include "queue/ratelimit.h"
+
+struct gate;
+
+/* One request on its way. Embedded by whoever asks; must stay until on_done or gate_cancel. */
+struct gate_call {
+	struct list link;
+	struct http_req *req;   /* borrowed */
+	struct gate *gate;      /* NULL: not under way */
+	bool started;
+	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of
+	 * the failure that opened it, and was not sent. Never called from inside gate_start or gate_cancel. */
+	void (*on_done)(struct gate_call *call);
+};
+
+struct gate {
+	const char *name;          /* for people; borrowed */
+	struct http *http;
+	struct ratelimit limit;
+	bool limited;              /* the limit's ceiling applies; without it only Retry-After holds calls back */
+	unsigned max_in_flight;
+	unsigned in_flight;
+	struct list pending;
+	/* Breaker. */
+	bool open;
+	bool trial;                /* the one request that goes out while open is under way */
+	unsigned transport_failures; /* in a row */
+	int64_t trial_at_ns;
+	int64_t next_wake_ns;      /* the next waiter is woken for a trial not before */
+	int64_t breaker_interval_ns;
+	struct fault fault;        /* what opened it */
+	struct list waiters;       /* of objects: woken when it closes, one of them for a trial */
+	void (*wake)(struct gate *gate, struct list *waiter); /* the waiter was unlinked */
+	struct now *now;           /* the worker's reading of this turn */
+};
+
+struct gate_options {
+	const char *name;
+	struct http *http;
+	struct now *now;
+	double rate_per_s;         /* 0: no pace of our own */
+	double burst;
+	unsigned max_in_flight;
+	int64_t breaker_interval_ns;
+	void (*wake)(struct gate *gate, struct list *waiter);
+};
+
+void gate_init(struct gate *gate, const struct gate_options *options);
+/* No call may be under way, nobody may wait. */
+void gate_deinit(struct gate *gate);
+
+/* True when a request may be asked for now. False: the breaker is open and it is not time for a trial; *out_fault says why. */
+bool gate_admits(const struct gate *gate, struct fault *out_fault);
+
+/* Puts the call in line and sends what may be sent. */
+void gate_start(struct gate *gate, struct gate_call *call);
+
+/* Ends a call without on_done. Harmless when it is not under way. */
+void gate_cancel(struct gate_call *call);
+
+/* Parks a waiter until the breaker closes or a trial needs somebody. */
+void gate_wait(struct gate *gate, struct list *waiter);
+
+/* Sends what may be sent, wakes one waiter when a trial is due; returns when it wants to be called again. */
+int64_t gate_pump(struct gate *gate);
+
+/* True when nothing is under way and nobody waits. */
+bool gate_is_idle(const struct gate *gate);

@@ -1,0 +1,69 @@
+/* workers/identity.h - access tokens: one flight per worker and identity, renewed early, failures remembered.
+ *
+ * An identity is (authority, tenant, client, namespace, service account). Its token is made of two requests: a TokenRequest
+ * at the API server, whose answer is exchanged at Microsoft Entra. The token is served until it expires, and renewed in the
+ * background from 50 to 80 % of its life on. A failure is remembered and answered at once until its backoff has passed.
+ *
+ * One owner: the worker.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "clients/entra.h"
+#include "queue/backoff.h"
+#include "workers/gate.h"
+#include "workers/spec.h"
+
+struct worker;
+
+/* Somebody who waits for a token. Embedded in a reconcile. */
+struct identity_waiter {
+	struct list link;
+	/* The token is there (err OK) or cannot be had. May ask again. */
+	void (*answer)(struct identity_waiter *waiter);
+};
+
+struct identity {
+	struct map_node node;
+	struct list all;
+	char *key;
+	struct worker *worker;
+	struct str authority, tenant, client_id, scope, audience, ns, service_account; /* in _block */
+	struct gate *kube_gate, *entra_gate;
+	unsigned users;            /* reconciles that hold it */
+	bool asking;               /* a flight is under way */
+	struct secret token;
+	uint64_t serial;           /* grows with each new token */
+	int64_t expires_ns;
+	int64_t refresh_ns;
+	unsigned failures;
+	int64_t retry_ns;          /* no new flight before */
+	struct fault fault;        /* of the last flight; err OK: it went well */
+	bool fault_is_local;       /* it came from the API server, not from Entra */
+	struct gate *fault_gate;   /* the gate whose breaker refused; NULL: none did */
+	struct list waiters;
+	struct kube_call kube;
+	struct entra_call entra;
+	struct gate_call call;
+	struct secret assertion;
+	void *_block;
+};
+
+enum identity_state { IDENTITY_READY, IDENTITY_WAIT, IDENTITY_FAILED };
+
+/* Finds or makes the identity that `spec` uses with `spc`, and counts a user. */
+enum err identity_get(struct worker *worker, const struct spec *spec, const struct spc *spc,
+		      struct identity **out_identity);
+void identity_put(struct identity *identity); /* NULL is fine */
+
+/* Asks for a token. WAIT: `waiter` is answered later; leave by identity_leave. FAILED: see identity->fault. */
+enum identity_state identity_ask(struct identity *identity, struct identity_waiter *waiter);
+void identity_leave(struct identity_waiter *waiter); /* harmless when it does not wait */
+
+/* A server refused the token with this serial: drop it, unless it has been replaced already. */
+void identity_refused(struct identity *identity, uint64_t serial);
+
+/* Frees identities that nobody uses and whose token has expired; called now and then. */
+void identity_sweep(struct worker *worker);
+/* Ends every flight and frees all. No users any more. */
+void identity_destroy_all(struct worker *worker);

@@ -1,0 +1,47 @@
+#include "workers/object.h"
+
+#include <assert.h>
+
+enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
+		       struct object **out_object) {
+	struct object *object = mem_zalloc(sizeof *object);
+	if (!object) return ERR_NOMEM;
+	object->key = mem_strdup(key);
+	object->uid = mem_strdup(uid);
+	if (!object->key || !object->uid) {
+		mem_free(object->key);
+		mem_free(object->uid);
+		mem_free(object);
+		return ERR_NOMEM;
+	}
+	queue_item_init(&object->item, home);
+	list_init(&object->cell_link);
+	list_init(&object->seen_link);
+	list_init(&object->ready);
+	list_init(&object->all);
+	object->status = *status;
+	*status = (struct status){ 0 };
+	*out_object = object;
+	return OK;
+}
+
+void object_destroy(struct object *object) {
+	if (!object) return;
+	assert(!object->sync);
+	assert(!list_is_linked(&object->cell_link));
+	spec_unref(object->spec);
+	status_deinit(&object->status);
+	mem_free(object->key);
+	mem_free(object->uid);
+	mem_free(object);
+}
+
+struct spec *spec_borrow(struct object *object) {
+	rcu_read_scope();
+	struct spec *spec = rcu_load(object->spec);
+	if (spec) {
+		unsigned before = atomic_fetch_add_explicit(&spec->ref, 1, memory_order_relaxed);
+		assert(before > 0);
+	}
+	return spec;
+}

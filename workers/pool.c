@@ -1,0 +1,117 @@
+#include "workers/pool.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "workers/worker.h"
+
+enum err pool_create(const struct pool_options *options, struct pool **out_pool) {
+	assert(options->workers > 0 && options->kube && options->azure && options->doors.make_http);
+	struct rng rng;
+	struct pool *pool = mem_zalloc(sizeof *pool + options->workers * sizeof pool->workers[0]);
+	if (!pool) return ERR_NOMEM;
+	pool->options = *options;
+	pool->count = options->workers;
+	inbox_init(&pool->retired);
+	rng_seed(&rng, options->doors.seed);
+	if (!options->doors.seed) rng_seed_system(&rng);
+	pool->hash_key = (struct hash_key){ rng_next(&rng), rng_next(&rng) };
+	pool->settings = mem_alloc(sizeof *pool->settings);
+	enum err err = pool->settings ? OK : ERR_NOMEM;
+	if (!err) *pool->settings = options->settings;
+	for (unsigned i = 0; i < pool->count && !err; i++) err = worker_init(&pool->workers[i], pool, i);
+	if (err) {
+		pool_destroy(pool);
+		return err;
+	}
+	*out_pool = pool;
+	return OK;
+}
+
+void pool_destroy(struct pool *pool) {
+	if (!pool) return;
+	for (unsigned i = 0; i < pool->count; i++) worker_deinit(&pool->workers[i]);
+	inbox_deinit(&pool->retired);
+	mem_free(pool->settings);
+	mem_free(pool);
+}
+
+static void worker_main(void *arg) {
+	struct worker *worker = arg;
+	thread_set_role(ROLE_WORKER + worker->index);
+	for (;;) {
+		int64_t deadline_ns = worker_turn(worker, loop_now(worker->loop));
+		if (worker_is_drained(worker)) break;
+		loop_wait(worker->loop, deadline_ns);
+	}
+}
+
+enum err pool_start(struct pool *pool) {
+	assert_main();
+	for (unsigned i = 0; i < pool->count; i++) {
+		struct worker *worker = &pool->workers[i];
+		char name[16];
+		snprintf(name, sizeof name, "worker-%u", i % 10000);
+		assert(worker->loop);
+		enum err err = thread_start(&worker->thread, name, worker_main, worker);
+		if (err) return err;
+	}
+	return OK;
+}
+
+void pool_stop(struct pool *pool, int64_t drain_ns) {
+	atomic_store_explicit(&pool->drain_ns, drain_ns, memory_order_relaxed);
+	/* Release: who sees the flag sees the time to drain. */
+	atomic_store_explicit(&pool->stop, true, memory_order_release);
+	for (unsigned i = 0; i < pool->count; i++) {
+		if (pool->workers[i].loop) loop_wake(pool->workers[i].loop);
+	}
+}
+
+void pool_join(struct pool *pool) {
+	assert_main();
+	for (unsigned i = 0; i < pool->count; i++) {
+		thread_join(&pool->workers[i].thread);
+		worker_release(&pool->workers[i]);
+	}
+}
+
+unsigned pool_size(const struct pool *pool) {
+	return pool->count;
+}
+
+struct worker *pool_worker(struct pool *pool, unsigned index) {
+	assert(index < pool->count);
+	return &pool->workers[index];
+}
+
+struct queue *pool_first_queue(struct pool *pool) {
+	return &pool->workers[0].queue;
+}
+
+struct object *pool_take_retired(struct pool *pool) {
+	assert_main();
+	bool busy;
+	struct inbox_node *node;
+	do {
+		node = inbox_pop(&pool->retired, &busy);
+	} while (!node && busy);
+	return node ? container_of(node, struct object, retired) : NULL;
+}
+
+enum err pool_set_settings(struct pool *pool, const struct settings *settings) {
+	assert_main();
+	struct settings *copy = mem_alloc(sizeof *copy);
+	if (!copy) return ERR_NOMEM;
+	*copy = *settings;
+	struct settings *old = rcu_swap(pool->settings, copy);
+	rcu_sync();
+	mem_free(old);
+	return OK;
+}
+
+void pool_trace(struct pool *pool, void (*trace)(void *arg, const struct object *object, const char *step, enum err err),
+		void *arg) {
+	pool->trace = trace;
+	pool->trace_arg = arg;
+}

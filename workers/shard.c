@@ -1,0 +1,113 @@
+#include <assert.h>
+
+#include "workers/worker.h"
+
+/* Out of so many dispatches each waiting class has one of its own: 5 %. */
+enum { SHARE_TURNS = 20 };
+
+static enum err shard_create(struct worker *worker, struct str url, struct shard **out_shard) {
+	struct shard *shard = mem_zalloc(sizeof *shard);
+	if (!shard) return ERR_NOMEM;
+	shard->url = mem_strdup(url);
+	enum err err = shard->url ? OK : ERR_NOMEM;
+	if (!err) err = map_insert(&worker->shards, &shard->node);
+	if (err) {
+		mem_free(shard->url);
+		mem_free(shard);
+		return err;
+	}
+	shard->worker = worker;
+	for (int i = 0; i < CLASS_COUNT; i++) list_init(&shard->ready[i]);
+	gate_init(&shard->gate, &(struct gate_options){
+					.name = shard->url,
+					.http = worker->http,
+					.now = &worker->now,
+					.rate_per_s = worker->settings.vault_rate_per_s,
+					.burst = worker->settings.vault_burst,
+					.max_in_flight = worker->settings.vault_connections,
+					.breaker_interval_ns = worker->settings.breaker_interval_ns,
+					.wake = schedule_waiter_woken,
+				});
+	list_push_back(&worker->shard_list, &shard->all);
+	*out_shard = shard;
+	return OK;
+}
+
+enum err shard_get(struct worker *worker, struct str url, struct shard **out_shard) {
+	struct map_node *node = map_find(&worker->shards, url);
+	if (!node) return shard_create(worker, url, out_shard);
+	*out_shard = container_of(node, struct shard, node);
+	return OK;
+}
+
+static void shard_free(struct shard *shard) {
+	assert(!shard->objects && !shard->running && !shard->ready_count);
+	list_remove(&shard->all);
+	map_remove(&shard->worker->shards, &shard->node);
+	gate_deinit(&shard->gate);
+	mem_free(shard->url);
+	mem_free(shard);
+}
+
+/* A more urgent class wins over the one the object waits in already. */
+void shard_enqueue(struct shard *shard, struct object *object, enum object_class class) {
+	if (list_is_linked(&object->ready) && object->in_ready && object->wait_class <= class) return;
+	shard_dequeue(object);
+	object->in_ready = true;
+	object->wait_class = (uint8_t)class;
+	list_push_back(&shard->ready[class], &object->ready);
+	shard->ready_count++;
+	shard->worker->again = true;
+}
+
+void shard_dequeue(struct object *object) {
+	if (!list_is_linked(&object->ready)) return;
+	list_remove(&object->ready);
+	if (object->in_ready) {
+		assert(object->shard->ready_count > 0);
+		object->shard->ready_count--;
+	}
+	object->in_ready = false;
+}
+
+bool shard_has_room(const struct shard *shard) {
+	return shard->running < shard->worker->settings.reconciles_per_vault;
+}
+
+/* The class whose share this turn is, should it wait; else the most urgent one. */
+static struct list *next_class(struct shard *shard) {
+	unsigned turn = shard->served % SHARE_TURNS;
+	if (turn > 0 && turn < CLASS_COUNT && !list_is_empty(&shard->ready[turn])) return &shard->ready[turn];
+	for (int class = 0; class < CLASS_COUNT; class++) {
+		if (!list_is_empty(&shard->ready[class])) return &shard->ready[class];
+	}
+	return NULL;
+}
+
+struct object *shard_next(struct shard *shard) {
+	struct list *class = next_class(shard);
+	if (!class) return NULL;
+	struct object *object = container_of(list_first(class), struct object, ready);
+	shard_dequeue(object);
+	shard->served++;
+	return object;
+}
+
+void shard_leave(struct object *object) {
+	if (!object->shard) return;
+	shard_dequeue(object);
+	assert(object->shard->objects > 0);
+	object->shard->objects--;
+	object->shard = NULL;
+}
+
+void shard_sweep(struct worker *worker) {
+	list_for_each_safe(link, &worker->shard_list) {
+		struct shard *shard = container_of(link, struct shard, all);
+		if (!shard->objects && !shard->running && gate_is_idle(&shard->gate)) shard_free(shard);
+	}
+}
+
+void shard_destroy_all(struct worker *worker) {
+	list_for_each_safe(link, &worker->shard_list) shard_free(container_of(link, struct shard, all));
+}

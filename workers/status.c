@@ -1,0 +1,285 @@
+#include "workers/status.h"
+
+#include <assert.h>
+
+#include "clients/json.h"
+
+enum { MESSAGE_BYTES = 4096, CONDITIONS_READ = 16, OBJECTS_READ = 4096 };
+
+static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "SecretUpdated", "Ready" };
+static const char *const VALUE_NAMES[] = { "", "False", "True", "Unknown" };
+
+const char *reason_name(enum reason reason) {
+	static const char *const names[REASON_COUNT] = {
+		[REASON_NONE] = "",
+#define X(id, name) [REASON_##id] = name,
+		REASON_LIST(X)
+#undef X
+	};
+	assert(reason < REASON_COUNT);
+	return names[reason];
+}
+
+enum reason reason_of(struct str name) {
+	for (enum reason r = REASON_NONE + 1; r < REASON_COUNT; r++) {
+		if (str_eq(name, str_of(reason_name(r)))) return r;
+	}
+	return REASON_NONE;
+}
+
+void status_deinit(struct status *status) {
+	for (int i = 0; i < CONDITION_COUNT; i++) mem_free(status->conditions[i].message);
+	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
+	mem_free(status->objects);
+	mem_free(status->sync_hash);
+	*status = (struct status){ 0 };
+}
+
+/* NULL stays NULL; false when memory is out. */
+static bool copy_text(const char *from, char **out_copy) {
+	*out_copy = from ? mem_strdup(str_of(from)) : NULL;
+	return !from || *out_copy;
+}
+
+enum err status_copy(const struct status *status, struct status *out_copy) {
+	struct status copy = *status;
+	bool good = copy_text(status->sync_hash, &copy.sync_hash);
+	for (int i = 0; i < CONDITION_COUNT; i++) {
+		good &= copy_text(status->conditions[i].message, &copy.conditions[i].message);
+	}
+	copy.objects = status->object_count ? mem_array(status->object_count, sizeof *copy.objects) : NULL;
+	if (!copy.objects) copy.object_count = 0;
+	good &= copy.object_count == status->object_count;
+	for (unsigned i = 0; i < copy.object_count; i++) {
+		copy.objects[i] = status->objects[i];
+		good &= copy_text(status->objects[i].name, &copy.objects[i].name);
+	}
+	if (!good) {
+		status_deinit(&copy);
+		return ERR_NOMEM;
+	}
+	*out_copy = copy;
+	return OK;
+}
+
+static bool text_equal(const char *a, const char *b) {
+	return str_eq(str_of(a), str_of(b));
+}
+
+static bool condition_equal(const struct condition *a, const struct condition *b) {
+	return a->value == b->value && a->reason == b->reason && a->transition_s == b->transition_s &&
+	       a->generation == b->generation && text_equal(a->message, b->message);
+}
+
+static bool object_equal(const struct status_object *a, const struct status_object *b) {
+	return text_equal(a->name, b->name) && a->kind == b->kind && text_equal(a->version, b->version) &&
+	       a->updated_s == b->updated_s && a->synced_s == b->synced_s;
+}
+
+bool status_equal(const struct status *a, const struct status *b) {
+	for (int i = 0; i < CONDITION_COUNT; i++) {
+		if (!condition_equal(&a->conditions[i], &b->conditions[i])) return false;
+	}
+	if (a->object_count != b->object_count) return false;
+	for (unsigned i = 0; i < a->object_count; i++) {
+		if (!object_equal(&a->objects[i], &b->objects[i])) return false;
+	}
+	return a->observed_generation == b->observed_generation && text_equal(a->sync_hash, b->sync_hash) &&
+	       a->last_successful_s == b->last_successful_s && a->secret_created_s == b->secret_created_s;
+}
+
+static int64_t parse_time(const cJSON *json, const char *path) {
+	int64_t unix_s = 0;
+	struct str text = json_str(json, path);
+	if (!text.ptr || time_parse(text, &unix_s) != OK) return 0;
+	return unix_s;
+}
+
+static int name_index(struct str name, const char *const *names, int count) {
+	for (int i = 0; i < count; i++) {
+		if (str_eq(name, str_of(names[i]))) return i;
+	}
+	return -1;
+}
+
+/* A reason of another controller's, whose conditions are taken over with their transition times. */
+static enum reason adopted_reason(int type, int value) {
+	if (value != CONDITION_TRUE) return REASON_INTERNAL;
+	return type == CONDITION_CREATED ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
+}
+
+static enum err parse_condition(const cJSON *json, struct status *status) {
+	int type = name_index(json_str(json, "type"), TYPE_NAMES, CONDITION_COUNT);
+	int value = name_index(json_str(json, "status"), VALUE_NAMES, 4);
+	if (type < 0 || value <= 0 || status->conditions[type].value) return OK;
+	struct str message = json_str(json, "message");
+	struct condition *condition = &status->conditions[type];
+	enum reason reason = reason_of(json_str(json, "reason"));
+	*condition = (struct condition){
+		.value = (enum condition_value)value,
+		.reason = reason ? reason : adopted_reason(type, value),
+		.transition_s = parse_time(json, "lastTransitionTime"),
+		.generation = json_i64(json, "observedGeneration", 0),
+	};
+	if (!message.len) return OK;
+	condition->message = mem_strdup(str_slice(message, 0, MESSAGE_BYTES));
+	return condition->message ? OK : ERR_NOMEM;
+}
+
+static enum err parse_objects(const cJSON *json, struct status *status) {
+	const cJSON *array = json_get(json, "objects");
+	int count = cJSON_IsArray(array) ? cJSON_GetArraySize(array) : 0;
+	if (count <= 0 || count > OBJECTS_READ) return OK;
+	status->objects = mem_array((size_t)count, sizeof *status->objects);
+	if (!status->objects) return ERR_NOMEM;
+	for (const cJSON *item = array->child; item; item = item->next) {
+		struct status_object *object = &status->objects[status->object_count];
+		struct str kind = json_str(item, "type"), version = json_str(item, "version");
+		if (version.len >= sizeof object->version) continue;
+		object->name = mem_strdup(json_str(item, "name"));
+		if (!object->name) return ERR_NOMEM;
+		object->kind = str_eq(kind, STR("key"))    ? VAULT_KEY
+			       : str_eq(kind, STR("cert")) ? VAULT_CERTIFICATE
+							   : VAULT_SECRET;
+		if (version.len) memcpy(object->version, version.ptr, version.len);
+		object->updated_s = parse_time(item, "updated");
+		object->synced_s = parse_time(item, "syncedAt");
+		status->object_count++;
+	}
+	return OK;
+}
+
+enum err status_parse(const cJSON *json, struct status *out_status) {
+	struct status status = { 0 };
+	enum err err = OK;
+	if (!json) goto out;
+	const cJSON *conditions = json_get(json, "conditions");
+	int read = 0;
+	for (const cJSON *item = cJSON_IsArray(conditions) ? conditions->child : NULL; item && read < CONDITIONS_READ;
+	     item = item->next, read++) {
+		err = parse_condition(item, &status);
+		if (err) goto out;
+	}
+	err = parse_objects(json, &status);
+	if (err) goto out;
+	struct str hash = json_str(json, "syncHash");
+	if (hash.len && hash.len < 1024) {
+		status.sync_hash = mem_strdup(hash);
+		err = status.sync_hash ? OK : ERR_NOMEM;
+	}
+	status.observed_generation = json_i64(json, "observedGeneration", 0);
+	status.last_successful_s = parse_time(json, "lastSuccessfulSyncTime");
+	status.secret_created_s = parse_time(json, "secretCreationTime");
+out:
+	if (err) status_deinit(&status);
+	if (!err) *out_status = status;
+	return err;
+}
+
+enum err status_set(struct status *status, enum condition_type type, enum condition_value value, enum reason reason,
+		    struct str message, int64_t generation, int64_t now_s) {
+	assert(type < CONDITION_COUNT && value != CONDITION_ABSENT && reason != REASON_NONE);
+	struct condition *condition = &status->conditions[type];
+	char *text = message.len ? mem_strdup(str_slice(message, 0, MESSAGE_BYTES)) : NULL;
+	if (message.len && !text) return ERR_NOMEM;
+	if (condition->value != value || !condition->transition_s) condition->transition_s = now_s;
+	condition->value = value;
+	condition->reason = reason;
+	condition->generation = generation;
+	mem_free(condition->message);
+	condition->message = text;
+	return OK;
+}
+
+static void write_time(struct buf *out, const char *name, int64_t unix_s) {
+	char text[TIME_TEXT_BYTES];
+	if (!unix_s) return;
+	time_format(unix_s, text);
+	buf_printf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+static void write_conditions(const struct status *status, struct buf *out) {
+	bool first = true;
+	buf_append(out, STR(",\"conditions\":["));
+	for (int i = 0; i < CONDITION_COUNT; i++) {
+		const struct condition *condition = &status->conditions[i];
+		char transition[TIME_TEXT_BYTES];
+		if (condition->value == CONDITION_ABSENT) continue;
+		time_format(condition->transition_s, transition);
+		buf_printf(out,
+			"%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"lastTransitionTime\":\"%s\","
+			"\"observedGeneration\":%lld,\"message\":",
+			first ? "" : ",", TYPE_NAMES[i], VALUE_NAMES[condition->value], reason_name(condition->reason),
+			transition, (long long)condition->generation);
+		buf_append_json(out, str_of(condition->message));
+		buf_append_char(out, '}');
+		first = false;
+	}
+	buf_append_char(out, ']');
+}
+
+static void write_objects(const struct status *status, struct buf *out) {
+	if (!status->object_count) return;
+	buf_append(out, STR(",\"objects\":["));
+	for (unsigned i = 0; i < status->object_count; i++) {
+		const struct status_object *object = &status->objects[i];
+		buf_append(out, i ? STR(",{\"name\":") : STR("{\"name\":"));
+		buf_append_json(out, str_of(object->name));
+		buf_printf(out, ",\"type\":\"%s\",\"version\":", vault_kind_name(object->kind));
+		buf_append_json(out, str_of(object->version));
+		write_time(out, "updated", object->updated_s);
+		write_time(out, "syncedAt", object->synced_s);
+		buf_append_char(out, '}');
+	}
+	buf_append_char(out, ']');
+}
+
+void status_write(const struct status *status, struct buf *out_json) {
+	buf_printf(out_json, "{\"observedGeneration\":%lld", (long long)status->observed_generation);
+	if (status->sync_hash) {
+		buf_append(out_json, STR(",\"syncHash\":"));
+		buf_append_json(out_json, str_of(status->sync_hash));
+	}
+	write_time(out_json, "lastSuccessfulSyncTime", status->last_successful_s);
+	write_time(out_json, "secretCreationTime", status->secret_created_s);
+	write_conditions(status, out_json);
+	write_objects(status, out_json);
+	buf_append_char(out_json, '}');
+}
+
+bool status_has_synced(const struct status *status) {
+	return status->sync_hash != NULL;
+}
+
+/* The text behind "kv1:<uid>:", or an empty str. */
+static struct str own_hash(const struct status *status, struct str uid) {
+	struct str rest = str_of(status->sync_hash);
+	if (!str_starts(rest, STR("kv1:"))) return STR_NULL;
+	rest = str_slice(rest, 4, rest.len);
+	if (!str_starts(rest, uid) || rest.len <= uid.len || rest.ptr[uid.len] != ':') return STR_NULL;
+	return str_slice(rest, uid.len + 1, rest.len);
+}
+
+bool status_is_ours(const struct status *status, struct str uid) {
+	return own_hash(status, uid).len > 0;
+}
+
+enum err status_set_hash(struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
+	char hex[SHA256_HEX_BYTES];
+	struct buf text = { 0 };
+	hex_encode(digest, SHA256_BYTES, hex);
+	buf_init(&text, 1024);
+	buf_printf(&text, "kv1:%.*s:%s", STR_ARG(uid), hex);
+	char *taken = buf_take(&text);
+	buf_deinit(&text);
+	if (!taken) return ERR_NOMEM;
+	mem_free(status->sync_hash);
+	status->sync_hash = taken;
+	return OK;
+}
+
+bool status_hash_is(const struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
+	char hex[SHA256_HEX_BYTES];
+	hex_encode(digest, SHA256_BYTES, hex);
+	return str_eq(own_hash(status, uid), str_of(hex));
+}

@@ -1,0 +1,223 @@
+#include "workers/sync.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+
+static const struct step *end_run(struct sync *sync) {
+	(void)sync;
+	return NULL;
+}
+
+const struct step STEP_PARKED = { "parked", NULL };
+const struct step STEP_END = { "end", end_run };
+
+static void token_answered(struct identity_waiter *waiter) {
+	sync_resume(container_of(waiter, struct sync, waiter));
+}
+
+static void sync_free(struct sync *sync) {
+	gate_cancel(&sync->kube_gate);
+	identity_leave(&sync->waiter);
+	sync_reads_free(sync);
+	kube_call_deinit(&sync->kube);
+	kube_meta_deinit(&sync->meta);
+	identity_put(sync->identity);
+	spec_unref(sync->spec);
+	spc_unref(sync->spc);
+	status_deinit(&sync->status);
+	list_remove(&sync->link);
+	sync->worker->sync_count--;
+	sync->object->sync = NULL;
+	mem_free(sync);
+}
+
+/* When the object is looked at next; a gone or deleted one is not. */
+static void plan_next(struct sync *sync) {
+	struct worker *worker = sync->worker;
+	struct object *object = sync->object;
+	const struct spec *spec = sync->spec;
+	object->attempted = true;
+	if (!spec || spec->deleting) return;
+	object->seen_generation = spec->generation;
+	if (!sync->fault.err) {
+		object->failures = 0;
+		schedule_check(worker, object, spec);
+	} else if (sync->fault_gate && sync->fault_gate->open) {
+		if (object->failures == 0) object->failures = 1;
+		gate_wait(sync->fault_gate, &object->ready);
+	} else {
+		int64_t interval_ns = spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
+		schedule_retry(worker, object, &sync->fault, interval_ns);
+	}
+}
+
+static void finish(struct sync *sync) {
+	struct worker *worker = sync->worker;
+	struct object *object = sync->object;
+	metric_add(METRIC_RECONCILES, 1);
+	if (sync->fault.err) metric_add(METRIC_RECONCILE_FAILURES, 1);
+	plan_next(sync);
+	assert(object->shard && object->shard->running > 0);
+	object->shard->running--;
+	worker->again = true;
+	sync_free(sync);
+	queue_done(&object->item);
+}
+
+/* Runs steps until one parks; true when the reconcile has ended. */
+static bool run(struct sync *sync) {
+	struct pool *pool = sync->worker->pool;
+	for (;;) {
+		const struct step *step = sync->step;
+		const struct step *next = step->run(sync);
+		if (pool->trace) pool->trace(pool->trace_arg, sync->object, step->name, sync->fault.err);
+		if (!next) return true;
+		if (next != &STEP_PARKED) {
+			sync->step = next;
+			continue;
+		}
+		/* A call may have been answered by a refusal before the step returned. */
+		if (!sync->woken) return false;
+		sync->woken = false;
+	}
+}
+
+void sync_resume(struct sync *sync) {
+	if (sync->running) {
+		sync->woken = true;
+		return;
+	}
+	sync->running = true;
+	sync->woken = false;
+	bool ended = run(sync);
+	sync->running = false;
+	if (ended) finish(sync);
+}
+
+enum err sync_start(struct worker *worker, struct object *object) {
+	assert_home(worker);
+	assert(!object->sync && object->shard);
+	struct sync *sync = mem_zalloc(sizeof *sync);
+	if (!sync) return ERR_NOMEM;
+	sync->worker = worker;
+	sync->object = object;
+	sync->step = &STEP_BORROW;
+	list_init(&sync->link);
+	sync->waiter.answer = token_answered;
+	list_init(&sync->waiter.link);
+	object->sync = sync;
+	object->shard->running++;
+	worker->sync_count++;
+	list_push_back(&worker->syncs, &sync->link);
+	sync_resume(sync);
+	return OK;
+}
+
+void sync_cancel(struct sync *sync) {
+	struct object *object = sync->object;
+	assert(!sync->running);
+	object->shard->running--;
+	sync_free(sync);
+	queue_done(&object->item);
+}
+
+/* --- BORROW: take the snapshots, and see whether there is anything to do --- */
+
+static const struct step *fail_text(struct sync *sync, enum blame blame, enum err err, struct str text) {
+	struct fault fault = { 0 };
+	err = fault_set(&fault, err, "%.*s", STR_ARG(text));
+	return sync_fail(sync, blame, NULL, &fault);
+}
+
+static const struct step *borrow_run(struct sync *sync) {
+	struct fault fault = { 0 };
+	sync->spec = spec_borrow(sync->object);
+	const struct spec *spec = sync->spec;
+	if (!spec || spec->deleting) return &STEP_END;
+	if (spec->cell) sync->spc = spc_borrow(spec->cell);
+	enum err err = status_copy(&sync->object->status, &sync->status);
+	if (err) {
+		err = fault_set(&fault, err, "out of memory; the next attempt follows by itself");
+		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
+	}
+	if (spec->fault.len) return fail_text(sync, BLAME_INPUT, ERR_INVALID, spec->fault);
+	if (!sync->spc) {
+		err = fault_set(&fault, ERR_NOT_FOUND,
+			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create it there, or correct "
+			"spec.secretProviderClassName",
+			STR_ARG(spec->class_name), STR_ARG(spec->ns));
+		return sync_fail(sync, BLAME_CLASS, NULL, &fault);
+	}
+	if (sync->spc->fault.len) return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->fault);
+	err = sync_plan_reads(sync);
+	if (err) return sync_fail(sync, err == ERR_NOMEM ? BLAME_INTERNAL : BLAME_INPUT, NULL, &sync->fault);
+	/* A vault that cannot be reached costs no token either. */
+	struct gate *gate = &sync->object->shard->gate;
+	if (!gate_admits(gate, &fault)) return sync_fail(sync, BLAME_PROVIDER, gate, &fault);
+	return &STEP_TOKEN;
+}
+
+const struct step STEP_BORROW = { "borrow", borrow_run };
+
+/* --- TOKEN --- */
+
+static const struct step *token_failed(struct sync *sync) {
+	const struct identity *identity = sync->identity;
+	struct fault fault = identity->fault;
+	enum blame blame = BLAME_PROVIDER;
+	if (identity->fault_is_local) {
+		blame = fault.err == ERR_NOT_FOUND ? BLAME_INPUT : fault.err == ERR_POLICY ? BLAME_POLICY : BLAME_INTERNAL;
+	}
+	/* The identity knows when it may ask again: no object of it comes earlier. */
+	int64_t wait_ns = identity->retry_ns - sync->worker->now.mono_ns;
+	if (wait_ns > fault.retry_after_ns) fault.retry_after_ns = wait_ns;
+	return sync_fail(sync, blame, identity->fault_gate, &fault);
+}
+
+static const struct step *token_run(struct sync *sync) {
+	struct fault fault = { 0 };
+	if (!sync->identity) {
+		enum err err = identity_get(sync->worker, sync->spec, sync->spc, &sync->identity);
+		if (err) {
+			err = fault_set(&fault, err, "no identity could be made: %s", err_text(err));
+			return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
+		}
+	}
+	switch (identity_ask(sync->identity, &sync->waiter)) {
+	case IDENTITY_WAIT:
+		return &STEP_PARKED;
+	case IDENTITY_FAILED:
+		return token_failed(sync);
+	case IDENTITY_READY:
+		break;
+	}
+	sync->token_serial = sync->identity->serial;
+	return sync->fetching_values ? &STEP_VALUES : &STEP_FETCH;
+}
+
+const struct step STEP_TOKEN = { "token", token_run };
+
+/* --- the API server --- */
+
+static void kube_done(struct gate_call *call) {
+	struct sync *sync = container_of(call, struct sync, kube_gate);
+	sync->step = sync->kube_next;
+	sync_resume(sync);
+}
+
+const struct step *sync_ask_kube(struct sync *sync, const struct step *next) {
+	struct fault fault = { 0 };
+	struct gate *gate = &sync->worker->kube_gate;
+	if (!gate_admits(gate, &fault)) {
+		kube_call_deinit(&sync->kube);
+		return sync_fail(sync, BLAME_INTERNAL, gate, &fault);
+	}
+	sync->kube_next = next;
+	sync->kube.http.timeout_ns = sync->worker->settings.kube_timeout_ns;
+	sync->kube_gate.req = &sync->kube.http;
+	sync->kube_gate.on_done = kube_done;
+	gate_start(gate, &sync->kube_gate);
+	return &STEP_PARKED;
+}

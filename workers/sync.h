@@ -1,0 +1,119 @@
+/* workers/sync.h - one reconcile: named steps over an explicit state.
+ *
+ * Each step is a function that does its part and names the next one. STEP_PARKED says that a call is under way and that its
+ * on_done will go on. Any step may end in sync_fail(), the one place that decides condition, retry and log.
+ *
+ *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CREATE or PROBE -> SETTLE -> APPLY -+-> STATUS -> END
+ *                                        +-- unchanged ---------------------------------------^
+ *
+ * One owner: the worker. A reconcile holds references to its spec, class and identity, never an RCU section.
+ */
+#pragma once
+
+#include "workers/worker.h"
+
+struct sync;
+
+struct step {
+	const char *name;
+	const struct step *(*run)(struct sync *sync);
+};
+
+extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE, STEP_VALUES, STEP_CREATE, STEP_PROBE,
+	STEP_SETTLE, STEP_APPLY, STEP_STATUS, STEP_END;
+
+/* One version of an object that the Secret needs. */
+struct sync_value {
+	unsigned index;             /* of the history; 0 for a single version */
+	bool needed;                /* a data item names it */
+	bool fetched;
+	struct vault_row row;       /* what a list row shows, with the version id */
+	struct secret value;
+};
+
+/* One object of the class that the Secret needs, and its way through the vault: a GET, or a version list and GETs. */
+struct sync_read {
+	struct sync *sync;
+	const struct spc_object *object; /* in sync->spc */
+	struct vault_call call;
+	struct gate_call gate;
+	struct vault_rows rows;     /* history only */
+	struct buf next_link;
+	unsigned pages;
+	unsigned throttled;         /* answers 429 in a row */
+	struct sync_value *values;
+	unsigned value_count;
+	unsigned next_value;
+	bool done;                  /* of the phase: FETCH (what a list row shows), or VALUES */
+	struct fault fault;         /* err not OK: the read failed */
+};
+
+/* Whose fault a failure is; with "has the Secret been written before" this gives the reason. */
+enum blame {
+	BLAME_PROVIDER,   /* vault, Entra, the way to them */
+	BLAME_INPUT,      /* the SecretSync */
+	BLAME_CLASS,      /* the SecretProviderClass */
+	BLAME_LABEL,      /* the Secret is not ours */
+	BLAME_ANNOTATION, /* the Secret's annotation was taken away */
+	BLAME_WRITE,      /* the API server refused the Secret */
+	BLAME_POLICY,     /* an admission policy refused it */
+	BLAME_INTERNAL,
+};
+
+struct sync {
+	struct worker *worker;
+	struct object *object;
+	struct list link;           /* in worker->syncs */
+	struct spec *spec;          /* a reference; NULL: the SecretSync is gone */
+	struct spc *spc;            /* a reference; NULL: no such class */
+	const struct step *step;
+	bool running;               /* inside sync_run: a nested wake-up only notes that it happened */
+	bool woken;
+
+	struct identity *identity;
+	struct identity_waiter waiter;
+	uint64_t token_serial;      /* of the token that the reads carry */
+	bool token_renewed;         /* a refused token has been dropped once */
+
+	struct sync_read *reads;
+	unsigned read_count;
+	bool fetching_values;       /* the reads are in their second phase */
+	unsigned char digest[SHA256_BYTES];
+
+	struct kube_call kube;
+	struct gate_call kube_gate;
+	struct kube_meta meta;      /* of the last probe, settle, create or apply */
+	const struct step *kube_next; /* reads the answer */
+	unsigned write_tries;       /* conflicts so far */
+	unsigned kube_throttled;
+	bool created, updated;      /* this reconcile wrote the Secret */
+
+	struct status status;       /* what is to be written */
+	struct fault fault;         /* err OK: it went well */
+	enum blame blame;
+	struct gate *fault_gate;    /* the breaker that refused; the object waits there */
+};
+
+/* Begins a reconcile of a held object and runs it as far as it goes. ERR_NOMEM: nothing was begun. */
+enum err sync_start(struct worker *worker, struct object *object);
+/* Goes on after a call. */
+void sync_resume(struct sync *sync);
+/* Ends every call and frees, without a status; the object is let go of. */
+void sync_cancel(struct sync *sync);
+
+/* sync_fetch.c */
+const struct step *sync_fetch_all(struct sync *sync);    /* STEP_PARKED, or the next step when nothing is left to do */
+enum err sync_plan_reads(struct sync *sync);             /* which objects and versions the data items need */
+void sync_reads_free(struct sync *sync);
+const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path);
+enum err sync_digest(struct sync *sync);                 /* over what list rows show; into sync->digest */
+
+/* sync_write.c */
+bool sync_versions_match(const struct sync *sync);       /* the status names the versions that were just read */
+
+/* sync_status.c */
+const struct step *sync_fail(struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault);
+enum err sync_status_compose(struct sync *sync);
+
+/* Asks the API server; `next` reads the answer. The call has been prepared in sync->kube. */
+const struct step *sync_ask_kube(struct sync *sync, const struct step *next);

@@ -1,0 +1,332 @@
+#include <assert.h>
+
+#include "base/metric.h"
+#include "workers/sync.h"
+
+enum {
+	MAX_PAGES = 1000,    /* of one version list: 25,000 rows, with room for rows of deleted objects */
+	MAX_THROTTLED = 6,   /* answers 429 in a row before the reconcile gives its place to another */
+	INDEX_DIGITS = 5,
+};
+
+/* --- PLAN: which objects and versions the data items need --- */
+
+/* The index behind "path/", in canonical decimal; false when `source` is not of that form. */
+static bool history_index(struct str source, struct str path, unsigned *out_index) {
+	uint64_t index = 0;
+	if (!str_starts(source, path) || source.len <= path.len + 1 || source.ptr[path.len] != '/') return false;
+	struct str digits = str_slice(source, path.len + 1, source.len);
+	if (digits.len > INDEX_DIGITS || (digits.len > 1 && digits.ptr[0] == '0')) return false;
+	if (str_to_u64(digits, &index) != OK) return false;
+	*out_index = (unsigned)index;
+	return true;
+}
+
+static bool object_yields(const struct spc_object *object, struct str source, unsigned *out_index) {
+	*out_index = 0;
+	if (object->history < 2) return str_eq(source, object->path);
+	return history_index(source, object->path, out_index) && *out_index < object->history;
+}
+
+/* What the class yields, for the person whose sourcePath names nothing. */
+static void list_yield(const struct spc *spc, struct buf *out) {
+	for (unsigned i = 0; i < spc->object_count; i++) {
+		const struct spc_object *object = &spc->objects[i];
+		if (i) buf_append(out, STR(", "));
+		buf_append(out, object->path);
+		if (object->history >= 2) buf_printf(out, "/0 to /%u", object->history - 1);
+	}
+	if (!spc->object_count) buf_append(out, STR("nothing, its objects are empty"));
+}
+
+static enum err unknown_source(struct sync *sync, unsigned item) {
+	struct buf yield = { 0 };
+	buf_init(&yield, 300);
+	list_yield(sync->spc, &yield);
+	struct str text = buf_err(&yield) ? STR("(a longer list)") : buf_str(&yield);
+	enum err err = fault_set(&sync->fault, ERR_INVALID,
+		"spec.secretObject.data[%u].sourcePath \"%.*s\" names nothing that SecretProviderClass \"%.*s\" yields; it "
+		"yields: %.*s. Correct the sourcePath, or the objects of the class (a path with an index needs "
+		"objectVersionHistory of 2 or more)",
+		item, STR_ARG(sync->spec->items[item].source_path), STR_ARG(sync->spec->class_name), STR_ARG(text));
+	buf_deinit(&yield);
+	return err;
+}
+
+/* Finds the object that yields a source path; NULL: none. */
+static const struct spc_object *find_object(const struct spc *spc, struct str source, unsigned *out_index) {
+	for (unsigned i = 0; i < spc->object_count; i++) {
+		if (object_yields(&spc->objects[i], source, out_index)) return &spc->objects[i];
+	}
+	return NULL;
+}
+
+static struct sync_read *find_read(const struct sync *sync, const struct spc_object *object) {
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		if (sync->reads[i].object == object) return &sync->reads[i];
+	}
+	return NULL;
+}
+
+static enum err grow_values(struct sync_read *read, unsigned count) {
+	if (count <= read->value_count) return OK;
+	struct sync_value *values = mem_array(count, sizeof *values);
+	if (!values) return ERR_NOMEM;
+	if (read->value_count) memcpy(values, read->values, read->value_count * sizeof *values);
+	for (unsigned i = read->value_count; i < count; i++) values[i].index = i;
+	mem_free(read->values);
+	read->values = values;
+	read->value_count = count;
+	return OK;
+}
+
+static enum err plan_item(struct sync *sync, unsigned item) {
+	unsigned index = 0;
+	const struct spc_object *object = find_object(sync->spc, sync->spec->items[item].source_path, &index);
+	if (!object) return unknown_source(sync, item);
+	struct sync_read *read = find_read(sync, object);
+	if (!read) {
+		read = &sync->reads[sync->read_count++];
+		read->sync = sync;
+		read->object = object;
+	}
+	enum err err = grow_values(read, index + 1);
+	if (err) return fault_set(&sync->fault, err, "out of memory; the next attempt follows by itself");
+	read->values[index].needed = true;
+	return OK;
+}
+
+enum err sync_plan_reads(struct sync *sync) {
+	sync->reads = mem_array(sync->spec->item_count, sizeof *sync->reads);
+	if (!sync->reads) return fault_set(&sync->fault, ERR_NOMEM, "out of memory; the next attempt follows by itself");
+	for (unsigned i = 0; i < sync->spec->item_count; i++) {
+		enum err err = plan_item(sync, i);
+		if (err) return err;
+	}
+	return OK;
+}
+
+void sync_reads_free(struct sync *sync) {
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		struct sync_read *read = &sync->reads[i];
+		gate_cancel(&read->gate);
+		vault_call_deinit(&read->call);
+		vault_rows_deinit(&read->rows);
+		buf_deinit(&read->next_link);
+		for (unsigned k = 0; k < read->value_count; k++) secret_deinit(&read->values[k].value);
+		mem_free(read->values);
+	}
+	mem_free(sync->reads);
+	sync->reads = NULL;
+	sync->read_count = 0;
+}
+
+const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path) {
+	unsigned index = 0;
+	const struct spc_object *object = find_object(sync->spc, source_path, &index);
+	const struct sync_read *read = object ? find_read(sync, object) : NULL;
+	return read && index < read->value_count ? &read->values[index] : NULL;
+}
+
+/* --- one read --- */
+
+static bool is_history(const struct sync_read *read) {
+	return read->object->history >= 2;
+}
+
+static enum err too_few_versions(struct sync_read *read) {
+	const struct spc_object *object = read->object;
+	return fault_set(&read->fault, ERR_NOT_FOUND,
+		"%s \"%.*s\" in %.*s has %zu enabled version%s, but \"%.*s/%u\" is asked for: add a version to the vault, or "
+		"drop that data item",
+		vault_kind_name(object->kind), STR_ARG(object->name), STR_ARG(read->sync->spc->vault_url),
+		read->rows.count, read->rows.count == 1 ? "" : "s", STR_ARG(object->path), read->value_count - 1);
+}
+
+/* All pages are there: newest first, as many as are needed. */
+static enum err take_rows(struct sync_read *read) {
+	enum err err = vault_rows_select(&read->rows, read->object->version, read->value_count);
+	if (err == ERR_NOT_FOUND && read->object->version.len && read->rows.count) {
+		return fault_set(&read->fault, err,
+			"%s \"%.*s\" in %.*s has no enabled version \"%.*s\": correct objectVersion in the SecretProviderClass",
+			vault_kind_name(read->object->kind), STR_ARG(read->object->name),
+			STR_ARG(read->sync->spc->vault_url), STR_ARG(read->object->version));
+	}
+	if (err || read->rows.count < read->value_count) return too_few_versions(read);
+	for (unsigned i = 0; i < read->value_count; i++) read->values[i].row = read->rows.rows[i];
+	read->done = true;
+	return OK;
+}
+
+static enum err take_page(struct sync_read *read) {
+	enum err err = vault_read_page(&read->call, &read->rows, &read->next_link, &read->fault);
+	if (err) return err;
+	if (buf_str(&read->next_link).len == 0) return take_rows(read);
+	if (++read->pages < MAX_PAGES) return OK;
+	return fault_set(&read->fault, ERR_TOO_LARGE, "the version list of \"%.*s\" in %.*s has more than %d pages: purge old "
+		"versions, or name one by objectVersion",
+		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url), MAX_PAGES);
+}
+
+static enum err take_object(struct sync_read *read) {
+	struct vault_object object = { 0 };
+	struct sync_value *value = &read->values[is_history(read) ? read->next_value : 0];
+	enum err err = vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
+	if (!err) {
+		value->row = object.row;
+		value->fetched = true;
+		secret_move(&value->value, &object.value);
+		if (is_history(read)) {
+			read->next_value++;
+		} else {
+			read->done = true;
+		}
+	}
+	vault_object_deinit(&object);
+	return err;
+}
+
+static void read_answered(struct gate_call *call) {
+	struct sync_read *read = container_of(call, struct sync_read, gate);
+	struct sync *sync = read->sync;
+	bool listing = is_history(read) && !sync->fetching_values;
+	read->fault = (struct fault){ 0 };
+	enum err err = vault_result(&read->call, &read->fault, sync->spc->vault_url, read->object->kind,
+		read->object->name);
+	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
+	if (err == ERR_THROTTLED && ++read->throttled <= MAX_THROTTLED) {
+		/* The gate waits for as long as the vault asks; the same request goes out again after that. */
+		read->fault = (struct fault){ 0 };
+	} else if (!err) {
+		read->throttled = 0;
+		err = listing ? take_page(read) : take_object(read);
+		assert(!err == !read->fault.err);
+	}
+	vault_call_deinit(&read->call);
+	sync_resume(sync);
+}
+
+static enum err prepare(struct sync_read *read) {
+	struct sync *sync = read->sync;
+	const struct spc_object *object = read->object;
+	const struct http_site *site = sync->worker->pool->options.azure;
+	struct str version = object->version;
+	if (is_history(read) && !sync->fetching_values) {
+		metric_add(METRIC_VAULT_LISTS, 1);
+		if (!read->next_link._max) buf_init(&read->next_link, 8192);
+		return vault_list_versions(&read->call, site, sync->spc->vault_url, object->kind, object->name,
+			buf_str(&read->next_link), &sync->identity->token);
+	}
+	if (is_history(read)) version = str_of(read->values[read->next_value].row.version);
+	if (str_eq(version, STR("latest"))) version = STR_NULL;
+	metric_add(METRIC_VAULT_GETS, 1);
+	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name, version,
+		&sync->identity->token, sync->worker->arena);
+}
+
+static void start_read(struct sync_read *read) {
+	struct sync *sync = read->sync;
+	enum err err = prepare(read);
+	if (err) {
+		vault_call_deinit(&read->call);
+		if (!read->fault.err) {
+			err = fault_set(&read->fault, err, "the request for \"%.*s\" in %.*s could not be built: %s",
+				STR_ARG(read->object->name), STR_ARG(sync->spc->vault_url), err_text(err));
+		}
+		return;
+	}
+	read->call.http.timeout_ns = sync->worker->settings.request_timeout_ns;
+	read->gate.req = &read->call.http;
+	read->gate.on_done = read_answered;
+	gate_start(&sync->object->shard->gate, &read->gate);
+}
+
+/* --- all reads of a phase --- */
+
+/* Skips versions that nobody asked for; done when none is left. */
+static void advance_values(struct sync_read *read) {
+	while (read->next_value < read->value_count &&
+		(!read->values[read->next_value].needed || read->values[read->next_value].fetched)) {
+		read->next_value++;
+	}
+	if (read->next_value == read->value_count) read->done = true;
+}
+
+/* The vault refused the token: once per reconcile a new one is fetched and the refused reads start again. */
+static bool renew_token(struct sync *sync) {
+	if (sync->token_renewed) return false;
+	bool refused = false;
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		struct sync_read *read = &sync->reads[i];
+		if (read->fault.err != ERR_UNAUTHENTICATED) continue;
+		read->fault = (struct fault){ 0 };
+		refused = true;
+	}
+	if (!refused) return false;
+	sync->token_renewed = true;
+	identity_refused(sync->identity, sync->token_serial);
+	return true;
+}
+
+/* The first failure in the order of the class, so that the message does not depend on which answer came first. */
+static const struct step *fail_reads(struct sync *sync) {
+	struct gate *gate = &sync->object->shard->gate;
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		const struct fault *fault = &sync->reads[i].fault;
+		if (!fault->err) continue;
+		return sync_fail(sync, BLAME_PROVIDER, gate->open ? gate : NULL, fault);
+	}
+	return NULL;
+}
+
+const struct step *sync_fetch_all(struct sync *sync) {
+	bool waiting = false;
+	struct gate *gate = &sync->object->shard->gate;
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		struct sync_read *read = &sync->reads[i];
+		if (sync->fetching_values && !read->done) advance_values(read);
+		if (read->done || read->fault.err) continue;
+		if (!read->gate.gate && gate_admits(gate, &read->fault)) start_read(read);
+		if (read->gate.gate) waiting = true;
+	}
+	if (waiting) return &STEP_PARKED;
+	if (renew_token(sync)) return &STEP_TOKEN;
+	return fail_reads(sync);
+}
+
+static const struct step *fetch_run(struct sync *sync) {
+	const struct step *next = sync_fetch_all(sync);
+	return next ? next : &STEP_COMPARE;
+}
+
+const struct step STEP_FETCH = { "fetch", fetch_run };
+
+/* --- the digest --- */
+
+static void digest_value(struct sha256 *sha, const struct sync_read *read, const struct sync_value *value) {
+	const struct vault_row *row = &value->row;
+	sha256_add_field(sha, read->object->name);
+	sha256_add_i64(sha, read->object->kind);
+	sha256_add_i64(sha, value->index);
+	sha256_add_i64(sha, row->enabled);
+	sha256_add_i64(sha, row->created_s);
+	sha256_add_i64(sha, row->updated_s);
+	sha256_add_i64(sha, row->not_before_s);
+	sha256_add_i64(sha, row->expires_s);
+}
+
+enum err sync_digest(struct sync *sync) {
+	struct sha256 sha = { 0 };
+	sha256_init(&sha);
+	sha256_add_i64(&sha, sync->spec->generation);
+	sha256_add_field(&sha, sync->spec->force);
+	sha256_add_field(&sha, sync->spc->uid);
+	sha256_add_i64(&sha, sync->spc->generation);
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		const struct sync_read *read = &sync->reads[i];
+		for (unsigned k = 0; k < read->value_count; k++) {
+			if (read->values[k].needed) digest_value(&sha, read, &read->values[k]);
+		}
+	}
+	return sha256_final(&sha, sync->digest);
+}

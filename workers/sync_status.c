@@ -1,0 +1,191 @@
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "workers/sync.h"
+
+enum { STATUS_BYTES = 512 << 10, STATUS_THROTTLE_TRIES = 5 };
+
+static enum reason failure_reason(enum blame blame, bool existed) {
+	switch (blame) {
+	case BLAME_PROVIDER: return existed ? REASON_UPDATE_FAILED_PROVIDER : REASON_CREATE_FAILED_PROVIDER;
+	case BLAME_LABEL: return existed ? REASON_UPDATE_FAILED_LABEL : REASON_CREATE_FAILED_LABEL;
+	case BLAME_ANNOTATION: return existed ? REASON_UPDATE_FAILED_ANNOTATION : REASON_CREATE_FAILED_ANNOTATION;
+	case BLAME_INPUT: return REASON_USER_INPUT;
+	case BLAME_CLASS: return REASON_SPC;
+	case BLAME_WRITE: return REASON_PATCH_FAILED;
+	case BLAME_POLICY: return REASON_POLICY;
+	case BLAME_INTERNAL: break;
+	}
+	return REASON_INTERNAL;
+}
+
+static void log_failure(const struct sync *sync, enum reason reason) {
+	const struct condition *ready = &sync->object->status.conditions[CONDITION_READY];
+	bool known = ready->value == CONDITION_FALSE && ready->reason == reason &&
+		     str_eq(str_of(ready->message), str_of(sync->fault.text));
+	if (known) return;
+	log_warn("reconcile failed", kv("secretsync", sync->object->key), kv("step", sync->step->name),
+		kv("reason", reason_name(reason)), kv("code", sync->fault.code), kv("cause", sync->fault.text));
+}
+
+const struct step *sync_fail(struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault) {
+	assert(fault->err);
+	if (fault != &sync->fault) sync->fault = *fault;
+	sync->blame = blame;
+	sync->fault_gate = gate;
+	log_failure(sync, failure_reason(blame, status_has_synced(&sync->object->status)));
+	return &STEP_STATUS;
+}
+
+/* --- what the status is to say --- */
+
+static enum err set(struct sync *sync, enum condition_type type, enum condition_value value, enum reason reason,
+		    struct str message) {
+	return status_set(&sync->status, type, value, reason, message, sync->spec->generation,
+		sync->worker->now.wall_ns / NS_PER_S);
+}
+
+static enum err compose_failure(struct sync *sync) {
+	bool existed = status_has_synced(&sync->object->status);
+	enum reason reason = failure_reason(sync->blame, existed);
+	struct str text = str_of(sync->fault.text);
+	enum err err = set(sync, existed ? CONDITION_UPDATED : CONDITION_CREATED, CONDITION_FALSE, reason, text);
+	return err ? err : set(sync, CONDITION_READY, CONDITION_FALSE, reason, text);
+}
+
+static enum err compose_objects(struct sync *sync) {
+	const struct spec *spec = sync->spec;
+	int64_t now_s = sync->worker->now.wall_ns / NS_PER_S;
+	struct status *status = &sync->status;
+	struct status_object *objects = mem_array(spec->item_count, sizeof *objects);
+	if (!objects) return ERR_NOMEM;
+	enum err err = OK;
+	unsigned count = 0;
+	for (unsigned i = 0; i < spec->item_count && !err; i++) {
+		const struct sync_value *value = sync_find_value(sync, spec->items[i].source_path);
+		struct status_object *object = &objects[count];
+		object->name = mem_strdup(spec->items[i].source_path);
+		if (!object->name) {
+			err = ERR_NOMEM;
+			break;
+		}
+		memcpy(object->version, value->row.version, sizeof object->version);
+		object->updated_s = value->row.updated_s;
+		object->synced_s = now_s;
+		for (unsigned k = 0; k < status->object_count; k++) {
+			const struct status_object *old = &status->objects[k];
+			bool same = str_eq(str_of(old->name), str_of(object->name)) &&
+				    str_eq(str_of(old->version), str_of(object->version));
+			if (same) object->synced_s = old->synced_s;
+		}
+		count++;
+	}
+	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
+	mem_free(status->objects);
+	status->objects = objects;
+	status->object_count = count;
+	return err;
+}
+
+static enum err compose_written(struct sync *sync) {
+	int64_t now_s = sync->worker->now.wall_ns / NS_PER_S, created_s = 0;
+	enum reason reason = sync->created ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
+	struct str text = sync->created ? STR("The Secret was created with the values of the vault.")
+					: STR("The Secret was written with the values of the vault.");
+	enum err err = status_set_hash(&sync->status, sync->spec->uid, sync->digest);
+	if (!err) err = compose_objects(sync);
+	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
+	if (!err) err = set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
+	if (err) return err;
+	if (time_parse(str_of(sync->meta.created), &created_s) == OK) sync->status.secret_created_s = created_s;
+	sync->status.last_successful_s = now_s;
+	return OK;
+}
+
+static enum err compose_unchanged(struct sync *sync) {
+	struct str text = STR("The Secret holds the values of the vault.");
+	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
+	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
+}
+
+enum err sync_status_compose(struct sync *sync) {
+	const struct condition *created = &sync->status.conditions[CONDITION_CREATED];
+	sync->status.observed_generation = sync->spec->generation;
+	if (sync->fault.err) return compose_failure(sync);
+	enum err err = sync->created || sync->updated ? compose_written(sync) : compose_unchanged(sync);
+	if (err || (created->value == CONDITION_TRUE && !sync->created)) return err;
+	return set(sync, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED, STR("The Secret was created."));
+}
+
+/* --- STATUS --- */
+
+/* The Secret is as it should be, or the failure is known; only the status could not be written. It is composed anew at the
+ * next attempt: the status that the object remembers stays the one that the server has. */
+static const struct step *status_lost(struct sync *sync, const struct fault *fault) {
+	if (!sync->fault.err) {
+		struct gate *gate = &sync->worker->kube_gate;
+		sync->fault = *fault;
+		sync->fault_gate = gate->open ? gate : NULL;
+		log_warn("status could not be written", kv("secretsync", sync->object->key), kv("cause", fault->text));
+	}
+	return &STEP_END;
+}
+
+static void remember(struct sync *sync) {
+	status_deinit(&sync->object->status);
+	sync->object->status = sync->status;
+	sync->status = (struct status){ 0 };
+}
+
+static const struct step *status_read(struct sync *sync) {
+	struct fault fault = { 0 };
+	char what[640];
+	snprintf(what, sizeof what, "write the status of SecretSync %.*s/%.*s", STR_ARG(sync->spec->ns),
+		STR_ARG(sync->spec->name));
+	enum err err = kube_result(&sync->kube, &fault, what);
+	kube_call_deinit(&sync->kube);
+	if (!err) {
+		metric_add(METRIC_STATUS_WRITES, 1);
+		remember(sync);
+		return &STEP_END;
+	}
+	if (err == ERR_THROTTLED && ++sync->kube_throttled <= STATUS_THROTTLE_TRIES) return &STEP_STATUS;
+	/* Deleted, or deleted and created again under another uid: main hears of it by its watch and takes the object away; a
+	 * retry meanwhile finds the same. */
+	return status_lost(sync, &fault);
+}
+
+static const struct step STATUS_READ = { "reported", status_read };
+
+static const struct step *write_status(struct sync *sync) {
+	struct buf json = { 0 };
+	struct fault fault = { 0 };
+	struct gate *gate = &sync->worker->kube_gate;
+	if (!gate_admits(gate, &fault)) return status_lost(sync, &fault);
+	buf_init(&json, STATUS_BYTES);
+	status_write(&sync->status, &json);
+	enum err err = buf_err(&json);
+	if (!err) {
+		err = kube_status_patch(&sync->kube, sync->worker->pool->options.kube, sync->spec->ns, sync->spec->name,
+			sync->spec->uid, buf_str(&json));
+	}
+	buf_deinit(&json);
+	if (!err) return sync_ask_kube(sync, &STATUS_READ);
+	kube_call_deinit(&sync->kube);
+	err = fault_set(&fault, err, "the status could not be built: %s", err_text(err));
+	return status_lost(sync, &fault);
+}
+
+static const struct step *status_run(struct sync *sync) {
+	struct fault fault = { 0 };
+	enum err err = sync_status_compose(sync);
+	if (err) {
+		err = fault_set(&fault, err, "the status could not be composed: %s", err_text(err));
+		return status_lost(sync, &fault);
+	}
+	return status_equal(&sync->status, &sync->object->status) ? &STEP_END : write_status(sync);
+}
+
+const struct step STEP_STATUS = { "status", status_run };

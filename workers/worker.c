@@ -1,0 +1,303 @@
+#include "workers/worker.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "workers/sync.h"
+
+enum {
+	TAKES_PER_TURN = 512,
+	FIRES_PER_TURN = 512,
+	STARTS_PER_TURN = 256,
+};
+
+static const int64_t SWEEP_NS = 60 * NS_PER_S;
+
+/* --- the inbox --- */
+
+/* What the worker keeps about an object that goes elsewhere, or for good. */
+static void let_go(struct worker *worker, struct object *object) {
+	timer_stop(&worker->timers, &object->timer);
+	shard_dequeue(object);
+	shard_leave(object);
+	if (list_is_linked(&object->all)) worker->object_count--;
+	list_remove(&object->all);
+}
+
+static void retire(struct worker *worker, struct object *object) {
+	struct pool *pool = worker->pool;
+	let_go(worker, object);
+	/* The item stays held: nobody adds any more, and main frees it. */
+	bool was_empty = inbox_push(&pool->retired, &object->retired);
+	if (was_empty && pool->options.doors.wake_main) pool->options.doors.wake_main(pool->options.doors.arg);
+}
+
+static struct worker *home_of(struct pool *pool, const struct spc *spc) {
+	bool placed = spc && spc->fault.len == 0;
+	return &pool->workers[placed ? spc->home_hash % pool->count : 0];
+}
+
+static enum err enter_shard(struct worker *worker, struct object *object, const struct spc *spc) {
+	struct shard *shard = NULL;
+	struct str url = spc && spc->fault.len == 0 ? spc->vault_url : STR("");
+	enum err err = shard_get(worker, url, &shard);
+	if (err) return err;
+	if (object->shard == shard) return OK;
+	shard_leave(object);
+	object->shard = shard;
+	shard->objects++;
+	return OK;
+}
+
+static enum object_class class_of(const struct object *object) {
+	if (object->attempted) return CLASS_CHANGED;
+	return status_has_synced(&object->status) ? CLASS_PERIODIC : CLASS_NEW;
+}
+
+static enum err arrive(struct worker *worker, struct object *object) {
+	if (list_is_linked(&object->all)) return OK;
+	enum err err = timers_reserve(&worker->timers, worker->object_count + 2);
+	if (err) return err;
+	timer_init(&object->timer, schedule_timer_fired);
+	list_push_back(&worker->objects, &object->all);
+	worker->object_count++;
+	return OK;
+}
+
+static void take_object(struct worker *worker, struct object *object) {
+	struct spc *spc = NULL;
+	struct spec *spec = spec_borrow(object);
+	if (queue_is_closed(&object->item)) {
+		assert(!spec);
+		retire(worker, object);
+		return;
+	}
+	if (spec && spec->cell) spc = spc_borrow(spec->cell);
+	struct worker *home = home_of(worker->pool, spc);
+	if (home != worker) {
+		let_go(worker, object);
+		queue_move(&object->item, &home->queue);
+	} else if (spec && !spec->deleting) {
+		enum err err = arrive(worker, object);
+		if (!err) err = enter_shard(worker, object, spc);
+		object->failures = 0;
+		if (!err) schedule_ready(object, class_of(object));
+		/* Out of memory: it stays in the inbox and is tried again next turn. */
+		if (err) queue_add(&object->item);
+	} else {
+		timer_stop(&worker->timers, &object->timer);
+		shard_dequeue(object);
+	}
+	spec_unref(spec);
+	spc_unref(spc);
+	queue_done(&object->item);
+}
+
+/* True when there may be more. */
+static bool take_inbox(struct worker *worker) {
+	bool busy = false;
+	for (int i = 0; i < TAKES_PER_TURN; i++) {
+		struct queue_item *item = queue_take(&worker->queue, &busy);
+		if (!item) return busy;
+		take_object(worker, container_of(item, struct object, item));
+	}
+	return true;
+}
+
+/* --- dispatch --- */
+
+static void start_object(struct worker *worker, struct object *object) {
+	/* Queued meanwhile: then it is in the inbox, and comes back with what is new. */
+	if (!queue_begin(&object->item)) return;
+	if (sync_start(worker, object) == OK) return;
+	shard_enqueue(object->shard, object, CLASS_RETRY);
+	queue_done(&object->item);
+}
+
+/* Round robin over the vaults, one object each, so that no vault waits for another. */
+static unsigned dispatch_round(struct worker *worker, unsigned budget) {
+	unsigned started = 0;
+	list_for_each_safe(link, &worker->shard_list) {
+		struct shard *shard = container_of(link, struct shard, all);
+		if (started == budget) break;
+		if (!shard->ready_count || !shard_has_room(shard)) continue;
+		struct object *object = shard_next(shard);
+		if (!object) continue;
+		start_object(worker, object);
+		started++;
+	}
+	return started;
+}
+
+/* True when the budget ended it. */
+static bool dispatch(struct worker *worker) {
+	unsigned budget = STARTS_PER_TURN;
+	if (worker->stopping) return false;
+	while (budget) {
+		unsigned started = dispatch_round(worker, budget);
+		if (!started) return false;
+		budget -= started;
+	}
+	return true;
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+	return a < b ? a : b;
+}
+
+static int64_t pump_gates(struct worker *worker) {
+	int64_t next_ns = gate_pump(&worker->kube_gate);
+	list_for_each(link, &worker->endpoints) {
+		next_ns = earlier(next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
+	}
+	list_for_each(link, &worker->shard_list) {
+		next_ns = earlier(next_ns, gate_pump(&container_of(link, struct shard, all)->gate));
+	}
+	return next_ns;
+}
+
+/* --- stop --- */
+
+static void see_stop(struct worker *worker) {
+	struct pool *pool = worker->pool;
+	if (worker->stopping || !atomic_load_explicit(&pool->stop, memory_order_acquire)) return;
+	worker->stopping = true;
+	worker->drain_until_ns =
+		worker->now.mono_ns + atomic_load_explicit(&pool->drain_ns, memory_order_relaxed);
+}
+
+static int64_t drain(struct worker *worker) {
+	if (!worker->stopping) return NEVER_NS;
+	if (worker->now.mono_ns < worker->drain_until_ns) return worker->drain_until_ns;
+	list_for_each_safe(link, &worker->syncs) sync_cancel(container_of(link, struct sync, link));
+	return NEVER_NS;
+}
+
+bool worker_is_drained(const struct worker *worker) {
+	return worker->stopping && worker->sync_count == 0;
+}
+
+/* --- the turn --- */
+
+static void read_settings(struct worker *worker) {
+	rcu_read_scope();
+	worker->settings = *rcu_load(worker->pool->settings);
+}
+
+int64_t worker_turn(struct worker *worker, struct now now) {
+	assert_home(worker);
+	worker->now = now;
+	read_settings(worker);
+	see_stop(worker);
+	http_turn(worker->http, now);
+	bool more = take_inbox(worker);
+	timers_fire(&worker->timers, now.mono_ns, FIRES_PER_TURN);
+	worker->again = false;
+	more |= dispatch(worker);
+	int64_t next_ns = pump_gates(worker);
+	next_ns = earlier(next_ns, drain(worker));
+	next_ns = earlier(next_ns, http_turn(worker->http, now));
+	next_ns = earlier(next_ns, timers_next_ns(&worker->timers));
+	return more || worker->again ? 0 : next_ns;
+}
+
+/* --- life --- */
+
+static void sweep(struct timer *timer) {
+	struct worker *worker = container_of(timer, struct worker, sweep);
+	identity_sweep(worker);
+	shard_sweep(worker);
+	/* Room for this timer is always reserved. */
+	enum err err = timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
+	assert(!err);
+}
+
+static void wake_by_door(struct queue *queue) {
+	struct worker *worker = container_of(queue, struct worker, queue);
+	const struct pool_doors *doors = &worker->pool->options.doors;
+	if (doors->wake) doors->wake(doors->arg, worker->index);
+}
+
+static struct str shard_key(const struct map_node *node) {
+	return str_of(container_of(node, struct shard, node)->url);
+}
+
+static struct str identity_map_key(const struct map_node *node) {
+	return str_of(container_of(node, struct identity, node)->key);
+}
+
+static void init_lists(struct worker *worker) {
+	timers_init(&worker->timers);
+	map_init(&worker->shards, worker->pool->hash_key, shard_key);
+	map_init(&worker->identities, worker->pool->hash_key, identity_map_key);
+	list_init(&worker->shard_list);
+	list_init(&worker->identity_list);
+	list_init(&worker->endpoints);
+	list_init(&worker->objects);
+	list_init(&worker->syncs);
+	timer_init(&worker->sweep, sweep);
+}
+
+enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
+	const struct pool_doors *doors = &pool->options.doors;
+	worker->pool = pool;
+	worker->index = index;
+	worker->settings = pool->options.settings;
+	worker->now = clock_now(doors->clock);
+	init_lists(worker);
+	if (doors->seed) rng_seed(&worker->rng, doors->seed + index);
+	if (!doors->seed) rng_seed_system(&worker->rng);
+	if (doors->make_loop) worker->loop = doors->make_loop(doors->arg, index);
+	if (doors->make_loop && !worker->loop) return ERR_NOMEM;
+	queue_init(&worker->queue, worker->loop);
+	if (!worker->loop) worker->queue.wake = wake_by_door;
+	worker->arena = secret_arena_create(WORKER_ARENA_BYTES);
+	worker->http = doors->make_http(doors->arg, index, worker->loop);
+	if (!worker->arena || !worker->http) return ERR_NOMEM;
+	gate_init(&worker->kube_gate, &(struct gate_options){
+					      .name = pool->options.kube->server,
+					      .http = worker->http,
+					      .now = &worker->now,
+					      .max_in_flight = 64,
+					      .breaker_interval_ns = worker->settings.breaker_interval_ns,
+					      .wake = schedule_waiter_woken,
+				      });
+	enum err err = timers_reserve(&worker->timers, 1);
+	return err ? err : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
+}
+
+void worker_release(struct worker *worker) {
+	bool busy;
+	struct queue_item *item;
+	assert(worker->sync_count == 0);
+	do {
+		while ((item = queue_take(&worker->queue, &busy))) {
+			let_go(worker, container_of(item, struct object, item));
+		}
+	} while (busy);
+	list_for_each_safe(link, &worker->objects) let_go(worker, container_of(link, struct object, all));
+}
+
+void worker_deinit(struct worker *worker) {
+	if (!worker->pool) return;
+	timer_stop(&worker->timers, &worker->sweep);
+	identity_destroy_all(worker);
+	shard_destroy_all(worker);
+	endpoint_destroy_all(worker);
+	if (worker->kube_gate.http) gate_deinit(&worker->kube_gate);
+	http_destroy(worker->http);
+	map_deinit(&worker->shards);
+	map_deinit(&worker->identities);
+	timers_deinit(&worker->timers);
+	secret_arena_destroy(worker->arena);
+	queue_deinit(&worker->queue);
+	loop_destroy(worker->loop);
+}
+
+unsigned worker_object_count(const struct worker *worker) {
+	return worker->object_count;
+}
+
+unsigned worker_running_count(const struct worker *worker) {
+	return worker->sync_count;
+}
