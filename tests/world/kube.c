@@ -7,7 +7,7 @@
 
 #include "tests/world/kube_internal.h"
 
-enum { MAX_SEGMENTS = 8 };
+enum { MAX_SEGMENTS = 8, MAX_BODY_BYTES = 3 << 20 };
 
 void kube_answer_text(struct kube_call *call, int status, const char *content_type, const char *text) {
 	call->out->status = status;
@@ -228,13 +228,36 @@ bool kube_call_begin(struct kube_call *call, struct kube_world *world, struct no
 	return true;
 }
 
+static bool body_fits(struct kube_call *call) {
+	if (call->req->body.len <= MAX_BODY_BYTES) return true;
+	return kube_fail(call, 413, "RequestEntityTooLarge", NULL, "Request entity too large: limit is %d",
+			 MAX_BODY_BYTES);
+}
+
+/* A client that takes nothing that the server can write. */
+static bool accept_fits(struct kube_call *call) {
+	struct str rest = world_request_header(call->req, "Accept");
+	if (!rest.len || !call->type) return true;
+	while (rest.ptr) {
+		struct str range = str_next(&rest, ',');
+		struct str type = str_trim(str_slice(range, 0, str_find_char(range, ';')));
+		if (str_eq(type, STR("application/json")) || str_eq(type, STR("*/*")) ||
+		    str_eq(type, STR("application/*"))) {
+			return true;
+		}
+	}
+	return kube_fail(call, 406, "NotAcceptable", kj_must(cJSON_CreateObject()),
+			 "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+			 "application/vnd.kubernetes.protobuf");
+}
+
 void kube_handle(struct kube_world *world, struct now now, const struct world_request *req,
 		 struct world_response *out) {
 	struct kube_call call;
 	if (!kube_call_begin(&call, world, now, req, out)) return;
 	const struct kube_fault *fault = kube_fault_take(&call);
 	if (kube_fault_before(&call, fault)) return;
-	if (kube_authorize(&call)) kube_dispatch(&call);
+	if (kube_authorize(&call) && accept_fits(&call) && body_fits(&call)) kube_dispatch(&call);
 	kube_fault_after(&call, fault);
 }
 
@@ -313,6 +336,7 @@ void kube_world_destroy(struct kube_world *world) {
 	kube_policy_set(world, NULL);
 	map_deinit(&world->live);
 	map_deinit(&world->owners);
+	map_deinit(&world->counters);
 	heap_deinit(&world->gc);
 	mem_free(world->issuer);
 	mem_free(world->signing_kid);

@@ -194,11 +194,29 @@ static void validate_rules(const cJSON *value, const cJSON *schema, const char *
 	}
 }
 
+static bool blocks_rules(const cJSON *causes) {
+	static const char *const blocking[] = { "FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong",
+						"FieldValueTooMany", "FieldValueTypeInvalid" };
+	const cJSON *cause;
+	cJSON_ArrayForEach(cause, causes) {
+		for (size_t i = 0; i < sizeof(blocking) / sizeof(*blocking); i++) {
+			if (strcmp(kj_text(cause, "reason"), blocking[i]) == 0) return true;
+		}
+	}
+	return false;
+}
+
 void kube_crd_validate_object(const cJSON *object, const cJSON *schema, struct kube_invalid *invalid) {
 	struct kube_invalid found = { 0 };
 	validate(object, schema, "", &found);
-	/* Rules are asked only about values of the right form. */
-	if (!found.causes) validate_rules(object, schema, "", &found);
+	/* Rules are asked only about values of the right form; that they were not is a cause of its own. */
+	if (blocks_rules(found.causes)) {
+		kube_cause(&found, "FieldValueInvalid", "<nil>",
+			   "Invalid value: null: some validation rules were not checked because the object was invalid; "
+			   "correct the existing errors to complete validation");
+	} else {
+		validate_rules(object, schema, "", &found);
+	}
 	cJSON *cause;
 	while (found.causes && (cause = found.causes->child)) {
 		cJSON_DetachItemViaPointer(found.causes, cause);
