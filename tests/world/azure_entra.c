@@ -180,6 +180,30 @@ static int64_t check_credential(struct token_call *call, const struct azure_iden
 	return code;
 }
 
+/* The one scope that is a resource's; the SDKs put those of OpenID beside it, which mean nothing here. */
+static struct str resource_scope(struct str scopes) {
+	static const char *const openid[] = { "openid", "profile", "email", "offline_access" };
+	struct str found = STR("");
+	for (struct str rest = scopes; rest.ptr;) {
+		struct str scope = str_next(&rest, ' ');
+		bool ignored = !scope.len;
+		for (size_t i = 0; i < sizeof(openid) / sizeof(*openid); i++) ignored |= str_eq(scope, str_of(openid[i]));
+		if (ignored) continue;
+		if (found.len) return STR(""); /* more than one resource */
+		found = scope;
+	}
+	return found;
+}
+
+static bool resource_known(const struct azure *azure, struct str resource) {
+	static const char *const resources[] = { "https://vault.azure.net", "https://vault.azure.net/",
+						 "https://management.azure.com", "https://management.azure.com/",
+						 "https://graph.microsoft.com", "api://AzureADTokenExchange" };
+	bool known = str_ends(resource, str_of(azure->suffix));
+	for (size_t i = 0; i < sizeof(resources) / sizeof(*resources); i++) known |= str_eq(resource, str_of(resources[i]));
+	return known;
+}
+
 /* The scope is the resource with /.default; a slash of the resource's own stays in the audience and is refused later. */
 static int64_t check_scope(struct token_call *call) {
 	struct buf text;
@@ -188,19 +212,14 @@ static int64_t check_scope(struct token_call *call) {
 		code = 900144;
 	} else if (call->v1) {
 		buf_append(&call->audience, buf_str(&text));
-	} else if (!str_ends(buf_str(&text), STR("/.default"))) {
-		code = 1002012;
 	} else {
-		buf_append(&call->audience, str_slice(buf_str(&text), 0, buf_str(&text).len - strlen("/.default")));
+		struct str scope = resource_scope(buf_str(&text)), tail = STR("/.default");
+		if (!str_ends(scope, tail)) code = 1002012;
+		if (!code) buf_append(&call->audience, str_slice(scope, 0, scope.len - tail.len));
 	}
 	buf_deinit(&text);
-	static const char *const resources[] = { "https://vault.azure.net", "https://vault.azure.net/",
-						 "https://management.azure.com", "https://management.azure.com/",
-						 "https://graph.microsoft.com", "api://AzureADTokenExchange" };
-	struct str audience = buf_str(&call->audience);
-	bool known = str_ends(audience, str_of(call->azure->suffix));
-	for (size_t i = 0; i < sizeof(resources) / sizeof(*resources); i++) known |= str_eq(audience, str_of(resources[i]));
-	return code ? code : known ? 0 : 500011;
+	if (!code && !resource_known(call->azure, buf_str(&call->audience))) code = 500011;
+	return code;
 }
 
 static int64_t check(struct token_call *call, const struct azure_identity **out_identity) {

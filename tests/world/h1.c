@@ -31,7 +31,10 @@ static bool request_line(struct str line, struct world_request *req) {
 	req->method = str_next(&rest, ' ');
 	if (!rest.ptr) return false;
 	struct str target = str_next(&rest, ' ');
-	if (!rest.ptr || !str_eq(rest, STR("HTTP/1.1")) || !is_token(req->method) || !target.len) return false;
+	/* Python's http.client opens tunnels by HTTP/1.0, and without Host. */
+	bool tunnel = str_eq(req->method, STR("CONNECT")) && rest.ptr && str_eq(rest, STR("HTTP/1.0"));
+	if (!tunnel && (!rest.ptr || !str_eq(rest, STR("HTTP/1.1")))) return false;
+	if (!is_token(req->method) || !target.len) return false;
 	req->query = target;
 	req->path = str_next(&req->query, '?');
 	if (!req->query.ptr) req->query = STR("");
@@ -87,7 +90,7 @@ static int parse_head(struct str in, struct head *out_head) {
 		cut = str_find(rest, STR("\r\n"));
 		if (!header_line(str_slice(rest, 0, cut), out_head)) return -1;
 	}
-	return out_head->req.host.len ? 1 : -1;
+	return out_head->req.host.len || str_eq(out_head->req.method, STR("CONNECT")) ? 1 : -1;
 }
 
 /* Decodes what is there of a chunked body. Same answers as above; *out_bytes: its encoded length. */
@@ -142,14 +145,13 @@ static bool take_request(struct conn *conn) {
 			buf_append(&conn->out, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 		}
 	}
+	bool tunnel = found > 0 && str_eq(head.req.method, STR("CONNECT"));
 	if (found < 0) {
 		refuse(conn, 400);
-	} else if (found > 0 && conn->kind == SERVER_PROXY) {
-		if (str_eq(head.req.method, STR("CONNECT"))) {
-			proxy_connect(conn, head.req.path);
-		} else {
-			refuse(conn, 405);
-		}
+	} else if (found > 0 && tunnel != (conn->kind == SERVER_PROXY)) {
+		refuse(conn, 405);
+	} else if (tunnel) {
+		proxy_connect(conn, head.req.path);
 	} else if (found > 0) {
 		taken = true;
 		handle(conn, &head, &body);
