@@ -1,0 +1,174 @@
+#include "engine/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/config_options.h"
+#include "engine/doc.h"
+
+enum { FILE_BYTES = 64 * 1024, WORKERS_MOST = 4 };
+
+static int64_t default_workers(void) {
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	if (processors < 1) return 1;
+	return processors < WORKERS_MOST ? processors : WORKERS_MOST;
+}
+
+enum err config_init(struct config *config) {
+	struct config fresh = { 0 };
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		const struct option_row *option = &CONFIG_OPTIONS[i];
+		if (option->type == OPTION_NUMBER || option->type == OPTION_CHOICE) {
+			*option_number(&fresh, option) = option->initial;
+			continue;
+		}
+		if (!option->initial_text) continue;
+		*option_text(&fresh, option) = mem_strdup(str_of(option->initial_text));
+		if (*option_text(&fresh, option)) continue;
+		config_deinit(&fresh);
+		return ERR_NOMEM;
+	}
+	fresh.workers = default_workers();
+	*config = fresh;
+	return OK;
+}
+
+void config_deinit(struct config *config) {
+	mem_free(config->cloud_name);
+	mem_free(config->ca_file);
+	*config = (struct config){ 0 };
+}
+
+/* Puts "file:line:column: " in front of what a fault says. */
+static enum err place_fault(
+	struct fault *fault, enum err err, const char *name, unsigned line, unsigned column) {
+	if (err == OK || err == ERR_NOMEM) return err;
+	return fault_prefix(fault, err, "%s:%u:%u", name, line, column);
+}
+
+static enum err refuse_key(struct str key, struct fault *fault) {
+	struct buf text;
+	buf_init(&text, 2048);
+	const char *nearest = option_nearest(key);
+	if (nearest)
+		buf_printf(&text, "; did you mean \"%s\"?", nearest);
+	else
+		buf_append(&text, STR("; the keys are"));
+	for (unsigned i = 0; !nearest && i < CONFIG_OPTION_COUNT; i++) {
+		buf_printf(&text, "%s %s", i ? "," : "", CONFIG_OPTIONS[i].key);
+	}
+	enum err err = buf_err(&text);
+	if (!err) {
+		err = fault_set(fault, ERR_INVALID, "unknown key \"%.*s\"%s",
+			(int)(key.len < 80 ? key.len : 80), key.ptr, buf_cstr(&text));
+	}
+	buf_deinit(&text);
+	return err;
+}
+
+/* A number has to be a plain one: "3600" in quotes is a text. */
+static enum err take_value(struct config *config, const struct option_row *option,
+	const struct doc_node *value, struct fault *fault) {
+	if (value->kind != DOC_SCALAR) {
+		return fault_set(fault, ERR_INVALID, "%s takes one value, not a %s", option->key,
+			value->kind == DOC_MAPPING ? "mapping" : "list");
+	}
+	if (doc_is_null(value)) {
+		return fault_set(fault, ERR_INVALID,
+			"%s has no value; give it one, or take the line out", option->key);
+	}
+	if (option->type == OPTION_NUMBER && value->is_string) {
+		return fault_set(fault, ERR_INVALID,
+			"%s takes a number, not a text; take the quotes away", option->key);
+	}
+	return option_set(config, option, value->text, fault);
+}
+
+static enum err take_keys(
+	struct config *config, const struct doc *doc, const char *name, struct fault *fault) {
+	const struct doc_node *root = doc_at(doc, DOC_ROOT);
+	if (!root || doc_is_null(root)) return OK;
+	if (root->kind != DOC_MAPPING) {
+		enum err err = fault_set(fault, ERR_INVALID,
+			"a configuration is a mapping, one \"key: value\" per line");
+		return place_fault(fault, err, name, root->line, root->column);
+	}
+	for (unsigned i = root->first; i; i = doc->nodes[doc->nodes[i].next].next) {
+		const struct doc_node *key = doc_at(doc, i);
+		const struct doc_node *value = doc_at(doc, doc->nodes[i].next);
+		const struct option_row *option = option_find(key->text);
+		const struct doc_node *place = option ? value : key;
+		enum err err = option ? take_value(config, option, value, fault)
+				      : refuse_key(key->text, fault);
+		if (err) return place_fault(fault, err, name, place->line, place->column);
+	}
+	return OK;
+}
+
+enum err config_parse(
+	struct str text, const char *name, struct config *out_config, struct fault *fault) {
+	static const struct doc_limits limits = {
+		.bytes = FILE_BYTES,
+		.nodes = 512,
+		.depth = 4,
+		.keys = 128,
+		.only_document = true,
+	};
+	struct config config = { 0 };
+	struct doc doc = { 0 };
+	struct doc_place place;
+	enum err err = doc_parse(text, &limits, &doc, &place, fault);
+	if (err) {
+		err = place_fault(fault, err, name, place.line, place.column);
+		goto out;
+	}
+	err = config_init(&config);
+	if (!err) err = take_keys(&config, &doc, name, fault);
+	if (!err) *out_config = config, config = (struct config){ 0 };
+out:
+	if (err == ERR_NOMEM) err = fault_set(fault, err, "%s: out of memory", name);
+	doc_deinit(&doc);
+	config_deinit(&config);
+	return err;
+}
+
+enum err config_load(const char *path, struct config *out_config, struct fault *fault) {
+	char *text = mem_alloc(FILE_BYTES + 1);
+	if (!text) return fault_set(fault, ERR_NOMEM, "%s: out of memory", path);
+	errno = 0;
+	FILE *file = fopen(path, "re");
+	size_t len = file ? fread(text, 1, FILE_BYTES + 1, file) : 0;
+	enum err err = OK;
+	if (!file || ferror(file))
+		err = fault_set(fault, ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+	if (file) fclose(file);
+	if (!err) err = config_parse((struct str){ text, len }, path, out_config, fault);
+	mem_free(text);
+	return err;
+}
+
+enum err config_set(struct config *config, const char *key, struct str value, struct fault *fault) {
+	const struct option_row *option = option_find(str_of(key));
+	assert(option);
+	return option_set(config, option, value, fault);
+}
+
+struct settings config_settings(const struct config *config) {
+	struct settings settings = settings_default();
+	settings.poll_interval_ns = config->poll_interval_s * NS_PER_S;
+	settings.vault_rate_per_s = (double)config->vault_requests_per_10s / 10;
+	settings.vault_connections = (unsigned)config->vault_connections;
+	settings.request_timeout_ns = config->request_timeout_s * NS_PER_S;
+	settings.kube_timeout_ns = config->request_timeout_s * NS_PER_S;
+	settings.breaker_interval_ns = config->breaker_interval_s * NS_PER_S;
+	/* A window of ten seconds may hold rate x 10 + burst requests: the burst comes out of the rate's account. */
+	if (settings.vault_burst > settings.vault_rate_per_s)
+		settings.vault_burst = settings.vault_rate_per_s;
+	if (settings.vault_burst < 1) settings.vault_burst = 1;
+	settings.vault_rate_per_s -= settings.vault_burst / 10;
+	return settings;
+}

@@ -1,0 +1,55 @@
+/* engine/config.h - the installation's configuration: one YAML file whose keys are the product's own names.
+ *
+ * One table of options; reading, `kvsync run --help`, `kvsync config` and docs/configuration.md all come from it. A file
+ * with anything wrong in it is refused as a whole, with file, line, column, what is wrong and what is allowed.
+ * Main thread only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "engine/cloud.h"
+#include "workers/settings.h"
+
+struct config {
+	int64_t poll_interval_s;
+	int64_t workers;
+	int64_t log_level; /* enum log_level */
+	int64_t log_format; /* enum log_format */
+	int64_t vault_requests_per_10s;
+	int64_t vault_connections;
+	int64_t request_timeout_s;
+	int64_t breaker_interval_s;
+	int64_t shutdown_grace_s;
+	char *cloud_name; /* owned; a name that cloud_find() knows */
+	char *ca_file; /* owned; NULL: SSL_CERT_FILE, else the system's */
+};
+
+/* Every option at its default. ERR_NOMEM. */
+enum err config_init(struct config *config);
+void config_deinit(struct config *config); /* idempotent */
+
+/* Reads the text of a file into a fresh configuration: what it does not name has its default. `name` is for messages. */
+enum err config_parse(
+	struct str text, const char *name, struct config *out_config, struct fault *fault);
+
+/* The same from a file; ERR_IO when it cannot be read. */
+enum err config_load(const char *path, struct config *out_config, struct fault *fault);
+
+/* Sets one option from a word of the command line (--log-level debug). ERR_INVALID says what is allowed. */
+enum err config_set(struct config *config, const char *key, struct str value, struct fault *fault);
+
+/* The settings that workers read. */
+struct settings config_settings(const struct config *config);
+
+/* The configuration as a YAML file with a comment above each key. */
+void config_write(const struct config *config, struct buf *out_yaml);
+
+/* One row per option for docs/configuration.md: key, default, what is allowed, meaning. */
+void config_write_table(struct buf *out_markdown);
+
+/* Every key, one by one from 0; NULL at the end. */
+const char *config_key(unsigned index);

@@ -1,0 +1,174 @@
+#include "engine/config_options.h"
+
+#include <assert.h>
+#include <ctype.h>
+
+#include "base/mem.h"
+
+static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
+static const char *const FORMATS[] = { "logfmt", "json", NULL };
+
+#define AT(member) offsetof(struct config, member)
+
+const struct option_row CONFIG_OPTIONS[] = {
+	{ "rotationPollIntervalInSeconds", OPTION_NUMBER, AT(poll_interval_s), 1, 604800, 3600,
+		NULL, NULL,
+		"Seconds between two checks of the vault for each SecretSync. A SecretSync may "
+		"name an "
+		"interval of its own in spec.rotationPollIntervalInSeconds." },
+	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
+		NULL, "Worker threads. All objects of one vault are served by one of them." },
+	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,
+		"The least important kind of line that is logged." },
+	{ "logFormat", OPTION_CHOICE, AT(log_format), 0, 0, LOG_LOGFMT, NULL, FORMATS,
+		"How a line of the log, which goes to standard error, is written." },
+	{ "vaultRequestsPer10Seconds", OPTION_NUMBER, AT(vault_requests_per_10s), 10, 1000000, 2800,
+		NULL, NULL,
+		"Requests to one vault in ten seconds at most. Azure allows 4000 per vault to all "
+		"its clients "
+		"together; the default leaves 30 % of that to others." },
+	{ "vaultConnections", OPTION_NUMBER, AT(vault_connections), 1, 256, 16, NULL, NULL,
+		"Connections to one vault at most. Each carries one request at a time." },
+	{ "requestTimeoutInSeconds", OPTION_NUMBER, AT(request_timeout_s), 1, 300, 30, NULL, NULL,
+		"Longest time for one request to a vault, to Microsoft Entra or to the Kubernetes "
+		"API server." },
+	{ "breakerIntervalInSeconds", OPTION_NUMBER, AT(breaker_interval_s), 1, 3600, 10, NULL,
+		NULL,
+		"While a vault or Microsoft Entra cannot be reached: seconds between two trials, "
+		"of one request "
+		"each." },
+	{ "shutdownGraceInSeconds", OPTION_NUMBER, AT(shutdown_grace_s), 0, 600, 20, NULL, NULL,
+		"After SIGTERM: how long work that has begun may go on before it is cancelled. "
+		"Keep it below the "
+		"pod's terminationGracePeriodSeconds." },
+	{ "cloudName", OPTION_CLOUD, AT(cloud_name), 0, 0, 0, "AzurePublicCloud", NULL,
+		"The Azure cloud of SecretProviderClasses that do not name one in "
+		"spec.parameters.cloudName." },
+	{ "caFile", OPTION_PATH, AT(ca_file), 0, 0, 0, NULL, NULL,
+		"PEM file of the certificate authorities that vaults and Microsoft Entra are "
+		"checked against. "
+		"When left out: the file that SSL_CERT_FILE names, else the system's." },
+};
+
+const unsigned CONFIG_OPTION_COUNT = sizeof CONFIG_OPTIONS / sizeof *CONFIG_OPTIONS;
+
+const struct option_row *option_find(struct str key) {
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		if (str_eq(key, str_of(CONFIG_OPTIONS[i].key))) return &CONFIG_OPTIONS[i];
+	}
+	return NULL;
+}
+
+const char *config_key(unsigned index) {
+	return index < CONFIG_OPTION_COUNT ? CONFIG_OPTIONS[index].key : NULL;
+}
+
+enum { KEY_BYTES = 64 };
+
+static unsigned least(unsigned a, unsigned b, unsigned c) {
+	unsigned ab = a < b ? a : b;
+	return ab < c ? ab : c;
+}
+
+/* Single-character edits between two keys, case aside. */
+static unsigned edits(struct str a, struct str b) {
+	unsigned row[KEY_BYTES + 1];
+	for (unsigned j = 0; j <= b.len; j++) row[j] = j;
+	for (unsigned i = 1; i <= a.len; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= b.len; j++) {
+			bool same = tolower((unsigned char)a.ptr[i - 1]) ==
+				    tolower((unsigned char)b.ptr[j - 1]);
+			unsigned edit = least(row[j] + 1, row[j - 1] + 1, diagonal + !same);
+			diagonal = row[j];
+			row[j] = edit;
+		}
+	}
+	return row[b.len];
+}
+
+const char *option_nearest(struct str key) {
+	const char *nearest = NULL;
+	unsigned fewest = 5;
+	if (key.len < 3 || key.len > KEY_BYTES) return NULL;
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
+		struct str other = str_of(CONFIG_OPTIONS[i].key);
+		unsigned distance = edits(key, other);
+		if (str_starts(other, key) || str_starts(key, other)) distance = 0;
+		if (distance >= fewest || distance * 2 > key.len) continue;
+		fewest = distance;
+		nearest = CONFIG_OPTIONS[i].key;
+	}
+	return nearest;
+}
+
+void option_describe(const struct option_row *option, struct buf *out_text) {
+	switch (option->type) {
+	case OPTION_NUMBER:
+		buf_printf(
+			out_text, "%lld to %lld", (long long)option->low, (long long)option->high);
+		break;
+	case OPTION_CHOICE:
+		for (unsigned i = 0; option->choices[i]; i++) {
+			const char *before = i == 0 ? "" : option->choices[i + 1] ? ", " : " or ";
+			buf_printf(out_text, "%s%s", before, option->choices[i]);
+		}
+		break;
+	case OPTION_CLOUD:
+		buf_append(out_text, STR(CLOUD_NAMES));
+		break;
+	case OPTION_PATH:
+		buf_append(out_text, STR("the path of a file"));
+		break;
+	}
+}
+
+static enum err refuse(const struct option_row *option, struct str value, struct fault *fault) {
+	struct buf allowed;
+	buf_init(&allowed, 512);
+	option_describe(option, &allowed);
+	enum err err = buf_err(&allowed);
+	if (!err) {
+		err = fault_set(fault, ERR_INVALID, "%s has to be %s%s, not \"%.*s\"", option->key,
+			option->type == OPTION_NUMBER ? "a whole number from " : "",
+			buf_cstr(&allowed), (int)(value.len < 80 ? value.len : 80),
+			value.ptr ? value.ptr : "");
+	}
+	buf_deinit(&allowed);
+	return err;
+}
+
+static bool parse_choice(const struct option_row *option, struct str value, int64_t *out_index) {
+	for (unsigned i = 0; option->choices[i]; i++) {
+		if (!str_eq(value, str_of(option->choices[i]))) continue;
+		*out_index = i;
+		return true;
+	}
+	return false;
+}
+
+enum err option_set(struct config *config, const struct option_row *option, struct str value,
+	struct fault *fault) {
+	int64_t number = 0;
+	switch (option->type) {
+	case OPTION_NUMBER:
+		if (str_to_i64(value, &number) || number < option->low || number > option->high)
+			break;
+		*option_number(config, option) = number;
+		return OK;
+	case OPTION_CHOICE:
+		if (!parse_choice(option, value, option_number(config, option))) break;
+		return OK;
+	case OPTION_CLOUD:
+	case OPTION_PATH:
+		if (value.len == 0 || memchr(value.ptr, '\0', value.len)) break;
+		if (option->type == OPTION_CLOUD && !cloud_find(value)) break;
+		char *copy = mem_strdup(value);
+		if (!copy) return ERR_NOMEM;
+		mem_free(*option_text(config, option));
+		*option_text(config, option) = copy;
+		return OK;
+	}
+	return refuse(option, value, fault);
+}

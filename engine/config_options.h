@@ -1,0 +1,43 @@
+/* engine/config_options.h - the table of options; private to engine/config*.c. */
+#pragma once
+
+#include <stddef.h>
+
+#include "engine/config.h"
+
+enum option_type { OPTION_NUMBER, OPTION_CHOICE, OPTION_CLOUD, OPTION_PATH };
+
+struct option_row {
+	const char *key;
+	enum option_type type;
+	size_t offset; /* in struct config: int64_t or char * */
+	int64_t low, high; /* of a number, both allowed */
+	int64_t initial; /* of a number or a choice; workers: 0, counted at start */
+	const char *initial_text; /* of a text (NULL: not set), or words for the documentation */
+	const char *const *choices; /* of a choice: the value is the index */
+	const char *help;
+};
+
+extern const struct option_row CONFIG_OPTIONS[];
+extern const unsigned CONFIG_OPTION_COUNT;
+
+static inline int64_t *option_number(struct config *config, const struct option_row *option) {
+	return (int64_t *)((char *)config + option->offset);
+}
+
+static inline char **option_text(struct config *config, const struct option_row *option) {
+	return (char **)((char *)config + option->offset);
+}
+
+/* Takes over one value. ERR_INVALID with "has to be ..." in the fault, ERR_NOMEM. */
+enum err option_set(struct config *config, const struct option_row *option, struct str value,
+	struct fault *fault);
+
+/* The option with this key, or NULL. */
+const struct option_row *option_find(struct str key);
+
+/* The key that is spelled most alike, or NULL when none is near. */
+const char *option_nearest(struct str key);
+
+/* "1 to 604800", "logfmt or json", ... */
+void option_describe(const struct option_row *option, struct buf *out_text);

@@ -1,0 +1,224 @@
+#include "engine/engine.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "engine/informer.h"
+#include "engine/store.h"
+
+enum { RETIRED_PER_TURN = 500, TOKEN_CHECK_S = 60, REJECTED_LEAST_S = 5 };
+
+/* One informer and where its objects go. */
+struct watcher {
+	struct informer_sink sink;
+	struct informer informer;
+	enum store_kind kind;
+	struct engine *engine;
+};
+
+struct engine {
+	struct store *store;
+	struct pool *pool;
+	struct http *http;
+	struct rng rng;
+	struct watcher watchers[STORE_KINDS];
+	void (*refresh_token)(void *arg, bool rejected);
+	void *arg;
+	int64_t next_token_ns;
+	int64_t last_rejected_ns;
+	bool rejected;
+	bool ready;
+	bool stopped;
+};
+
+/* --- what informers tell --- */
+
+static struct watcher *watcher_of(struct informer_sink *sink) {
+	return container_of(sink, struct watcher, sink);
+}
+
+static enum err told_upsert(struct informer_sink *sink, const cJSON *object) {
+	return store_upsert(watcher_of(sink)->engine->store, watcher_of(sink)->kind, object);
+}
+
+static enum err told_remove(struct informer_sink *sink, const cJSON *object) {
+	return store_delete(watcher_of(sink)->engine->store, watcher_of(sink)->kind, object);
+}
+
+static void told_list_begin(struct informer_sink *sink) {
+	store_list_begin(watcher_of(sink)->engine->store, watcher_of(sink)->kind);
+}
+
+static void told_list_end(struct informer_sink *sink) {
+	store_list_end(watcher_of(sink)->engine->store, watcher_of(sink)->kind);
+}
+
+static void told_unauthenticated(struct informer_sink *sink) {
+	watcher_of(sink)->engine->rejected = true;
+}
+
+static void watcher_init(struct engine *engine, enum store_kind kind, struct kube *kube) {
+	static const enum kube_resource resources[] = {
+		[STORE_CLASSES] = KUBE_CLASSES, [STORE_SYNCS] = KUBE_SYNCS
+	};
+	struct watcher *watcher = &engine->watchers[kind];
+	watcher->kind = kind;
+	watcher->engine = engine;
+	watcher->sink = (struct informer_sink){
+		told_upsert,
+		told_remove,
+		told_list_begin,
+		told_list_end,
+		told_unauthenticated,
+	};
+	informer_init(&watcher->informer, kube, engine->http, resources[kind], &watcher->sink,
+		&engine->rng);
+}
+
+/* --- life --- */
+
+enum err engine_create(const struct engine_options *options, struct engine **out_engine) {
+	assert_main();
+	struct engine *engine = mem_zalloc(sizeof *engine);
+	if (!engine) {
+		http_destroy(options->http);
+		return ERR_NOMEM;
+	}
+	engine->http = options->http;
+	engine->refresh_token = options->refresh_token;
+	engine->arg = options->arg;
+	engine->last_rejected_ns = INT64_MIN;
+	if (options->pool.doors.seed)
+		rng_seed(&engine->rng, options->pool.doors.seed);
+	else
+		rng_seed_system(&engine->rng);
+	struct hash_key key = { rng_next(&engine->rng), rng_next(&engine->rng) };
+	struct spc_defaults defaults = { .cloud = options->cloud };
+	enum err err = pool_create(&options->pool, &engine->pool);
+	if (!err) {
+		engine->store = store_create(pool_first_queue(engine->pool), key, &defaults);
+		err = engine->store ? OK : ERR_NOMEM;
+	}
+	if (err) {
+		engine_destroy(engine);
+		return err;
+	}
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
+		watcher_init(engine, kind, options->pool.kube);
+	*out_engine = engine;
+	return OK;
+}
+
+/* True when there may be more. */
+static bool take_retired(struct engine *engine, unsigned most) {
+	for (unsigned i = 0; i < most; i++) {
+		struct object *object = pool_take_retired(engine->pool);
+		if (!object) return false;
+		store_take_retired(engine->store, &object);
+	}
+	return true;
+}
+
+/* The pool goes before the tables: its queues may still link objects that wait for a turn. */
+void engine_destroy(struct engine *engine) {
+	if (!engine) return;
+	if (engine->pool) pool_join(engine->pool);
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
+		informer_deinit(&engine->watchers[kind].informer);
+	http_destroy(engine->http);
+	if (engine->store) take_retired(engine, UINT32_MAX);
+	pool_destroy(engine->pool);
+	store_destroy(engine->store);
+	mem_free(engine);
+}
+
+void engine_stop(struct engine *engine, int64_t drain_ns) {
+	assert_main();
+	if (engine->stopped) return;
+	engine->stopped = true;
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
+		informer_stop(&engine->watchers[kind].informer);
+	pool_stop(engine->pool, drain_ns);
+}
+
+bool engine_is_drained(const struct engine *engine) {
+	for (unsigned i = 0; i < pool_size(engine->pool); i++) {
+		if (!worker_is_drained(pool_worker(engine->pool, i))) return false;
+	}
+	return engine->stopped;
+}
+
+/* --- turns --- */
+
+/* A projected token is renewed by the kubelet long before it ends: looking once a minute is early enough. */
+static int64_t token_turn(struct engine *engine, struct now now) {
+	if (!engine->refresh_token || engine->stopped) return NEVER_NS;
+	bool again = engine->rejected &&
+		     now.mono_ns >= engine->last_rejected_ns + REJECTED_LEAST_S * NS_PER_S;
+	if (again || engine->next_token_ns <= now.mono_ns) {
+		if (again) engine->last_rejected_ns = now.mono_ns;
+		engine->refresh_token(engine->arg, again);
+		engine->next_token_ns = now.mono_ns + TOKEN_CHECK_S * NS_PER_S;
+	}
+	engine->rejected = false;
+	return engine->next_token_ns;
+}
+
+/* Classes first: a SecretSync must not be judged before its class could be known. */
+static void informers_turn(struct engine *engine, struct now now) {
+	struct informer *classes = &engine->watchers[STORE_CLASSES].informer;
+	struct informer *syncs = &engine->watchers[STORE_SYNCS].informer;
+	if (engine->stopped) return;
+	informer_turn(classes, now);
+	if (informer_has_synced(classes)) informer_turn(syncs, now);
+	if (engine->ready || !informer_has_synced(syncs)) return;
+	engine->ready = true;
+	log_info("ready", kv_int("secretsyncs", (int64_t)store_sync_count(engine->store)),
+		kv_int("secretproviderclasses", (int64_t)store_class_count(engine->store)));
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+	return a < b ? a : b;
+}
+
+int64_t engine_turn(struct engine *engine, struct now now) {
+	assert_main();
+	struct informer *classes = &engine->watchers[STORE_CLASSES].informer;
+	struct informer *syncs = &engine->watchers[STORE_SYNCS].informer;
+	int64_t deadline_ns = token_turn(engine, now);
+	informers_turn(engine, now);
+	bool more = take_retired(engine, RETIRED_PER_TURN);
+	if (store_turn(engine->store) || more) deadline_ns = now.mono_ns;
+	deadline_ns = earlier(deadline_ns, http_turn(engine->http, now));
+	deadline_ns = earlier(deadline_ns, informer_deadline_ns(classes, now));
+	if (informer_has_synced(classes))
+		deadline_ns = earlier(deadline_ns, informer_deadline_ns(syncs, now));
+	if (engine->rejected && engine->refresh_token) deadline_ns = now.mono_ns;
+	return deadline_ns;
+}
+
+bool engine_is_ready(const struct engine *engine) {
+	return engine->ready;
+}
+
+enum err engine_set_settings(struct engine *engine, const struct settings *settings) {
+	return pool_set_settings(engine->pool, settings);
+}
+
+struct pool *engine_pool(struct engine *engine) {
+	return engine->pool;
+}
+
+size_t engine_sync_count(const struct engine *engine) {
+	return store_sync_count(engine->store);
+}
+
+size_t engine_class_count(const struct engine *engine) {
+	return store_class_count(engine->store);
+}
+
+struct object *engine_find_sync(const struct engine *engine, struct str key) {
+	return store_find_sync(engine->store, key);
+}

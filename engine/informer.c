@@ -1,0 +1,458 @@
+#include "engine/informer.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/thread.h"
+#include "clients/json.h"
+#include "engine/page.h"
+
+enum {
+	WATCH_LEAST_S = 300,
+	WATCH_MOST_S = 600,
+	SERVED_S = 1,
+	CONTINUE_BYTES = 64 * 1024,
+	VERSION_BYTES = 1024
+};
+
+static const struct backoff BACKOFF = { .base_ns = NS_PER_S, .max_ns = 30 * NS_PER_S };
+
+/* For people: what an operation is called. */
+static const struct {
+	const char *resource, *list, *watch;
+} NAMES[] = {
+	[KUBE_CLASSES] = { "SecretProviderClasses", "list SecretProviderClasses",
+		"watch SecretProviderClasses" },
+	[KUBE_SYNCS] = { "SecretSyncs", "list SecretSyncs", "watch SecretSyncs" },
+};
+
+void informer_init(struct informer *informer, struct kube *kube, struct http *http,
+	enum kube_resource resource, struct informer_sink *sink, struct rng *rng) {
+	*informer = (struct informer){
+		._kube = kube,
+		._http = http,
+		._sink = sink,
+		._rng = rng,
+		._resource = resource,
+		._state = INFORMER_WAITING,
+		._needs_list = true,
+		._page_limit = INFORMER_PAGE,
+	};
+	buf_init(&informer->_continue, CONTINUE_BYTES);
+	buf_init(&informer->_version, VERSION_BYTES);
+	buf_init(&informer->_lines, INFORMER_BACKLOG_BYTES);
+}
+
+static void drop_call(struct informer *informer) {
+	if (!informer->_has_call) return;
+	http_cancel(informer->_http, &informer->_call.http);
+	kube_call_deinit(&informer->_call);
+	informer->_has_call = false;
+	informer->_ended = false;
+}
+
+static void drop_page(struct informer *informer) {
+	mem_free(take(informer->_page));
+	buf_deinit(&informer->_page_body);
+}
+
+void informer_stop(struct informer *informer) {
+	drop_call(informer);
+	drop_page(informer);
+	informer->_state = INFORMER_STOPPED;
+}
+
+void informer_deinit(struct informer *informer) {
+	informer_stop(informer);
+	buf_deinit(&informer->_continue);
+	buf_deinit(&informer->_version);
+	buf_deinit(&informer->_lines);
+}
+
+bool informer_has_synced(const struct informer *informer) {
+	return informer->_has_synced;
+}
+
+enum informer_state informer_state(const struct informer *informer) {
+	return informer->_state;
+}
+
+/* --- failures --- */
+
+static void wait_for(struct informer *informer, struct now now, int64_t delay_ns) {
+	drop_call(informer);
+	drop_page(informer);
+	informer->_state = INFORMER_WAITING;
+	informer->_wait_until_ns = now.mono_ns + delay_ns;
+}
+
+/* A failure is told of when it is the first, second, fourth, ... in a row. */
+static void fail(
+	struct informer *informer, struct now now, const char *what, const struct fault *fault) {
+	int64_t delay_ns = backoff_delay_ns(&BACKOFF, informer->_failures, informer->_rng);
+	if (delay_ns < fault->retry_after_ns) delay_ns = fault->retry_after_ns;
+	informer->_failures++;
+	if ((informer->_failures & (informer->_failures - 1)) == 0) {
+		log_warn(what, kv("resource", NAMES[informer->_resource].resource),
+			kv("error", err_name(fault->err)), kv("detail", fault->text),
+			kv_int("failures", informer->_failures),
+			kv_int("retry_ms", delay_ns / NS_PER_MS));
+	}
+	if (fault->err == ERR_UNAUTHENTICATED) informer->_sink->unauthenticated(informer->_sink);
+	wait_for(informer, now, delay_ns);
+}
+
+/* What was seen cannot be trusted or continued: everything is listed again. */
+static void relist(
+	struct informer *informer, struct now now, const char *why, const struct fault *fault) {
+	informer->_needs_list = true;
+	informer->_in_list = false;
+	fail(informer, now, why, fault);
+}
+
+static struct fault bad_answer(const char *text) {
+	struct fault fault;
+	enum err err = fault_set(&fault, ERR_PARSE, "%s", text);
+	(void)err;
+	return fault;
+}
+
+/* --- LIST --- */
+
+static void request_done(struct http_req *req) {
+	((struct informer *)req->owner)->_ended = true;
+}
+
+static void begin_call(struct informer *informer, enum informer_state state) {
+	informer->_ended = false;
+	informer->_state = state;
+	informer->_call.http.owner = informer;
+	informer->_call.http.on_done = request_done;
+	http_start(informer->_http, &informer->_call.http);
+}
+
+/* The next page, or the first one of a new list. */
+static void start_list(struct informer *informer, struct now now) {
+	drop_call(informer);
+	if (!informer->_in_list) {
+		metric_add(METRIC_RELISTS, 1);
+		buf_reset(&informer->_continue);
+		informer->_bad_objects = 0;
+		informer->_in_list = true;
+		informer->_sink->list_begin(informer->_sink);
+	}
+	enum err err = kube_list(&informer->_call, informer->_kube, informer->_resource,
+		informer->_page_limit, buf_str(&informer->_continue));
+	informer->_has_call = true;
+	if (err) {
+		struct fault fault = { .err = err };
+		fail(informer, now, "list could not be asked for", &fault);
+		return;
+	}
+	informer->_call.http.max_response_bytes = INFORMER_PAGE_BYTES;
+	begin_call(informer, INFORMER_LISTING);
+}
+
+/* Keeps the answer's body and reads it slice by slice from the next lines on. */
+static void open_page(struct informer *informer, struct now now) {
+	informer->_page_body = informer->_call.http.response;
+	informer->_call.http.response = (struct buf){ 0 };
+	drop_call(informer);
+	informer->_page = mem_alloc(sizeof *informer->_page);
+	if (!informer->_page) {
+		struct fault fault = { .err = ERR_NOMEM };
+		fail(informer, now, "list could not be read", &fault);
+		return;
+	}
+	page_init(informer->_page, buf_str(&informer->_page_body));
+	informer->_state = INFORMER_READING;
+}
+
+static void list_ended(struct informer *informer, struct now now) {
+	struct fault fault;
+	enum err err = kube_result(&informer->_call, &fault, NAMES[informer->_resource].list);
+	bool continued = buf_str(&informer->_continue).len > 0;
+	if (err == OK) {
+		open_page(informer, now);
+	} else if (err == ERR_TOO_LARGE && informer->_page_limit > 1) {
+		informer->_page_limit /= 2;
+		start_list(informer, now);
+	} else if (err == ERR_GONE || (continued && fault.http_status == 400)) {
+		relist(informer, now, "list has expired, beginning again", &fault);
+	} else if (err == ERR_NOT_FOUND) {
+		fail(informer, now,
+			"the API server does not know the resource; install it: kubectl apply -f "
+			"deploy/manifests/",
+			&fault);
+	} else {
+		fail(informer, now, "list failed", &fault);
+	}
+}
+
+/* One that cannot be used stands in nobody's way. */
+static void pass_over(struct informer *informer) {
+	if (informer->_bad_objects++ > 0) return;
+	log_warn("an object that cannot be understood is passed over",
+		kv("resource", NAMES[informer->_resource].resource));
+}
+
+static enum err take_object(struct informer *informer, const cJSON *object, bool gone) {
+	struct informer_sink *sink = informer->_sink;
+	enum err err = gone ? sink->remove(sink, object) : sink->upsert(sink, object);
+	if (err != ERR_INVALID) return err;
+	pass_over(informer);
+	return OK;
+}
+
+/* A whole item that is no good JSON (a \u0000 in an annotation is enough) is one object's trouble, not the list's. */
+static enum err take_item(struct informer *informer, struct str text) {
+	cJSON *object = NULL;
+	enum err err = json_parse(text, &object, NULL);
+	if (!err) err = cJSON_IsObject(object) ? take_object(informer, object, false) : ERR_PARSE;
+	cJSON_Delete(object);
+	if (err != ERR_PARSE) return err;
+	pass_over(informer);
+	return OK;
+}
+
+static bool copy_member(const cJSON *object, const char *key, struct buf *out) {
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+	buf_reset(out);
+	if (cJSON_IsString(value)) buf_append(out, str_of(value->valuestring));
+	return buf_err(out) == OK && buf_str(out).len > 0;
+}
+
+static void list_complete(struct informer *informer, struct now now) {
+	informer->_in_list = false;
+	informer->_needs_list = false;
+	informer->_page_limit = INFORMER_PAGE;
+	informer->_sink->list_end(informer->_sink);
+	if (!informer->_has_synced)
+		log_info("list is complete", kv("resource", NAMES[informer->_resource].resource));
+	informer->_has_synced = true;
+	informer->_failures = 0;
+	wait_for(informer, now, 0);
+}
+
+static void page_ended(struct informer *informer, struct now now) {
+	cJSON *metadata = NULL;
+	enum err err = json_parse(informer->_page->metadata, &metadata, NULL);
+	bool has_version = copy_member(metadata, "resourceVersion", &informer->_version);
+	bool has_more = copy_member(metadata, "continue", &informer->_continue);
+	if (!err) err = buf_err(&informer->_continue);
+	cJSON_Delete(metadata);
+	drop_page(informer);
+	if (!has_version || err) {
+		struct fault fault = bad_answer("the list's metadata has no resourceVersion");
+		relist(informer, now, "list was not understood", &fault);
+	} else if (has_more) {
+		start_list(informer, now);
+	} else {
+		list_complete(informer, now);
+	}
+}
+
+/* A slice of the page; goes on in the next turn. */
+static void read_page(struct informer *informer, struct now now) {
+	for (size_t bytes = 0; bytes < INFORMER_SLICE_BYTES;) {
+		struct str item = STR_NULL;
+		enum page_step step = page_next(informer->_page, &item);
+		if (step == PAGE_END) {
+			page_ended(informer, now);
+			return;
+		}
+		enum err err = step == PAGE_ITEM ? take_item(informer, item) : ERR_PARSE;
+		if (err) {
+			struct fault fault = bad_answer("the list is cut, or is no JSON");
+			if (err == ERR_NOMEM) fault = (struct fault){ .err = err };
+			relist(informer, now, "list was not understood", &fault);
+			return;
+		}
+		bytes += item.len;
+	}
+}
+
+/* --- WATCH --- */
+
+static void watch_data(struct http_req *req, struct str chunk) {
+	struct informer *informer = req->owner;
+	if (informer->_overflow) return;
+	buf_append(&informer->_lines, chunk);
+	informer->_overflow = buf_err(&informer->_lines) != OK;
+}
+
+static void start_watch(struct informer *informer, struct now now) {
+	drop_call(informer);
+	unsigned timeout_s = (unsigned)rng_between(informer->_rng, WATCH_LEAST_S, WATCH_MOST_S);
+	enum err err = kube_watch(&informer->_call, informer->_kube, informer->_resource,
+		buf_str(&informer->_version), timeout_s);
+	informer->_has_call = true;
+	if (err) {
+		struct fault fault = { .err = err };
+		fail(informer, now, "watch could not be asked for", &fault);
+		return;
+	}
+	metric_add(METRIC_WATCH_RESTARTS, 1);
+	buf_reset(&informer->_lines);
+	informer->_overflow = false;
+	informer->_watch_began_ns = now.mono_ns;
+	informer->_watch_served = false;
+	informer->_call.http.on_data = watch_data;
+	informer->_call.http.idle_timeout_ns = INFORMER_SILENCE_S * NS_PER_S;
+	begin_call(informer, INFORMER_WATCHING);
+}
+
+/* An ERROR event carries a Status: 410 when the resourceVersion is too old. */
+static void watch_error(struct informer *informer, struct now now, const cJSON *status) {
+	const cJSON *code = cJSON_GetObjectItemCaseSensitive(status, "code");
+	const cJSON *reason = cJSON_GetObjectItemCaseSensitive(status, "reason");
+	struct fault fault;
+	int number = cJSON_IsNumber(code) ? code->valueint : 0;
+	bool gone = number == 410;
+	enum err err = fault_set(&fault, gone ? ERR_GONE : ERR_UNAVAILABLE,
+		"the watch ended with an error %d %s", number,
+		cJSON_IsString(reason) ? reason->valuestring : "");
+	(void)err;
+	if (gone)
+		relist(informer, now, "watch has expired, listing again", &fault);
+	else
+		fail(informer, now, "watch failed", &fault);
+}
+
+static bool keep_version(struct informer *informer, const cJSON *object) {
+	return copy_member(cJSON_GetObjectItemCaseSensitive(object, "metadata"), "resourceVersion",
+		&informer->_version);
+}
+
+/* One event, or what became of parsing it. False: the watch is over. The version moves on only when the event was taken in. */
+static bool take_event(
+	struct informer *informer, struct now now, const cJSON *event, enum err err) {
+	const cJSON *type = cJSON_GetObjectItemCaseSensitive(event, "type");
+	const cJSON *object = cJSON_GetObjectItemCaseSensitive(event, "object");
+	struct str name = cJSON_IsString(type) ? str_of(type->valuestring) : STR("");
+	bool gone = str_eq(name, STR("DELETED"));
+	if (!err && !cJSON_IsObject(object)) err = ERR_PARSE;
+	if (!err && str_eq(name, STR("ERROR"))) {
+		watch_error(informer, now, object);
+		return false;
+	}
+	if (!err && (gone || str_eq(name, STR("ADDED")) || str_eq(name, STR("MODIFIED")))) {
+		err = take_object(informer, object, gone);
+	} else if (!err && !str_eq(name, STR("BOOKMARK"))) {
+		err = ERR_PARSE;
+	}
+	if (!err && !keep_version(informer, object)) err = ERR_PARSE;
+	if (!err) return true;
+	struct fault fault = bad_answer("an event of the watch is not what events look like");
+	if (err == ERR_NOMEM) fault = (struct fault){ .err = err };
+	relist(informer, now, "watch was not understood, listing again", &fault);
+	return false;
+}
+
+static bool take_line(struct informer *informer, struct now now, struct str line) {
+	if (str_trim(line).len == 0) return true;
+	cJSON *event = NULL;
+	enum err err = json_parse(line, &event, NULL);
+	bool good = take_event(informer, now, event, err);
+	cJSON_Delete(event);
+	if (!good) return false;
+	informer->_watch_served = true;
+	informer->_failures = 0;
+	return true;
+}
+
+/* A slice of the events that wait. True while there is a whole line left. */
+static bool read_lines(struct informer *informer, struct now now) {
+	struct str all = buf_str(&informer->_lines);
+	size_t used = 0;
+	bool more = true;
+	while (used < INFORMER_SLICE_BYTES) {
+		struct str rest = str_slice(all, used, all.len);
+		size_t len = str_find_char(rest, '\n');
+		more = len != SIZE_MAX;
+		if (!more) break;
+		used += len + 1;
+		if (!take_line(informer, now, str_slice(rest, 0, len))) return false;
+	}
+	buf_consume(&informer->_lines, used);
+	return more;
+}
+
+/* What an ended watch means, once its last events are read. */
+static void watch_ended(struct informer *informer, struct now now) {
+	const struct http_req *req = &informer->_call.http;
+	struct fault fault;
+	enum err err = kube_result(&informer->_call, &fault, NAMES[informer->_resource].watch);
+	bool served = informer->_watch_served ||
+		      now.mono_ns - informer->_watch_began_ns >= SERVED_S * NS_PER_S;
+	bool refused =
+		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
+	bool ahead = str_find(buf_str(&req->response), STR("ResourceVersionTooLarge")) != SIZE_MAX;
+	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
+	if (err == OK && served) {
+		wait_for(informer, now, 0);
+	} else if (err == OK) {
+		fault = bad_answer("the watch ended at once");
+		fail(informer, now, "watch failed", &fault);
+	} else if (refused || ahead) {
+		relist(informer, now, "watch was refused, listing again", &fault);
+	} else {
+		fail(informer, now, "watch broke", &fault);
+	}
+}
+
+static bool line_is_too_long(const struct informer *informer) {
+	struct str all = buf_str(&informer->_lines);
+	return all.len > INFORMER_LINE_BYTES && str_find_char(all, '\n') == SIZE_MAX;
+}
+
+static void read_watch(struct informer *informer, struct now now) {
+	bool more = !informer->_overflow && read_lines(informer, now);
+	if (informer->_state != INFORMER_WATCHING) return;
+	if (informer->_overflow || line_is_too_long(informer)) {
+		struct fault fault = bad_answer("the watch sent more than can be kept");
+		relist(informer, now, "watch was not understood, listing again", &fault);
+	} else if (informer->_ended && !more) {
+		watch_ended(informer, now);
+	}
+}
+
+/* --- turns --- */
+
+int64_t informer_turn(struct informer *informer, struct now now) {
+	assert_main();
+	if (informer->_state == INFORMER_WAITING && informer->_wait_until_ns <= now.mono_ns) {
+		if (informer->_needs_list)
+			start_list(informer, now);
+		else
+			start_watch(informer, now);
+	} else if (informer->_state == INFORMER_LISTING && informer->_ended) {
+		list_ended(informer, now);
+	} else if (informer->_state == INFORMER_READING) {
+		read_page(informer, now);
+	} else if (informer->_state == INFORMER_WATCHING) {
+		read_watch(informer, now);
+	}
+	return informer_deadline_ns(informer, now);
+}
+
+int64_t informer_deadline_ns(const struct informer *informer, struct now now) {
+	bool has_line = false;
+	switch (informer->_state) {
+	case INFORMER_WAITING:
+		return informer->_wait_until_ns;
+	case INFORMER_READING:
+		return now.mono_ns;
+	case INFORMER_LISTING:
+		return informer->_ended ? now.mono_ns : NEVER_NS;
+	case INFORMER_WATCHING:
+		has_line = informer->_overflow ||
+			   str_find_char(buf_str(&informer->_lines), '\n') != SIZE_MAX;
+		return informer->_ended || has_line ? now.mono_ns : NEVER_NS;
+	case INFORMER_STOPPED:
+		break;
+	}
+	return NEVER_NS;
+}

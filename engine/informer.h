@@ -1,0 +1,98 @@
+/* engine/informer.h - keeps up with one resource of the API server: LIST in pages, then WATCH with bookmarks.
+ *
+ * A state machine that is driven by HTTP callbacks and by main's turns; it never waits and never sleeps.
+ *
+ *      +--------- failed: backoff, Retry-After ---------+
+ *      v                                                |
+ *   waiting ---> listing ---> reading the page --+---> listing the next page
+ *      |            ^                            |
+ *      |            | 410, too old, garbage      v complete
+ *      +------> watching <---------------------- *
+ *
+ * A watch that breaks resumes from the last resourceVersion, without a list. That version is an opaque string: it is
+ * never compared or parsed, and may also go back. Facts: Kubernetes API concepts, "Efficient detection of changes".
+ * Main thread only.
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "base/rng.h"
+#include "clients/kube.h"
+#include "queue/backoff.h"
+
+enum {
+	INFORMER_PAGE = 500, /* objects asked for at once */
+	INFORMER_PAGE_BYTES =
+		16 * 1024 * 1024, /* of a page; when it is too large, fewer objects are asked for */
+	INFORMER_LINE_BYTES = 3 * 1024 * 1024, /* of one watch event */
+	INFORMER_BACKLOG_BYTES = 16 * 1024 * 1024, /* of watch events that wait for their turn */
+	INFORMER_SLICE_BYTES = 128 * 1024, /* of JSON that is read in one turn */
+	INFORMER_SILENCE_S = 150, /* a watch without an event: bookmarks come about every minute */
+};
+
+/* Who is told. ERR_INVALID: the object is passed over; ERR_NOMEM: everything is listed again, later. */
+struct informer_sink {
+	enum err (*upsert)(struct informer_sink *sink, const cJSON *object);
+	enum err (*remove)(struct informer_sink *sink, const cJSON *object);
+	void (*list_begin)(struct informer_sink *sink);
+	void (*list_end)(struct informer_sink *sink);
+	void (*unauthenticated)(
+		struct informer_sink *sink); /* 401: the token should be read again */
+};
+
+enum informer_state {
+	INFORMER_WAITING,
+	INFORMER_LISTING,
+	INFORMER_READING,
+	INFORMER_WATCHING,
+	INFORMER_STOPPED
+};
+
+struct informer {
+	struct kube *_kube;
+	struct http *_http;
+	struct informer_sink *_sink;
+	struct rng *_rng;
+	enum kube_resource _resource;
+
+	enum informer_state _state;
+	int64_t _wait_until_ns;
+	bool _ended; /* the request has ended; its outcome is looked at in the next turn */
+	bool _has_synced;
+	bool _in_list; /* a list has begun and is not complete */
+	bool _needs_list;
+	unsigned _failures; /* in a row */
+	unsigned _page_limit;
+	unsigned _bad_objects;
+
+	struct kube_call _call;
+	bool _has_call;
+	struct buf _page_body;
+	struct page *_page;
+	struct buf _continue;
+	struct buf _version; /* the last resourceVersion, as sent */
+	struct buf _lines; /* watch bytes that are not read yet */
+	bool _overflow; /* more came than _lines takes */
+	int64_t _watch_began_ns;
+	bool _watch_served; /* at least one event came */
+};
+
+/* All pointers are kept. Nothing is requested before the first turn. */
+void informer_init(struct informer *informer, struct kube *kube, struct http *http,
+	enum kube_resource resource, struct informer_sink *sink, struct rng *rng);
+
+/* Cancels the request and starts no other. */
+void informer_stop(struct informer *informer);
+void informer_deinit(struct informer *informer); /* stops; idempotent */
+
+/* What is due, a slice of it. Returns the next deadline (mono_ns; NEVER_NS: a callback will come). */
+int64_t informer_turn(struct informer *informer, struct now now);
+
+/* The same deadline again, after callbacks have run. */
+int64_t informer_deadline_ns(const struct informer *informer, struct now now);
+
+/* At least one list was complete. */
+bool informer_has_synced(const struct informer *informer);
+
+enum informer_state informer_state(const struct informer *informer);

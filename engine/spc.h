@@ -1,0 +1,21 @@
+/* engine/spc.h - from the JSON of a SecretProviderClass to an immutable snapshot. Main thread only.
+ *
+ * Facts: parameters and the order of their checks are those of the Azure provider for the Secrets Store CSI Driver.
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "engine/cloud.h"
+#include "workers/spec.h"
+
+/* What a class that does not say it gets. */
+struct spc_defaults {
+	const struct cloud *cloud;
+};
+
+#define SPC_AUDIENCE "api://AzureADTokenExchange"
+
+/* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what to do. Fails with
+ * ERR_NOMEM only. The snapshot has one reference, the caller's. */
+enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc);

@@ -1,0 +1,317 @@
+#include "engine/spec.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/spec_rules.h"
+#include "engine/text.h"
+
+enum { LIST_MAX = 4096, INTERVAL_MAX_S = 604800 };
+
+/* What is collected before the snapshot's one block is made. All borrowed from the JSON. */
+struct draft {
+	const struct object_meta *meta;
+	struct str class_name, service_account, type, force;
+	int64_t interval_s;
+	struct spec_item *items;
+	struct kube_pair *labels, *annotations;
+	unsigned item_count, label_count, annotation_count;
+	struct fault fault;
+};
+
+static const cJSON *member(const cJSON *object, const char *key) {
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+	return cJSON_IsNull(value) ? NULL : value;
+}
+
+static struct str json_text(const cJSON *value) {
+	return cJSON_IsString(value) ? str_of(value->valuestring) : STR("");
+}
+
+enum err object_meta_read(const cJSON *object, struct object_meta *out_meta) {
+	const cJSON *metadata = member(object, "metadata");
+	const cJSON *generation = member(metadata, "generation");
+	struct object_meta meta = {
+		.ns = json_text(member(metadata, "namespace")),
+		.name = json_text(member(metadata, "name")),
+		.uid = json_text(member(metadata, "uid")),
+		.generation = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0,
+		.deleting = member(metadata, "deletionTimestamp") != NULL,
+	};
+	if (!text_is_dns_name(meta.ns) || !text_is_dns_name(meta.name)) return ERR_INVALID;
+	if (meta.uid.len == 0 || meta.uid.len >= KUBE_UID_BYTES) return ERR_INVALID;
+	*out_meta = meta;
+	return OK;
+}
+
+/* A text member of an object; absent is "". */
+static enum err text_member(const cJSON *object, const char *key, const char *path,
+	struct str *out_text, struct fault *fault) {
+	const cJSON *value = member(object, key);
+	*out_text = json_text(value);
+	if (!value || cJSON_IsString(value)) return OK;
+	return fault_set(fault, ERR_INVALID, "%s%s has to be a string", path, key);
+}
+
+static enum err name_member(const cJSON *object, const char *key, const char *what,
+	struct str *out_text, struct fault *fault) {
+	enum err err = text_member(object, key, "spec.", out_text, fault);
+	if (err) return err;
+	if (out_text->len == 0)
+		return fault_set(fault, ERR_INVALID, "spec.%s is not set; name %s", key, what);
+	if (text_is_dns_name(*out_text)) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"spec.%s \"%.*s\" is no name; it has lower-case letters, digits, \"-\" and \".\", "
+		"and begins and ends with a letter or a digit",
+		key, TEXT_ARG(*out_text));
+}
+
+static enum err read_interval(const cJSON *spec, struct draft *draft) {
+	const cJSON *value = member(spec, "rotationPollIntervalInSeconds");
+	if (!value) return OK;
+	double number = cJSON_IsNumber(value) ? value->valuedouble : 0;
+	if (number >= 1 && number <= INTERVAL_MAX_S && number == (double)(int64_t)number) {
+		draft->interval_s = (int64_t)number;
+		return OK;
+	}
+	return fault_set(&draft->fault, ERR_INVALID,
+		"spec.rotationPollIntervalInSeconds has to be a whole number from 1 to "
+		"%d",
+		INTERVAL_MAX_S);
+}
+
+static enum err read_item(
+	const cJSON *json, unsigned index, struct spec_item *out_item, struct fault *fault) {
+	char path[64];
+	snprintf(path, sizeof path, "spec.secretObject.data[%u].", index);
+	enum err err = text_member(json, "sourcePath", path, &out_item->source_path, fault);
+	if (!err) err = text_member(json, "targetKey", path, &out_item->target_key, fault);
+	if (err) return err;
+	if (!rule_source_path(out_item->source_path)) {
+		return fault_set(fault, ERR_INVALID,
+			"%ssourcePath \"%.*s\" is no path of an object; write NAME, or NAME/0, "
+			"NAME/1 ... where the class keeps several versions",
+			path, TEXT_ARG(out_item->source_path));
+	}
+	if (rule_target_key(out_item->target_key)) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"%stargetKey \"%.*s\" is no key of a Secret; it has letters, digits, \"-\", \"_\" "
+		"and \".\"",
+		path, TEXT_ARG(out_item->target_key));
+}
+
+static int by_target_key(const void *a, const void *b) {
+	const struct spec_item *x = a, *y = b;
+	return str_cmp(x->target_key, y->target_key);
+}
+
+static enum err check_unique(const struct draft *draft, struct fault *fault) {
+	struct spec_item *sorted = mem_array(draft->item_count, sizeof *sorted);
+	if (!sorted) return ERR_NOMEM;
+	memcpy(sorted, draft->items, draft->item_count * sizeof *sorted);
+	qsort(sorted, draft->item_count, sizeof *sorted, by_target_key);
+	enum err err = OK;
+	for (unsigned i = 1; i < draft->item_count && !err; i++) {
+		if (!str_eq(sorted[i].target_key, sorted[i - 1].target_key)) continue;
+		err = fault_set(fault, ERR_INVALID,
+			"spec.secretObject.data has targetKey \"%.*s\" twice; each key once",
+			TEXT_ARG(sorted[i].target_key));
+	}
+	mem_free(sorted);
+	return err;
+}
+
+static enum err read_items(const cJSON *data, struct draft *draft) {
+	int count = cJSON_IsArray(data) ? cJSON_GetArraySize(data) : 0;
+	if (count < 1 || count > LIST_MAX) {
+		return fault_set(&draft->fault, ERR_INVALID,
+			"spec.secretObject.data has to be a list of 1 to %d entries, each "
+			"with sourcePath and targetKey",
+			LIST_MAX);
+	}
+	draft->items = mem_array((size_t)count, sizeof *draft->items);
+	if (!draft->items) return ERR_NOMEM;
+	const cJSON *json;
+	cJSON_ArrayForEach(json, data) {
+		enum err err = read_item(
+			json, draft->item_count, &draft->items[draft->item_count], &draft->fault);
+		if (err) return err;
+		draft->item_count++;
+	}
+	return check_unique(draft, &draft->fault);
+}
+
+/* labels or annotations: a mapping of texts. */
+static enum err read_pairs(const cJSON *map, const struct pair_rule *rule,
+	struct kube_pair **out_pairs, unsigned *out_count, struct fault *fault) {
+	if (!map) return OK;
+	int count = cJSON_IsObject(map) ? cJSON_GetArraySize(map) : LIST_MAX + 1;
+	if (count > LIST_MAX) {
+		return fault_set(fault, ERR_INVALID,
+			"spec.secretObject.%s has to be a mapping of at most %d texts", rule->name,
+			LIST_MAX);
+	}
+	struct kube_pair *pairs = mem_array(count ? (size_t)count : 1, sizeof *pairs);
+	if (!pairs) return ERR_NOMEM;
+	*out_pairs = pairs;
+	const cJSON *json;
+	cJSON_ArrayForEach(json, map) {
+		struct kube_pair *pair = &pairs[(*out_count)++];
+		*pair = (struct kube_pair){ str_of(json->string), json_text(json) };
+		enum err err = pair_check(rule, pair, cJSON_IsString(json), fault);
+		if (err) return err;
+	}
+	return OK;
+}
+
+static enum err read_type(const cJSON *secret, struct draft *draft) {
+	enum err err =
+		text_member(secret, "type", "spec.secretObject.", &draft->type, &draft->fault);
+	if (err) return err;
+	if (draft->type.len == 0) draft->type = STR("Opaque");
+	if (str_eq(draft->type, STR("kubernetes.io/service-account-token"))) {
+		return fault_set(&draft->fault, ERR_INVALID,
+			"spec.secretObject.type must not be "
+			"kubernetes.io/service-account-token: the cluster would fill such a Secret "
+			"with a login of its own");
+	}
+	if (draft->type.len <= 253) return OK;
+	return fault_set(
+		&draft->fault, ERR_INVALID, "spec.secretObject.type is longer than 253 characters");
+}
+
+static enum err read_secret(const cJSON *secret, struct draft *draft) {
+	if (!cJSON_IsObject(secret)) {
+		return fault_set(&draft->fault, ERR_INVALID,
+			"spec.secretObject is not set; it says what the Secret is to hold");
+	}
+	enum err err = read_type(secret, draft);
+	if (!err) err = read_items(member(secret, "data"), draft);
+	if (!err) {
+		err = read_pairs(member(secret, "labels"), &LABEL_RULE, &draft->labels,
+			&draft->label_count, &draft->fault);
+	}
+	if (!err) {
+		err = read_pairs(member(secret, "annotations"), &ANNOTATION_RULE,
+			&draft->annotations, &draft->annotation_count, &draft->fault);
+	}
+	return err;
+}
+
+/* The class is read even where something else is wrong, so that the object waits with its class's others. */
+static enum err read_spec(const cJSON *spec, struct draft *draft) {
+	if (!cJSON_IsObject(spec)) return fault_set(&draft->fault, ERR_INVALID, "spec is not set");
+	enum err err = name_member(spec, "secretProviderClassName",
+		"the SecretProviderClass to read by", &draft->class_name, &draft->fault);
+	if (err) draft->class_name = STR("");
+	if (!err) {
+		err = name_member(spec, "serviceAccountName",
+			"the ServiceAccount whose identity reads the vault",
+			&draft->service_account, &draft->fault);
+	}
+	if (!err)
+		err = text_member(
+			spec, "forceSynchronization", "spec.", &draft->force, &draft->fault);
+	if (!err && draft->force.len > 0 && !rule_force(draft->force)) {
+		err = fault_set(&draft->fault, ERR_INVALID,
+			"spec.forceSynchronization \"%.*s\" has to be at most 253 letters, "
+			"digits, \"-\", \"_\" and \".\" (no blanks, no \":\"), for example "
+			"2026-01-31",
+			TEXT_ARG(draft->force));
+	}
+	if (!err) err = read_interval(spec, draft);
+	return err ? err : read_secret(member(spec, "secretObject"), draft);
+}
+
+static size_t pairs_bytes(const struct kube_pair *pairs, unsigned count) {
+	size_t bytes = count * sizeof *pairs;
+	for (unsigned i = 0; i < count; i++) bytes += pairs[i].key.len + pairs[i].value.len;
+	return bytes;
+}
+
+static size_t draft_bytes(const struct draft *d) {
+	size_t bytes = sizeof(struct spec) + 4 * alignof(max_align_t);
+	bytes += d->meta->ns.len + d->meta->name.len + d->meta->uid.len;
+	bytes += d->class_name.len + d->service_account.len + d->type.len + d->force.len;
+	bytes += strlen(d->fault.text) + d->item_count * sizeof *d->items;
+	for (unsigned i = 0; i < d->item_count; i++)
+		bytes += d->items[i].source_path.len + d->items[i].target_key.len;
+	return bytes + pairs_bytes(d->labels, d->label_count) +
+	       pairs_bytes(d->annotations, d->annotation_count);
+}
+
+static const struct kube_pair *copy_pairs(
+	struct block *block, const struct kube_pair *pairs, unsigned count) {
+	struct kube_pair *copy =
+		block_alloc(block, count * sizeof *copy, alignof(struct kube_pair));
+	for (unsigned i = 0; i < count; i++) {
+		copy[i] = (struct kube_pair){ block_str(block, pairs[i].key),
+			block_str(block, pairs[i].value) };
+	}
+	return copy;
+}
+
+/* Arrays come before strings, which have no alignment. */
+static void fill_usable(struct spec *spec, struct block *block, const struct draft *d) {
+	struct spec_item *items =
+		block_alloc(block, d->item_count * sizeof *items, alignof(struct spec_item));
+	for (unsigned i = 0; i < d->item_count; i++) {
+		items[i].source_path = block_str(block, d->items[i].source_path);
+		items[i].target_key = block_str(block, d->items[i].target_key);
+	}
+	spec->items = items;
+	spec->item_count = d->item_count;
+	spec->labels = copy_pairs(block, d->labels, d->label_count);
+	spec->label_count = d->label_count;
+	spec->annotations = copy_pairs(block, d->annotations, d->annotation_count);
+	spec->annotation_count = d->annotation_count;
+	spec->type = block_str(block, d->type);
+	spec->force = block_str(block, d->force);
+	spec->service_account = block_str(block, d->service_account);
+	spec->interval_ns = d->interval_s * NS_PER_S;
+}
+
+static enum err snapshot(const struct draft *d, bool usable, struct spec **out_spec) {
+	struct block block;
+	enum err err = block_init(&block, draft_bytes(d));
+	if (err) return err;
+	struct spec *spec = block_alloc(&block, sizeof *spec, alignof(struct spec));
+	atomic_init(&spec->ref, 1);
+	spec->_block = spec; /* it stands at the beginning of its block */
+	spec->type = STR("Opaque");
+	if (usable)
+		fill_usable(spec, &block, d);
+	else
+		spec->fault = block_str(&block, str_of(d->fault.text));
+	spec->ns = block_str(&block, d->meta->ns);
+	spec->name = block_str(&block, d->meta->name);
+	spec->uid = block_str(&block, d->meta->uid);
+	spec->generation = d->meta->generation;
+	spec->deleting = d->meta->deleting;
+	spec->class_name = block_str(&block, d->class_name);
+	*out_spec = spec;
+	return OK;
+}
+
+enum err spec_build(const cJSON *object, const struct object_meta *meta, struct cell_source *cells,
+	struct spec **out_spec) {
+	struct draft draft = { .meta = meta, .type = STR("Opaque") };
+	struct spec *spec = NULL;
+	enum err err = read_spec(member(object, "spec"), &draft);
+	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, &spec);
+	if (err) goto out;
+	if (draft.class_name.len > 0) {
+		spec->cell = cells->cell_of(cells, meta->ns, draft.class_name);
+		if (!spec->cell) err = ERR_NOMEM;
+	}
+	if (!err) *out_spec = take(spec);
+out:
+	spec_unref(spec);
+	mem_free(draft.items);
+	mem_free(draft.labels);
+	mem_free(draft.annotations);
+	return err;
+}

@@ -1,0 +1,361 @@
+#include "engine/store.h"
+
+#include <assert.h>
+
+#include "base/thread.h"
+#include "engine/retire.h"
+#include "engine/spec.h"
+
+enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, KEY_BYTES = 512 };
+
+struct store {
+	struct queue *first;
+	struct spc_defaults defaults;
+	struct cell_source cells; /* how spec_build finds a class */
+	struct map syncs; /* struct object */
+	struct map classes; /* struct spc_cell */
+	struct list seen[STORE_KINDS]; /* in the list that runs, or since it ended */
+	struct list unseen[STORE_KINDS]; /* not yet in the list that runs */
+	bool sweeping[STORE_KINDS]; /* the list is complete: what is unseen goes */
+	struct list fanout; /* cells whose objects are to be told */
+	struct list closing; /* objects without a spec, until their worker hands them back */
+	size_t class_count, closing_count;
+	struct retire_list retired;
+};
+
+static struct str object_key(const struct map_node *node) {
+	return str_of(container_of(node, struct object, node)->key);
+}
+
+static struct str cell_key(const struct map_node *node) {
+	return str_of(container_of(node, struct spc_cell, node)->key);
+}
+
+/* "namespace/name" in the caller's buffer; both parts are checked names of at most 253 bytes. */
+static struct str make_key(char buffer[static KEY_BYTES], struct str ns, struct str name) {
+	assert(ns.len + name.len + 1 <= KEY_BYTES);
+	memcpy(buffer, ns.ptr, ns.len);
+	buffer[ns.len] = '/';
+	memcpy(buffer + ns.len + 1, name.ptr, name.len);
+	return (struct str){ buffer, ns.len + 1 + name.len };
+}
+
+/* --- cells --- */
+
+static struct spc_cell *find_cell(const struct store *store, struct str key) {
+	struct map_node *node = map_find(&store->classes, key);
+	return node ? container_of(node, struct spc_cell, node) : NULL;
+}
+
+static struct spc_cell *make_cell(struct store *store, struct str ns, struct str name) {
+	char buffer[KEY_BYTES];
+	struct str key = make_key(buffer, ns, name);
+	struct spc_cell *cell = find_cell(store, key);
+	if (cell) return cell;
+	cell = spc_cell_create(key);
+	if (!cell) return NULL;
+	list_init(&cell->todo);
+	list_init(&cell->turn_link);
+	list_init(&cell->seen_link);
+	if (map_insert(&store->classes, &cell->node) == OK) return cell;
+	spc_cell_unref(cell);
+	return NULL;
+}
+
+static struct spc_cell *referenced_cell(
+	struct cell_source *source, struct str ns, struct str name) {
+	struct spc_cell *cell = make_cell(container_of(source, struct store, cells), ns, name);
+	if (cell) atomic_fetch_add_explicit(&cell->ref, 1, memory_order_relaxed);
+	return cell;
+}
+
+/* A cell stays in the table while there is a class or an object of it. */
+static void release_cell(struct store *store, struct spc_cell *cell) {
+	if (cell->now || !list_is_empty(&cell->objects) || !list_is_empty(&cell->todo)) return;
+	list_remove(&cell->turn_link);
+	map_remove(&store->classes, &cell->node);
+	spc_cell_unref(cell);
+}
+
+/* Has every object of a cell added to the queue, a slice per turn. */
+static void tell_objects(struct store *store, struct spc_cell *cell) {
+	list_splice(&cell->todo, &cell->objects);
+	if (!list_is_empty(&cell->todo) && !list_is_linked(&cell->turn_link)) {
+		list_push_back(&store->fanout, &cell->turn_link);
+	}
+}
+
+static void publish_class(struct store *store, struct spc_cell *cell, struct spc *spc) {
+	retire_spc(&store->retired, spc_publish(cell, spc));
+	tell_objects(store, cell);
+}
+
+static enum err class_upsert(
+	struct store *store, const struct object_meta *id, const cJSON *object) {
+	struct spc_cell *cell = make_cell(store, id->ns, id->name);
+	if (!cell) return ERR_NOMEM;
+	bool known = cell->now != NULL;
+	if (known) {
+		list_remove(&cell->seen_link);
+		list_push_back(&store->seen[STORE_CLASSES], &cell->seen_link);
+		if (cell->now->generation == id->generation && str_eq(cell->now->uid, id->uid))
+			return OK;
+	}
+	struct spc *spc;
+	enum err err = spc_build(object, &store->defaults, &spc);
+	if (err) {
+		release_cell(store, cell);
+		return err;
+	}
+	if (!known) {
+		list_push_back(&store->seen[STORE_CLASSES], &cell->seen_link);
+		store->class_count++;
+	}
+	publish_class(store, cell, spc);
+	return OK;
+}
+
+static void class_remove(struct store *store, struct spc_cell *cell) {
+	assert(cell->now);
+	list_remove(&cell->seen_link);
+	store->class_count--;
+	publish_class(store, cell, NULL);
+	release_cell(store, cell);
+}
+
+/* --- objects --- */
+
+static struct object *find_object(const struct store *store, struct str key) {
+	struct map_node *node = map_find(&store->syncs, key);
+	return node ? container_of(node, struct object, node) : NULL;
+}
+
+static void link_cell(struct object *object, struct spc_cell *cell) {
+	if (cell) list_push_back(&cell->objects, &object->cell_link);
+}
+
+/* Replaces the spec (NULL: the SecretSync is gone) and moves the object to the new spec's cell. */
+static void publish_spec(struct store *store, struct object *object, struct spec *spec) {
+	struct spec *old = rcu_swap(object->spec, spec);
+	list_remove(&object->cell_link);
+	link_cell(object, spec ? spec->cell : NULL);
+	if (old && old->cell) release_cell(store, old->cell);
+	retire_spec(&store->retired, old);
+}
+
+/* The last add of this object; its worker hands it back. */
+static void object_close(struct store *store, struct object *object) {
+	map_remove(&store->syncs, &object->node);
+	list_remove(&object->seen_link);
+	list_push_back(&store->closing, &object->seen_link);
+	store->closing_count++;
+	publish_spec(store, object, NULL);
+	queue_close(&object->item);
+}
+
+static enum err object_add(
+	struct store *store, struct str key, const cJSON *json, struct spec **spec) {
+	struct status status = { 0 };
+	struct object *object = NULL;
+	enum err err = status_parse(cJSON_GetObjectItemCaseSensitive(json, "status"), &status);
+	if (!err) err = object_create(key, (*spec)->uid, &status, store->first, &object);
+	if (!err) err = map_insert(&store->syncs, &object->node);
+	if (err) {
+		status_deinit(&status);
+		object_destroy(object);
+		return err;
+	}
+	list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
+	publish_spec(store, object, take(*spec));
+	queue_add(&object->item);
+	return OK;
+}
+
+static bool is_same(const struct object *object, const struct object_meta *id) {
+	const struct spec *spec = object->spec; /* main is its only writer */
+	return spec && spec->generation == id->generation && spec->deleting == id->deleting;
+}
+
+static enum err sync_upsert(struct store *store, const struct object_meta *id, const cJSON *json) {
+	char buffer[KEY_BYTES];
+	struct str key = make_key(buffer, id->ns, id->name);
+	struct object *object = find_object(store, key);
+	if (object && !str_eq(str_of(object->uid), id->uid)) {
+		object_close(store, object);
+		object = NULL;
+	}
+	if (object) {
+		list_remove(&object->seen_link);
+		list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
+		if (is_same(object, id)) return OK;
+	}
+	struct spec *spec;
+	enum err err = spec_build(json, id, &store->cells, &spec);
+	if (err) return err;
+	if (object) {
+		publish_spec(store, object, take(spec));
+		queue_add(&object->item);
+	} else {
+		err = object_add(store, key, json, &spec);
+	}
+	struct spc_cell *cell = spec ? spec->cell : NULL;
+	if (cell) release_cell(store, cell);
+	spec_unref(spec);
+	return err;
+}
+
+/* --- the outside --- */
+
+struct store *store_create(
+	struct queue *first, struct hash_key key, const struct spc_defaults *defaults) {
+	struct store *store = mem_zalloc(sizeof *store);
+	if (!store) return NULL;
+	store->first = first;
+	store->defaults = *defaults;
+	store->cells.cell_of = referenced_cell;
+	map_init(&store->syncs, key, object_key);
+	map_init(&store->classes, key, cell_key);
+	for (unsigned kind = 0; kind < STORE_KINDS; kind++) {
+		list_init(&store->seen[kind]);
+		list_init(&store->unseen[kind]);
+	}
+	list_init(&store->fanout);
+	list_init(&store->closing);
+	return store;
+}
+
+static void drop_objects(struct list *head) {
+	for (struct list *node; (node = list_pop(head));) {
+		struct object *object = container_of(node, struct object, seen_link);
+		list_remove(&object->cell_link);
+		object_destroy(object);
+	}
+}
+
+static void drop_cell(struct map_node *node, void *arg) {
+	struct store *store = arg;
+	struct spc_cell *cell = container_of(node, struct spc_cell, node);
+	list_remove(&cell->seen_link);
+	list_remove(&cell->turn_link);
+	map_remove(&store->classes, node);
+	spc_cell_unref(cell);
+}
+
+static void forget_object(struct map_node *node, void *arg) {
+	map_remove(&((struct store *)arg)->syncs, node);
+}
+
+void store_destroy(struct store *store) {
+	if (!store) return;
+	assert_main();
+	retire_flush(&store->retired);
+	map_each(&store->syncs, forget_object, store);
+	drop_objects(&store->seen[STORE_SYNCS]);
+	drop_objects(&store->unseen[STORE_SYNCS]);
+	drop_objects(&store->closing);
+	map_each(&store->classes, drop_cell, store);
+	map_deinit(&store->syncs);
+	map_deinit(&store->classes);
+	mem_free(store);
+}
+
+enum err store_upsert(struct store *store, enum store_kind kind, const cJSON *object) {
+	assert_main();
+	struct object_meta id;
+	enum err err = object_meta_read(object, &id);
+	if (err) return err;
+	return kind == STORE_CLASSES ? class_upsert(store, &id, object)
+				     : sync_upsert(store, &id, object);
+}
+
+enum err store_delete(struct store *store, enum store_kind kind, const cJSON *json) {
+	assert_main();
+	struct object_meta id;
+	enum err err = object_meta_read(json, &id);
+	if (err) return err;
+	char buffer[KEY_BYTES];
+	struct str key = make_key(buffer, id.ns, id.name);
+	if (kind == STORE_CLASSES) {
+		struct spc_cell *cell = find_cell(store, key);
+		if (cell && cell->now) class_remove(store, cell);
+		return OK;
+	}
+	struct object *object = find_object(store, key);
+	if (object && str_eq(str_of(object->uid), id.uid)) object_close(store, object);
+	return OK;
+}
+
+void store_list_begin(struct store *store, enum store_kind kind) {
+	assert_main();
+	list_splice(&store->unseen[kind], &store->seen[kind]);
+	store->sweeping[kind] = false;
+}
+
+void store_list_end(struct store *store, enum store_kind kind) {
+	assert_main();
+	store->sweeping[kind] = true;
+}
+
+void store_take_retired(struct store *store, struct object **object) {
+	assert_main();
+	assert(list_is_linked(&(*object)->seen_link) && !(*object)->spec);
+	list_remove(&(*object)->seen_link);
+	store->closing_count--;
+	retire_object(&store->retired, take(*object));
+}
+
+static void fanout_slice(struct store *store) {
+	for (unsigned adds = 0; adds < ADDS_PER_TURN && !list_is_empty(&store->fanout);) {
+		struct spc_cell *cell =
+			container_of(list_first(&store->fanout), struct spc_cell, turn_link);
+		struct list *node = list_pop(&cell->todo);
+		if (!node) {
+			list_remove(&cell->turn_link);
+			release_cell(store, cell);
+			continue;
+		}
+		list_push_back(&cell->objects, node);
+		queue_add(&container_of(node, struct object, cell_link)->item);
+		adds++;
+	}
+}
+
+static void sweep_slice(struct store *store, enum store_kind kind) {
+	if (!store->sweeping[kind]) return;
+	for (unsigned deletes = 0; deletes < DELETES_PER_TURN; deletes++) {
+		struct list *node = list_pop(&store->unseen[kind]);
+		if (!node) {
+			store->sweeping[kind] = false;
+			return;
+		}
+		if (kind == STORE_CLASSES)
+			class_remove(store, container_of(node, struct spc_cell, seen_link));
+		else
+			object_close(store, container_of(node, struct object, seen_link));
+	}
+}
+
+bool store_turn(struct store *store) {
+	assert_main();
+	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++) sweep_slice(store, kind);
+	fanout_slice(store);
+	retire_flush(&store->retired);
+	return store->sweeping[STORE_CLASSES] || store->sweeping[STORE_SYNCS] ||
+	       !list_is_empty(&store->fanout);
+}
+
+size_t store_sync_count(const struct store *store) {
+	return map_count(&store->syncs);
+}
+
+size_t store_class_count(const struct store *store) {
+	return store->class_count;
+}
+
+size_t store_closing_count(const struct store *store) {
+	return store->closing_count;
+}
+
+struct object *store_find_sync(const struct store *store, struct str key) {
+	return find_object(store, key);
+}

@@ -1,0 +1,256 @@
+/* engine/config: every way to be wrong is refused with line and column; text and documentation name every key. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/config.h"
+
+static enum err parse(const char *text, struct config *config, struct fault *fault) {
+	return config_parse(str_of(text), "f.yaml", config, fault);
+}
+
+static void test_defaults(void **state) {
+	(void)state;
+	struct config config;
+	struct fault fault;
+	assert_int_equal(parse("", &config, &fault), OK);
+	assert_int_equal(config.poll_interval_s, 3600);
+	assert_int_equal(config.vault_requests_per_10s, 2800);
+	assert_int_equal(config.vault_connections, 16);
+	assert_int_equal(config.request_timeout_s, 30);
+	assert_int_equal(config.breaker_interval_s, 10);
+	assert_int_equal(config.shutdown_grace_s, 20);
+	assert_int_equal(config.log_level, LOG_INFO);
+	assert_int_equal(config.log_format, LOG_LOGFMT);
+	assert_in_range(config.workers, 1, 4);
+	assert_string_equal(config.cloud_name, "AzurePublicCloud");
+	assert_null(config.ca_file);
+	config_deinit(&config);
+}
+
+static void test_all_keys(void **state) {
+	(void)state;
+	struct config config;
+	struct fault fault;
+	assert_int_equal(parse("# comment\nrotationPollIntervalInSeconds: 60\nworkers: "
+			       "2\nlogLevel: debug\nlogFormat: json\n"
+			       "vaultRequestsPer10Seconds: 100\nvaultConnections: "
+			       "3\nrequestTimeoutInSeconds: 5\n"
+			       "breakerIntervalInSeconds: 7\nshutdownGraceInSeconds: 0\ncloudName: "
+			       "azureusgovernment\n"
+			       "caFile: \"/etc/ca.pem\"\n",
+				 &config, &fault),
+		OK);
+	struct settings settings = config_settings(&config);
+	assert_int_equal(settings.poll_interval_ns, 60 * NS_PER_S);
+	assert_int_equal(settings.request_timeout_ns, 5 * NS_PER_S);
+	assert_int_equal(settings.breaker_interval_ns, 7 * NS_PER_S);
+	assert_int_equal(settings.vault_connections, 3);
+	assert_int_equal(config.workers, 2);
+	assert_int_equal(config.log_level, LOG_DEBUG);
+	assert_int_equal(config.log_format, LOG_JSON);
+	assert_int_equal(config.shutdown_grace_s, 0);
+	assert_string_equal(config.ca_file, "/etc/ca.pem");
+	config_deinit(&config);
+}
+
+/* Any ten seconds hold rate x 10 + burst requests, and that is what the key promises. */
+static void test_rate_keeps_its_promise(void **state) {
+	(void)state;
+	static const char *const texts[] = { "vaultRequestsPer10Seconds: 2800",
+		"vaultRequestsPer10Seconds: 10" };
+	static const int64_t promised[] = { 2800, 10 };
+	for (int i = 0; i < 2; i++) {
+		struct config config;
+		struct fault fault;
+		assert_int_equal(parse(texts[i], &config, &fault), OK);
+		struct settings settings = config_settings(&config);
+		assert_true(settings.vault_burst >= 1);
+		assert_true(settings.vault_rate_per_s > 0);
+		assert_true(settings.vault_rate_per_s * 10 + settings.vault_burst <=
+			    (double)promised[i] + 1e-6);
+		config_deinit(&config);
+	}
+}
+
+static const struct {
+	const char *text, *place, *says;
+} REFUSED[] = {
+	{ "rotationPollInterval: 5\n",
+		"f.yaml:1:1: ", "did you mean \"rotationPollIntervalInSeconds\"" },
+	{ "\n  rotationpollIntervalinSeconds: 5\n",
+		"f.yaml:2:3: ", "did you mean \"rotationPollIntervalInSeconds\"" },
+	{ "loglevel: info\n", "f.yaml:1:1: ", "did you mean \"logLevel\"" },
+	{ "zzz: 1\n", "f.yaml:1:1: ", "the keys are rotationPollIntervalInSeconds, workers," },
+	{ "workers: 2\nrotationPollIntervalInSeconds: 0\n",
+		"f.yaml:2:32: ", "a whole number from 1 to 604800, not \"0\"" },
+	{ "rotationPollIntervalInSeconds: 604801\n", "f.yaml:1:32: ", "1 to 604800" },
+	{ "rotationPollIntervalInSeconds: 1h\n", "f.yaml:1:32: ", "not \"1h\"" },
+	{ "rotationPollIntervalInSeconds: 99999999999999999999\n", "f.yaml:1:32: ", "1 to 604800" },
+	{ "rotationPollIntervalInSeconds: \"60\"\n", "f.yaml:1:32: ", "take the quotes away" },
+	{ "rotationPollIntervalInSeconds:\n", "f.yaml:1:31: ", "has no value" },
+	{ "workers: [1]\n", "f.yaml:1:10: ", "takes one value, not a list" },
+	{ "workers: {a: 1}\n", "f.yaml:1:10: ", "takes one value, not a mapping" },
+	{ "logLevel: loud\n", "f.yaml:1:11: ", "error, warn, info or debug, not \"loud\"" },
+	{ "logFormat: xml\n", "f.yaml:1:12: ", "logfmt or json" },
+	{ "cloudName: Moon\n", "f.yaml:1:12: ", "AzurePublicCloud, AzureUSGovernmentCloud" },
+	{ "caFile: \"\"\n", "f.yaml:1:9: ", "the path of a file" },
+	{ "workers: 1\nworkers: 2\n",
+		"f.yaml:2:1: ", "for the second time; the first is in line 1" },
+	{ "workers: &a 1\n", "f.yaml:1:10: ", "anchors" },
+	{ "workers: *a\n", "f.yaml:1:10: ", "aliases" },
+	{ "workers: 1\n---\nworkers: 2\n", "f.yaml:2:1: ", "second document" },
+	{ "- a\n", "f.yaml:1:1: ", "is a mapping" },
+	{ "just text\n", "f.yaml:1:1: ", "is a mapping" },
+	{ "workers: 1\n\tlogLevel: info\n", "f.yaml:2:1: ", "not YAML" },
+	{ "workers: [[[[[1]]]]]\n", "f.yaml:1:13: ", "nested deeper than 4" },
+	{ "workers: \xff\n", "f.yaml:1:", "not YAML" },
+	{ "{a: 1}: 2\n", "f.yaml:1:1: ", "a key has to be" },
+};
+
+static void test_refused(void **state) {
+	(void)state;
+	for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
+		struct config config;
+		struct fault fault = { 0 };
+		enum err err = parse(REFUSED[i].text, &config, &fault);
+		if (err != ERR_INVALID && err != ERR_TOO_LARGE)
+			fail_msg("accepted: %s", REFUSED[i].text);
+		bool place = str_starts(str_of(fault.text), str_of(REFUSED[i].place));
+		if (!place || !strstr(fault.text, REFUSED[i].says)) {
+			fail_msg("%s: wanted \"%s...%s\", got \"%s\"", REFUSED[i].text,
+				REFUSED[i].place, REFUSED[i].says, fault.text);
+		}
+	}
+}
+
+static void test_too_large(void **state) {
+	(void)state;
+	size_t len = 100 * 1024;
+	char *text = malloc(len);
+	memset(text, '#', len);
+	struct config config;
+	struct fault fault;
+	assert_int_equal(
+		config_parse((struct str){ text, len }, "f.yaml", &config, &fault), ERR_TOO_LARGE);
+	assert_non_null(strstr(fault.text, "larger than"));
+	free(text);
+}
+
+static void test_load(void **state) {
+	(void)state;
+	struct config config;
+	struct fault fault;
+	assert_int_equal(config_load("/nonexistent/k.yaml", &config, &fault), ERR_IO);
+	assert_non_null(strstr(fault.text, "/nonexistent/k.yaml: cannot be read: No such file"));
+	assert_int_equal(config_load("/", &config, &fault), ERR_IO);
+	char path[] = "/tmp/kvsync-config-XXXXXX";
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, "workers: 3\n", 11), 11);
+	close(fd);
+	assert_int_equal(config_load(path, &config, &fault), OK);
+	assert_int_equal(config.workers, 3);
+	config_deinit(&config);
+	unlink(path);
+}
+
+/* What `kvsync config` prints is a file that says the same. */
+static void test_written_config_reads_back(void **state) {
+	(void)state;
+	struct config config, again;
+	struct fault fault;
+	struct buf text, text_again;
+	buf_init(&text, 1 << 16);
+	buf_init(&text_again, 1 << 16);
+	assert_int_equal(
+		parse("workers: 3\nlogFormat: json\ncaFile: \"/a b\\\"c\"\n", &config, &fault), OK);
+	config_write(&config, &text);
+	assert_int_equal(buf_err(&text), OK);
+	assert_int_equal(config_parse(buf_str(&text), "again", &again, &fault), OK);
+	assert_string_equal(again.ca_file, "/a b\"c");
+	config_write(&again, &text_again);
+	assert_string_equal(buf_cstr(&text), buf_cstr(&text_again));
+	for (unsigned i = 0; config_key(i); i++)
+		assert_non_null(strstr(buf_cstr(&text), config_key(i)));
+	buf_deinit(&text);
+	buf_deinit(&text_again);
+	config_deinit(&config);
+	config_deinit(&again);
+}
+
+static void test_set(void **state) {
+	(void)state;
+	struct config config;
+	struct fault fault;
+	assert_int_equal(config_init(&config), OK);
+	assert_int_equal(config_set(&config, "logLevel", STR("debug"), &fault), OK);
+	assert_int_equal(config.log_level, LOG_DEBUG);
+	assert_int_equal(config_set(&config, "logLevel", STR("x"), &fault), ERR_INVALID);
+	assert_int_equal(config.log_level, LOG_DEBUG);
+	config_deinit(&config);
+}
+
+/* docs/configuration.md holds the table as the program prints it. */
+static void test_documentation(void **state) {
+	(void)state;
+	static char docs[1 << 16];
+	FILE *file = fopen("../../docs/configuration.md", "r");
+	assert_non_null(file);
+	docs[fread(docs, 1, sizeof docs - 1, file)] = '\0';
+	fclose(file);
+	struct buf table;
+	buf_init(&table, 1 << 16);
+	config_write_table(&table);
+	struct str rest = buf_str(&table);
+	while (rest.len) {
+		struct str row = str_next(&rest, '\n');
+		if (str_find(str_of(docs), row) == SIZE_MAX)
+			fail_msg("docs/configuration.md lacks: %.*s", STR_ARG(row));
+	}
+	buf_deinit(&table);
+}
+
+static void test_no_memory(void **state) {
+	(void)state;
+	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n",
+		"zzz: 1\n", "workers: 99\n" };
+	for (int i = 0; i < 3; i++) {
+		for (uint64_t nth = 1;; nth++) {
+			struct config config = { 0 };
+			struct fault fault;
+			mem_fail_at(nth);
+			enum err err = parse(texts[i], &config, &fault);
+			bool reached = mem_fail_reached();
+			mem_fail_at(0);
+			if (!reached) {
+				assert_int_equal(err, i == 0 ? OK : ERR_INVALID);
+				config_deinit(&config);
+				break;
+			}
+			assert_int_equal(err, ERR_NOMEM);
+		}
+	}
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all_keys),
+		cmocka_unit_test(test_rate_keeps_its_promise),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_written_config_reads_back),
+		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_documentation),
+		cmocka_unit_test(test_no_memory),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
