@@ -1,0 +1,569 @@
+/* engine/informer against a scripted HTTP: pages, expiry, broken and garbled watches, versions that go back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rcu.h"
+#include "base/thread.h"
+#include "engine/informer.h"
+
+/* --- the script: one request at a time, answered by the test --- */
+
+struct script {
+	struct http http;
+	struct http_req *active;
+	bool ended;
+	unsigned started, cancelled;
+};
+
+struct world {
+	struct script script;
+	struct kube kube;
+	struct rng rng;
+	struct informer informer;
+	struct informer_sink sink;
+	struct now now;
+	struct http_site site;
+	char told
+		[4096]; /* "+name " upsert, "-name " remove, "[ " list begins, "] " list is complete, "401 " */
+	enum err upsert_err;
+};
+
+static struct world w;
+
+static void script_start(struct http *http, struct http_req *req) {
+	struct script *script = (struct script *)http;
+	assert_null(script->active);
+	script->active = req;
+	script->ended = false;
+	script->started++;
+	buf_init(&req->response, req->max_response_bytes);
+}
+
+static void script_cancel(struct http *http, struct http_req *req) {
+	struct script *script = (struct script *)http;
+	if (script->active != req) return;
+	script->active = NULL;
+	script->cancelled++;
+}
+
+static int64_t script_turn(struct http *http, struct now now) {
+	struct script *script = (struct script *)http;
+	(void)now;
+	if (script->ended && script->active) {
+		struct http_req *req = take(script->active);
+		req->on_done(req);
+	}
+	return NEVER_NS;
+}
+
+static const struct http_ops OPS = {
+	.start = script_start, .cancel = script_cancel, .turn = script_turn
+};
+
+static void tell(const char *mark, const cJSON *object) {
+	const cJSON *name = cJSON_GetObjectItem(cJSON_GetObjectItem(object, "metadata"), "name");
+	size_t at = strlen(w.told);
+	snprintf(w.told + at, sizeof w.told - at, "%s%s ", mark, name ? name->valuestring : "");
+}
+
+static enum err told_upsert(struct informer_sink *sink, const cJSON *object) {
+	(void)sink;
+	if (w.upsert_err) return w.upsert_err;
+	tell("+", object);
+	return OK;
+}
+
+static enum err told_remove(struct informer_sink *sink, const cJSON *object) {
+	(void)sink;
+	tell("-", object);
+	return OK;
+}
+
+static void told_begin(struct informer_sink *sink) {
+	(void)sink;
+	tell("[", NULL);
+}
+
+static void told_end(struct informer_sink *sink) {
+	(void)sink;
+	tell("]", NULL);
+}
+
+static void told_401(struct informer_sink *sink) {
+	(void)sink;
+	tell("401", NULL);
+}
+
+static void no_log(struct str line, void *arg) {
+	(void)line;
+	(void)arg;
+}
+
+static int setup(void **state) {
+	(void)state;
+	w = (struct world){ .script = { .http = { &OPS } }, .now = { .mono_ns = 1000 * NS_PER_S } };
+	w.sink = (struct informer_sink){ told_upsert, told_remove, told_begin, told_end, told_401 };
+	w.site.name = "kubernetes";
+	thread_set_role(ROLE_MAIN);
+	rcu_thread_register();
+	log_redirect(no_log, NULL);
+	rng_seed(&w.rng, 1);
+	if (kube_init(&w.kube, "https://api", &w.site)) return -1;
+	informer_init(&w.informer, &w.kube, &w.script.http, KUBE_SYNCS, &w.sink, &w.rng);
+	return 0;
+}
+
+static int teardown(void **state) {
+	(void)state;
+	informer_deinit(&w.informer);
+	kube_deinit(&w.kube);
+	log_redirect(NULL, NULL);
+	rcu_thread_unregister();
+	return 0;
+}
+
+/* --- what a test says --- */
+
+/* Turns until nothing is due now. Returns the deadline. */
+static int64_t settle(void) {
+	for (int i = 0; i < 1000; i++) {
+		int64_t at_ns = informer_turn(&w.informer, w.now);
+		http_turn(&w.script.http, w.now);
+		if (informer_deadline_ns(&w.informer, w.now) <= w.now.mono_ns) continue;
+		return at_ns < informer_deadline_ns(&w.informer, w.now)
+			       ? at_ns
+			       : informer_deadline_ns(&w.informer, w.now);
+	}
+	fail_msg("the informer never comes to rest");
+	return 0;
+}
+
+/* Lets the time pass to the deadline; it has to lie within (0, most_s]. */
+static void pass(double most_s) {
+	int64_t at_ns = settle();
+	double wait_s = (double)(at_ns - w.now.mono_ns) / 1e9;
+	if (!(wait_s > 0 && wait_s <= most_s))
+		fail_msg("waits %f s, wanted at most %f", wait_s, most_s);
+	w.now.mono_ns = at_ns;
+	settle();
+}
+
+static void assert_url(const char *part) {
+	assert_non_null(w.script.active);
+	struct str url = buf_str(&w.script.active->url);
+	if (str_find(url, str_of(part)) == SIZE_MAX) fail_msg("%.*s lacks %s", STR_ARG(url), part);
+}
+
+static void assert_lists(void) {
+	assert_url("/secretsyncs?limit=");
+	assert_null(w.script.active->on_data);
+}
+
+static void assert_watches(const char *version) {
+	char part[128];
+	snprintf(part, sizeof part, "resourceVersion=%s", version);
+	assert_url("watch=true");
+	assert_url("allowWatchBookmarks=true");
+	assert_url(part);
+	assert_non_null(w.script.active->on_data);
+}
+
+static void answer(int status, const char *body) {
+	struct http_req *req = w.script.active;
+	assert_non_null(req);
+	req->status = status;
+	buf_append(&req->response, str_of(body));
+	w.script.ended = true;
+	settle();
+}
+
+static void answer_error(enum err err) {
+	struct http_req *req = w.script.active;
+	req->err = fault_set(&req->fault, err, "scripted");
+	w.script.ended = true;
+	settle();
+}
+
+/* A stretch of the watch's bytes. */
+static void stream(const char *bytes) {
+	w.script.active->status = 200;
+	w.script.active->on_data(w.script.active, str_of(bytes));
+	settle();
+}
+
+static void end_stream(void) {
+	w.script.active->status = 200;
+	w.script.ended = true;
+	settle();
+}
+
+#define ITEM(name) "{\"metadata\":{\"name\":\"" name "\"}}"
+#define PAGE(items, version, next)                                            \
+	"{\"items\":[" items "],\"metadata\":{\"resourceVersion\":\"" version \
+	"\",\"continue\":\"" next "\"}}"
+#define EVENT(type, name, version)                                          \
+	"{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name \
+	"\",\"resourceVersion\":\"" version "\"}}}\n"
+#define GONE "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}"
+
+static void sync_up(void) {
+	settle();
+	answer(200, PAGE(ITEM("a"), "10", ""));
+	assert_watches("10");
+	w.told[0] = '\0';
+}
+
+/* --- tests --- */
+
+static void test_pages(void **state) {
+	(void)state;
+	settle();
+	assert_url("?limit=500");
+	answer(200, PAGE(ITEM("a") "," ITEM("b"), "7", "tok/1"));
+	assert_false(informer_has_synced(&w.informer));
+	assert_url("continue=tok%2F1");
+	answer(200, PAGE(ITEM("c"), "7", ""));
+	assert_true(informer_has_synced(&w.informer));
+	assert_string_equal(w.told, "[ +a +b +c ] ");
+	assert_watches("7");
+}
+
+static void test_continue_expired(void **state) {
+	(void)state;
+	settle();
+	answer(200, PAGE(ITEM("a"), "7", "tok"));
+	answer(410, GONE);
+	assert_string_equal(w.told, "[ +a ");
+	assert_null(w.script.active);
+	pass(2);
+	assert_lists();
+	assert_int_equal(str_find(buf_str(&w.script.active->url), STR("continue")), SIZE_MAX);
+	answer(200, PAGE(ITEM("b"), "9", ""));
+	assert_string_equal(w.told, "[ +a [ +b ] ");
+	assert_watches("9");
+}
+
+/* A page that fails for a moment is asked for again; what was read is not read twice. */
+static void test_page_fails_and_goes_on(void **state) {
+	(void)state;
+	settle();
+	answer(200, PAGE(ITEM("a"), "7", "tok"));
+	answer(503, "busy");
+	pass(2);
+	assert_url("continue=tok");
+	answer_error(ERR_NETWORK);
+	pass(4);
+	assert_url("continue=tok");
+	answer(200, PAGE(ITEM("b"), "7", ""));
+	assert_string_equal(w.told, "[ +a +b ] ");
+}
+
+static void test_backoff_grows_and_honours_retry_after(void **state) {
+	(void)state;
+	settle();
+	int64_t longest_ns = 0;
+	for (int i = 0; i < 12; i++) {
+		answer(500, "no");
+		int64_t wait_ns = settle() - w.now.mono_ns;
+		if (wait_ns > longest_ns) longest_ns = wait_ns;
+		pass(30);
+		assert_lists();
+	}
+	assert_in_range(longest_ns, 5 * NS_PER_S, 30 * NS_PER_S);
+	w.script.active->retry_after_ns = 120 * NS_PER_S;
+	answer(429, "slow");
+	assert_int_equal(settle() - w.now.mono_ns, 120 * NS_PER_S);
+}
+
+static void test_unauthenticated(void **state) {
+	(void)state;
+	settle();
+	answer(401, "{}");
+	assert_string_equal(w.told, "[ 401 ");
+	pass(2);
+	answer(200, PAGE("", "1", ""));
+	assert_watches("1");
+	answer(401, "{}");
+	assert_string_equal(w.told, "[ 401 ] 401 ");
+	pass(2);
+	assert_watches("1");
+}
+
+static void test_too_large_page_is_halved(void **state) {
+	(void)state;
+	settle();
+	answer_error(ERR_TOO_LARGE);
+	assert_url("?limit=250");
+	answer_error(ERR_TOO_LARGE);
+	assert_url("?limit=125");
+	answer(200, PAGE(ITEM("a"), "1", "tok"));
+	assert_url("?limit=125&continue=tok");
+	answer(200, PAGE("", "1", ""));
+	assert_string_equal(w.told, "[ +a ] ");
+}
+
+static void test_garbled_list(void **state) {
+	(void)state;
+	static const char *const bodies[] = { "{\"items\":[{\"metadata\":{\"na", "<html>",
+		"{\"items\":[5],\"metadata\":{}}", "{\"items\":[],\"metadata\":{}}",
+		"{\"items\":[]}", "{\"items\":[],\"metadata\":{\"resourceVersion\":\"\"}}" };
+	settle();
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		assert_lists();
+		answer(200, bodies[i]);
+		assert_false(informer_has_synced(&w.informer));
+		pass(30);
+	}
+	answer(200, PAGE("", "1", ""));
+	assert_watches("1");
+}
+
+/* One object that nobody can read does not keep the others out. */
+static void test_bad_item_is_passed_over(void **state) {
+	(void)state;
+	settle();
+	answer(200, PAGE("{\"metadata\":{\"name\":\"x\\u0000y\"}},"
+			 "{\"a\" 5},7," ITEM("b"),
+			    "4", ""));
+	assert_string_equal(w.told, "[ +b ] ");
+	assert_watches("4");
+}
+
+static void test_events_and_split_lines(void **state) {
+	(void)state;
+	sync_up();
+	stream(EVENT("ADDED", "b", "11") EVENT("MODIFIED", "b", "12"));
+	static const char text[] = EVENT("DELETED", "b", "13");
+	for (size_t i = 0; i + 1 < sizeof text; i++) {
+		char byte[2] = { text[i], '\0' };
+		assert_string_equal(w.told, "+b +b ");
+		stream(byte);
+	}
+	assert_string_equal(w.told, "+b +b -b ");
+	stream("\n\n");
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_watches("13");
+}
+
+/* The bookmark moves the version on, without an event. */
+static void test_broken_watch_resumes_from_bookmark(void **state) {
+	(void)state;
+	sync_up();
+	stream(EVENT("BOOKMARK", "", "77"));
+	stream("{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"na");
+	answer_error(ERR_NETWORK);
+	assert_string_equal(w.told, "");
+	pass(2);
+	assert_watches("77");
+	assert_string_equal(w.told, "");
+	/* Half a line of the first watch does not stand before the second's. */
+	stream(EVENT("ADDED", "c", "78"));
+	assert_string_equal(w.told, "+c ");
+}
+
+static void test_watch_ends_in_good_order(void **state) {
+	(void)state;
+	sync_up();
+	stream(EVENT("ADDED", "b", "11"));
+	w.now.mono_ns += 400 * NS_PER_S;
+	end_stream();
+	assert_watches("11");
+}
+
+/* Bytes that came with the end are read before the end is looked at. */
+static void test_last_event_before_the_end(void **state) {
+	(void)state;
+	sync_up();
+	w.script.active->status = 200;
+	w.script.active->on_data(w.script.active, STR(EVENT("ADDED", "z", "12")));
+	w.script.ended = true;
+	settle();
+	assert_string_equal(w.told, "+z ");
+	assert_watches("12");
+}
+
+static void test_watch_that_ends_at_once_is_not_stormed(void **state) {
+	(void)state;
+	sync_up();
+	unsigned before = w.script.started;
+	for (int i = 0; i < 5; i++) {
+		end_stream();
+		assert_null(w.script.active);
+		pass(30);
+	}
+	assert_int_equal(w.script.started, before + 5);
+}
+
+static void test_expired_watch_relists(void **state) {
+	(void)state;
+	sync_up();
+	stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+	pass(2);
+	assert_lists();
+	answer(200, PAGE(ITEM("b"), "20", ""));
+	assert_string_equal(w.told, "[ +b ] ");
+	assert_watches("20");
+	answer(410, GONE);
+	pass(2);
+	assert_lists();
+}
+
+static void test_other_error_event_resumes(void **state) {
+	(void)state;
+	sync_up();
+	stream("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"reason\":\"InternalError\"}}\n");
+	pass(2);
+	assert_watches("10");
+}
+
+/* A server that was restored from a backup: the version lies in its future, or goes back. */
+static void test_versions_are_opaque(void **state) {
+	(void)state;
+	sync_up();
+	stream(EVENT("ADDED", "b", "9") EVENT("MODIFIED", "b", "0x-not a number"));
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_watches("0x-not%20a%20number");
+	answer(504, "{\"code\":504,\"details\":{\"causes\":[{\"reason\":"
+		    "\"ResourceVersionTooLarge\"}]}}");
+	pass(4);
+	assert_lists();
+	answer(200, PAGE("", "3", ""));
+	assert_watches("3");
+	answer(400, "{\"code\":400,\"message\":\"invalid resource version\"}");
+	pass(2);
+	assert_lists();
+}
+
+static void test_denied_or_busy_watch_is_no_relist(void **state) {
+	(void)state;
+	static const int statuses[] = { 403, 429, 500, 503 };
+	sync_up();
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		answer(statuses[i], "{}");
+		pass(30);
+		assert_watches("10");
+	}
+}
+
+static void test_garbled_watch_relists(void **state) {
+	(void)state;
+	static const char *const lines[] = { "garbage\n", "{}\n", "{\"type\":\"ADDED\"}\n",
+		"{\"type\":\"NEW\",\"object\":{}}\n",
+		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\"}}}\n" };
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		if (i == 0) settle();
+		assert_lists();
+		answer(200, PAGE("", "10", ""));
+		stream(lines[i]);
+		pass(30);
+	}
+}
+
+static void test_endless_line(void **state) {
+	(void)state;
+	sync_up();
+	static char chunk[64 * 1024 + 1];
+	memset(chunk, 'x', sizeof chunk - 1);
+	unsigned sent = 0;
+	while (informer_state(&w.informer) == INFORMER_WATCHING && sent < 100) {
+		stream(chunk);
+		sent++;
+	}
+	assert_in_range(sent, 48, 50);
+	pass(2);
+	assert_lists();
+}
+
+/* More than a slice per turn is left for the next. */
+static void test_slices(void **state) {
+	(void)state;
+	sync_up();
+	static char many[1 << 20];
+	size_t at = 0;
+	for (int i = 0; i < 4000; i++) {
+		at += (size_t)snprintf(many + at, sizeof many - at,
+			"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"\","
+			"\"resourceVersion\":\"%d\"}}}\n",
+			i);
+	}
+	w.script.active->on_data(w.script.active, (struct str){ many, at });
+	informer_turn(&w.informer, w.now);
+	size_t after_one = strlen(w.told);
+	assert_in_range(after_one, 1000, 2 * 2500);
+	assert_int_equal(informer_deadline_ns(&w.informer, w.now), w.now.mono_ns);
+	settle();
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_watches("3999");
+}
+
+static void test_out_of_memory_relists(void **state) {
+	(void)state;
+	sync_up();
+	w.upsert_err = ERR_NOMEM;
+	stream(EVENT("ADDED", "b", "11"));
+	w.upsert_err = OK;
+	pass(2);
+	assert_lists();
+}
+
+static void test_unusable_object_is_passed_over(void **state) {
+	(void)state;
+	sync_up();
+	w.upsert_err = ERR_INVALID;
+	stream(EVENT("ADDED", "b", "11"));
+	w.upsert_err = OK;
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_watches("11");
+}
+
+static void test_silence_limit_and_stop(void **state) {
+	(void)state;
+	sync_up();
+	assert_int_equal(w.script.active->idle_timeout_ns, INFORMER_SILENCE_S * NS_PER_S);
+	informer_stop(&w.informer);
+	assert_null(w.script.active);
+	assert_int_equal(w.script.cancelled, 1);
+	assert_int_equal(informer_turn(&w.informer, w.now), NEVER_NS);
+	assert_null(w.script.active);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(test_pages),
+		TEST(test_continue_expired),
+		TEST(test_page_fails_and_goes_on),
+		TEST(test_backoff_grows_and_honours_retry_after),
+		TEST(test_unauthenticated),
+		TEST(test_too_large_page_is_halved),
+		TEST(test_garbled_list),
+		TEST(test_bad_item_is_passed_over),
+		TEST(test_events_and_split_lines),
+		TEST(test_broken_watch_resumes_from_bookmark),
+		TEST(test_watch_ends_in_good_order),
+		TEST(test_last_event_before_the_end),
+		TEST(test_watch_that_ends_at_once_is_not_stormed),
+		TEST(test_expired_watch_relists),
+		TEST(test_other_error_event_resumes),
+		TEST(test_versions_are_opaque),
+		TEST(test_denied_or_busy_watch_is_no_relist),
+		TEST(test_garbled_watch_relists),
+		TEST(test_endless_line),
+		TEST(test_slices),
+		TEST(test_out_of_memory_relists),
+		TEST(test_unusable_object_is_passed_over),
+		TEST(test_silence_limit_and_stop),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
