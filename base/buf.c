@@ -1,9 +1,13 @@
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/encode.h"
 #include "base/mem.h"
+
+enum { BUF_MIN_BYTES = 64 };
 
 void buf_init(struct buf *buf, size_t max_bytes) {
 	*buf = (struct buf){ ._max = max_bytes };
@@ -19,18 +23,19 @@ void buf_reset(struct buf *buf) {
 	buf->_err = OK;
 }
 
-/* Makes room for `more` bytes and a NUL behind them. False and the sticky error when that cannot be. */
-static bool reserve(struct buf *buf, size_t more) {
+/* Makes room for `add` more bytes and a NUL; false and the sticky error when that cannot be. */
+static bool reserve(struct buf *buf, size_t add) {
 	if (buf->_err) return false;
-	if (more > buf->_max || buf->_len > buf->_max - more) {
+	if (add > buf->_max - buf->_len || buf->_len + add == SIZE_MAX) {
 		buf->_err = ERR_TOO_LARGE;
 		return false;
 	}
-	size_t need = buf->_len + more + 1;
+	size_t need = buf->_len + add + 1;
 	if (need <= buf->_cap) return true;
-	size_t cap = buf->_cap ? buf->_cap : 64;
-	while (cap < need) cap *= 2;
-	if (cap > buf->_max + 1) cap = buf->_max + 1;
+	size_t cap = buf->_cap <= SIZE_MAX / 2 ? buf->_cap * 2 : SIZE_MAX;
+	if (cap < BUF_MIN_BYTES) cap = BUF_MIN_BYTES;
+	if (buf->_max != SIZE_MAX && cap > buf->_max + 1) cap = buf->_max + 1;
+	if (cap < need) cap = need;
 	char *grown = mem_realloc(buf->_ptr, cap);
 	if (!grown) {
 		buf->_err = ERR_NOMEM;
@@ -42,8 +47,8 @@ static bool reserve(struct buf *buf, size_t more) {
 }
 
 void buf_append(struct buf *buf, struct str s) {
-	if (!reserve(buf, s.len)) return;
-	if (s.len) memcpy(buf->_ptr + buf->_len, s.ptr, s.len);
+	if (s.len == 0 || !reserve(buf, s.len)) return;
+	memcpy(buf->_ptr + buf->_len, s.ptr, s.len);
 	buf->_len += s.len;
 }
 
@@ -52,14 +57,18 @@ void buf_append_char(struct buf *buf, char c) {
 }
 
 void buf_vprintf(struct buf *buf, const char *format, va_list args) {
+	if (buf->_err) return;
 	va_list again;
 	va_copy(again, args);
-	int len = vsnprintf(NULL, 0, format, args);
-	if (len < 0) {
-		if (!buf->_err) buf->_err = ERR_INTERNAL;
-	} else if (reserve(buf, (size_t)len)) {
-		vsnprintf(buf->_ptr + buf->_len, (size_t)len + 1, format, again);
-		buf->_len += (size_t)len;
+	size_t room = buf->_cap - buf->_len;
+	int wanted = vsnprintf(room ? buf->_ptr + buf->_len : NULL, room, format, args);
+	if (wanted < 0) {
+		buf->_err = ERR_TOO_LARGE; /* over INT_MAX bytes: the only way our formats can fail */
+	} else if (wanted > 0 && reserve(buf, (size_t)wanted)) {
+		if ((size_t)wanted >= room) {
+			vsnprintf(buf->_ptr + buf->_len, (size_t)wanted + 1, format, again);
+		}
+		buf->_len += (size_t)wanted;
 	}
 	va_end(again);
 }
@@ -71,31 +80,27 @@ void buf_printf(struct buf *buf, const char *format, ...) {
 	va_end(args);
 }
 
-static void append_sink(void *sink, struct str piece) {
-	buf_append(sink, piece);
+static void put(void *arg, struct str piece) {
+	buf_append(arg, piece);
 }
 
-
-
 void buf_append_json(struct buf *buf, struct str s) {
-	encode_json(s, append_sink, buf);
+	encode_json((struct sink){ put, buf }, s);
 }
 
 void buf_append_url(struct buf *buf, struct str s) {
-	encode_url(s, append_sink, buf);
+	encode_url((struct sink){ put, buf }, s);
 }
 
 void buf_append_base64(struct buf *buf, struct str s) {
-	encode_base64(s, append_sink, buf);
+	encode_base64((struct sink){ put, buf }, s);
 }
 
 void buf_consume(struct buf *buf, size_t bytes) {
-	if (bytes >= buf->_len) {
-		buf->_len = 0;
-		return;
-	}
-	memmove(buf->_ptr, buf->_ptr + bytes, buf->_len - bytes);
+	if (bytes > buf->_len) bytes = buf->_len;
+	if (bytes == 0) return;
 	buf->_len -= bytes;
+	memmove(buf->_ptr, buf->_ptr + bytes, buf->_len);
 }
 
 enum err buf_err(const struct buf *buf) {
@@ -107,15 +112,20 @@ struct str buf_str(const struct buf *buf) {
 }
 
 const char *buf_cstr(struct buf *buf) {
-	if (!reserve(buf, 0)) return "";
+	if (buf->_err || !buf->_ptr) return "";
+	assert(buf->_len < buf->_cap);
 	buf->_ptr[buf->_len] = 0;
 	return buf->_ptr;
 }
 
 char *buf_take(struct buf *buf) {
-	if (!reserve(buf, 0)) return NULL;
-	char *taken = take(buf->_ptr);
-	taken[buf->_len] = 0;
-	buf->_len = buf->_cap = 0;
-	return taken;
+	char *text = NULL;
+	if (reserve(buf, 0)) {
+		text = take(buf->_ptr);
+		text[buf->_len] = 0;
+	}
+	mem_free(take(buf->_ptr));
+	buf->_len = 0;
+	buf->_cap = 0;
+	return text;
 }

@@ -31,7 +31,7 @@ void buf_reset(struct buf *buf);
 void buf_append(struct buf *buf, struct str s);
 void buf_append_char(struct buf *buf, char c);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *buf, const char *format, ...);
-void buf_vprintf(struct buf *buf, const char *format, va_list args);
+__attribute__((format(printf, 2, 0))) void buf_vprintf(struct buf *buf, const char *format, va_list args);
 
 /* Appends s as a JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_append_json(struct buf *buf, struct str s);
@@ -54,5 +54,6 @@ struct str buf_str(const struct buf *buf);
 /* The content with a NUL behind it, for library borders; "" after a failure. Valid until the next change. */
 const char *buf_cstr(struct buf *buf);
 
-/* Takes the content as a mem_* allocated NUL-terminated string; NULL after a failure. Leaves the buffer empty. */
+/* Takes the content as a mem_* allocated NUL-terminated string ("" when empty); NULL after a failure, which buf_err()
+ * still tells. */
 char *buf_take(struct buf *buf);

@@ -5,70 +5,86 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/encode.h"
+
 struct err_info {
-	const char *name, *text;
+	const char *name;
 	enum retry retry;
+	const char *text;
 };
 
-static const struct err_info INFOS[ERR_COUNT] = {
-	[OK] = { "OK", "ok", RETRY_SOON },
-#define X(id, policy, words) [id] = { #id, words, policy },
+static const struct err_info infos[ERR_COUNT] = {
+	[OK] = { "OK", RETRY_SOON, "no error" },
+#define X(name, retry, text) [name] = { #name, retry, text },
 	ERR_LIST(X)
 #undef X
 };
 
+static const struct err_info *info_of(enum err err) {
+	assert((unsigned)err < ERR_COUNT);
+	return &infos[err];
+}
+
 const char *err_text(enum err err) {
-	assert(err < ERR_COUNT);
-	return INFOS[err].text;
+	return info_of(err)->text;
 }
 
 const char *err_name(enum err err) {
-	assert(err < ERR_COUNT);
-	return INFOS[err].name;
+	return info_of(err)->name;
 }
 
 enum retry err_retry(enum err err) {
-	assert(err < ERR_COUNT);
-	return INFOS[err].retry;
+	return info_of(err)->retry;
 }
 
-/* Cuts a text that was truncated by snprintf back to the last whole UTF-8 sequence, and blanks control characters. */
-static void tidy(char *text) {
-	size_t len = strlen(text), back = 0;
-	while (back < 4 && back < len && ((unsigned char)text[len - 1 - back] & 0xC0) == 0x80) back++;
-	if (back < len) {
-		unsigned char lead = (unsigned char)text[len - 1 - back];
-		size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-		if (lead >= 0x80 && back + 1 < want) text[len - 1 - back] = 0;
+/* Formats into `text` as faults want it: whole characters only, one line. Returns the length. */
+__attribute__((format(printf, 2, 0))) static size_t format_line(
+	char text[static FAULT_TEXT_BYTES], const char *format, va_list args) {
+	int wanted = vsnprintf(text, FAULT_TEXT_BYTES, format, args);
+	if (wanted < 0) {
+		text[0] = 0;
+		return 0;
 	}
-	for (char *at = text; *at; at++) {
-		if ((unsigned char)*at < 0x20 || *at == 0x7F) *at = ' ';
+	size_t len = (size_t)wanted;
+	if (len >= FAULT_TEXT_BYTES) len = utf8_cut(text, FAULT_TEXT_BYTES - 1);
+	text[len] = 0;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		if (c < 0x20 || c == 0x7f) text[i] = ' ';
 	}
+	return len;
 }
 
 enum err fault_set(struct fault *fault, enum err err, const char *format, ...) {
+	assert((unsigned)err < ERR_COUNT);
 	if (!fault) return err;
-	struct fault made = { .err = err };
+	/* Formatted aside: an argument may be the text that is being replaced. */
+	char text[FAULT_TEXT_BYTES];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(made.text, sizeof made.text, format, args);
+	size_t len = format_line(text, format, args);
 	va_end(args);
-	tidy(made.text);
-	*fault = made;
+	*fault = (struct fault){ .err = err };
+	memcpy(fault->text, text, len + 1);
 	return err;
 }
 
 enum err fault_prefix(struct fault *fault, enum err err, const char *format, ...) {
-	char text[FAULT_TEXT_BYTES], old[FAULT_TEXT_BYTES];
+	assert((unsigned)err < ERR_COUNT);
 	if (!fault) return err;
+	char text[FAULT_TEXT_BYTES];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	size_t len = format_line(text, format, args);
 	va_end(args);
-	memcpy(old, fault->text, sizeof old);
-	size_t used = strlen(text);
-	snprintf(fault->text, sizeof fault->text, "%s", text);
-	snprintf(fault->text + used, sizeof fault->text - used, ": %s", old);
-	tidy(fault->text);
-	return fault->err ? fault->err : err;
+	if (fault->text[0]) {
+		size_t room = FAULT_TEXT_BYTES - 1 - len;
+		size_t add = strlen(fault->text) + 2;
+		snprintf(text + len, room + 1, ": %s", fault->text);
+		len = add <= room ? len + add : utf8_cut(text, FAULT_TEXT_BYTES - 1);
+	}
+	memcpy(fault->text, text, len);
+	fault->text[len] = 0;
+	if (!fault->err) fault->err = err;
+	return fault->err;
 }

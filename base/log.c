@@ -57,7 +57,7 @@ static bool needs_quotes(struct str s) {
 
 static void put_value(struct line *line, struct str value) {
 	if (format == LOG_JSON || needs_quotes(value)) {
-		encode_json(value, put, line);
+		encode_json((struct sink){ put, line }, value);
 	} else {
 		put(line, value);
 	}
@@ -68,7 +68,7 @@ static void put_field(struct line *line, const char *key, struct str value, bool
 	if (line->full) return;
 	if (format == LOG_JSON) {
 		put(line, before ? STR(",") : STR("{"));
-		encode_json(str_of(key), put, line);
+		encode_json((struct sink){ put, line }, str_of(key));
 		put(line, STR(":"));
 	} else {
 		if (before) put(line, STR(" "));

@@ -4,15 +4,22 @@
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <openssl/crypto.h>
+#include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Fault injection: counts down per thread. */
-static _Thread_local uint64_t fail_in;
+static _Thread_local uint64_t fail_countdown;
 static _Thread_local int fail_reached;
 
+static bool must_fail(void) {
+	if (fail_countdown == 0 || --fail_countdown != 0) return false;
+	fail_reached = 1;
+	return true;
+}
+
 void mem_fail_at(uint64_t nth) {
-	fail_in = nth;
+	fail_countdown = nth;
 	fail_reached = 0;
 }
 
@@ -20,28 +27,23 @@ int mem_fail_reached(void) {
 	return fail_reached;
 }
 
-static bool must_fail(void) {
-	if (fail_in == 0 || --fail_in > 0) return false;
-	fail_reached = 1;
-	return true;
-}
-
 void *mem_alloc(size_t size) {
-	return must_fail() ? NULL : malloc(size ? size : 1);
-}
-
-void *mem_zalloc(size_t size) {
-	return must_fail() ? NULL : calloc(1, size ? size : 1);
+	if (must_fail()) return NULL;
+	return malloc(size ? size : 1);
 }
 
 void *mem_array(size_t count, size_t size) {
-	size_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
-	return mem_zalloc(bytes);
+	if (must_fail()) return NULL;
+	return count && size ? calloc(count, size) : calloc(1, 1);
+}
+
+void *mem_zalloc(size_t size) {
+	return mem_array(1, size);
 }
 
 void *mem_realloc(void *ptr, size_t size) {
-	return must_fail() ? NULL : realloc(ptr, size ? size : 1);
+	if (must_fail()) return NULL;
+	return realloc(ptr, size ? size : 1);
 }
 
 void mem_free(void *ptr) {
@@ -49,6 +51,7 @@ void mem_free(void *ptr) {
 }
 
 char *mem_strdup(struct str s) {
+	if (s.len == SIZE_MAX) return NULL;
 	char *copy = mem_alloc(s.len + 1);
 	if (!copy) return NULL;
 	if (s.len) memcpy(copy, s.ptr, s.len);
@@ -56,67 +59,65 @@ char *mem_strdup(struct str s) {
 	return copy;
 }
 
-/* --- wiped on free: the size stands in front of the block, in a whole alignment unit --- */
+/* What stands in front of a wiped block. Aligned so that the block itself is aligned like malloc's. */
+struct wiped {
+	alignas(max_align_t) size_t size; /* of the block, without this head */
+};
 
-enum { HEAD_BYTES = 16 };
-
-static size_t *head_of(void *ptr) {
-	return (size_t *)((char *)ptr - HEAD_BYTES);
+static struct wiped *wiped_head(void *ptr) {
+	return (struct wiped *)ptr - 1;
 }
 
 void *mem_wiped_alloc(size_t size) {
-	if (size > SIZE_MAX - HEAD_BYTES) return NULL;
-	char *block = mem_alloc(size + HEAD_BYTES);
-	if (!block) return NULL;
-	*(size_t *)block = size;
-	return block + HEAD_BYTES;
+	if (size > SIZE_MAX - sizeof(struct wiped)) return NULL;
+	struct wiped *head = mem_alloc(sizeof(*head) + size);
+	if (!head) return NULL;
+	head->size = size;
+	return head + 1;
 }
 
 void *mem_wiped_zalloc(size_t count, size_t size) {
-	size_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
-	void *ptr = mem_wiped_alloc(bytes);
-	if (ptr) memset(ptr, 0, bytes);
+	if (size && count > SIZE_MAX / size) return NULL;
+	void *ptr = mem_wiped_alloc(count * size);
+	if (ptr) memset(ptr, 0, count * size);
 	return ptr;
 }
 
-void mem_wiped_free(void *ptr) {
-	if (!ptr) return;
-	size_t *head = head_of(ptr);
-	OPENSSL_cleanse(ptr, *head);
-	mem_free(head);
-}
-
+/* Never realloc(): that could leave the old bytes behind where nobody can wipe them. */
 void *mem_wiped_realloc(void *ptr, size_t size) {
-	if (!ptr) return mem_wiped_alloc(size);
-	if (size == 0) {
-		mem_wiped_free(ptr);
-		return NULL;
-	}
 	void *moved = mem_wiped_alloc(size);
-	if (!moved) return NULL;
-	size_t old = *head_of(ptr);
+	if (!ptr || !moved) return moved;
+	size_t old = wiped_head(ptr)->size;
 	memcpy(moved, ptr, old < size ? old : size);
 	mem_wiped_free(ptr);
 	return moved;
 }
 
 char *mem_wiped_strdup(const char *text) {
-	size_t bytes = strlen(text) + 1;
-	char *copy = mem_wiped_alloc(bytes);
-	if (copy) memcpy(copy, text, bytes);
+	size_t size = strlen(text) + 1;
+	char *copy = mem_wiped_alloc(size);
+	if (copy) memcpy(copy, text, size);
 	return copy;
 }
 
-/* OpenSSL names the caller's file and line; nobody needs them. */
+void mem_wiped_free(void *ptr) {
+	if (!ptr) return;
+	struct wiped *head = wiped_head(ptr);
+	OPENSSL_cleanse(head, sizeof(*head) + head->size);
+	mem_free(head);
+}
+
 static void *openssl_alloc(size_t size, const char *file, int line) {
 	(void)file, (void)line;
 	return mem_wiped_alloc(size);
 }
 
+/* OpenSSL expects of its own CRYPTO_realloc that size 0 frees. */
 static void *openssl_realloc(void *ptr, size_t size, const char *file, int line) {
 	(void)file, (void)line;
-	return mem_wiped_realloc(ptr, size);
+	if (size) return mem_wiped_realloc(ptr, size);
+	mem_wiped_free(ptr);
+	return NULL;
 }
 
 static void openssl_free(void *ptr, const char *file, int line) {
@@ -124,13 +125,20 @@ static void openssl_free(void *ptr, const char *file, int line) {
 	mem_wiped_free(ptr);
 }
 
+static void require(bool accepted, const char *library) {
+	if (accepted) return;
+	fprintf(stderr, "kvsync: %s refused the allocator that wipes memory; it was in use before\n",
+		library);
+	abort();
+}
+
+/* libcurl comes last because its initialisation allocates from OpenSSL. The reference that it takes here is never given
+ * back, on purpose: when the count falls to zero, the next curl_global_init() would restore libcurl's own allocator. Users of
+ * libcurl balance their curl_global_init() with their curl_global_cleanup() above this one. */
 void mem_wipe_libraries(void) {
-	cJSON_Hooks hooks = { .malloc_fn = mem_wiped_alloc, .free_fn = mem_wiped_free };
-	int taken = CRYPTO_set_mem_functions(openssl_alloc, openssl_realloc, openssl_free);
-	assert(taken == 1);
-	CURLcode code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_wiped_alloc, mem_wiped_free, mem_wiped_realloc,
-		mem_wiped_strdup, mem_wiped_zalloc);
-	assert(code == CURLE_OK);
-	cJSON_InitHooks(&hooks);
-	(void)taken, (void)code;
+	require(CRYPTO_set_mem_functions(openssl_alloc, openssl_realloc, openssl_free), "OpenSSL");
+	cJSON_InitHooks(&(cJSON_Hooks){ mem_wiped_alloc, mem_wiped_free });
+	CURLcode code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_wiped_alloc, mem_wiped_free,
+		mem_wiped_realloc, mem_wiped_strdup, mem_wiped_zalloc);
+	require(code == CURLE_OK, "libcurl");
 }

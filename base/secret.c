@@ -191,15 +191,15 @@ static void append_sink(void *sink, struct str piece) {
 }
 
 void secret_append_base64(struct secret *secret, struct str s) {
-	encode_base64(s, append_sink, secret);
+	encode_base64((struct sink){ append_sink, secret }, s);
 }
 
 void secret_append_json(struct secret *secret, struct str s) {
-	encode_json(s, append_sink, secret);
+	encode_json((struct sink){ append_sink, secret }, s);
 }
 
 void secret_append_url(struct secret *secret, struct str s) {
-	encode_url(s, append_sink, secret);
+	encode_url((struct sink){ append_sink, secret }, s);
 }
 
 enum err secret_err(const struct secret *secret) {

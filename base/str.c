@@ -1,13 +1,11 @@
 #include "base/str.h"
 
-#include <strings.h>
-
 bool str_eq(struct str a, struct str b) {
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static unsigned char lower(char c) {
-	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 bool str_eq_nocase(struct str a, struct str b) {
@@ -19,10 +17,10 @@ bool str_eq_nocase(struct str a, struct str b) {
 }
 
 int str_cmp(struct str a, struct str b) {
-	size_t common = a.len < b.len ? a.len : b.len;
-	int order = common ? memcmp(a.ptr, b.ptr, common) : 0;
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
 	if (order) return order;
-	return a.len < b.len ? -1 : a.len > b.len;
+	return (a.len > b.len) - (a.len < b.len);
 }
 
 bool str_starts(struct str s, struct str prefix) {
@@ -34,18 +32,20 @@ bool str_ends(struct str s, struct str suffix) {
 }
 
 bool str_ends_nocase(struct str s, struct str suffix) {
-	return s.len >= suffix.len && str_eq_nocase(str_slice(s, s.len - suffix.len, suffix.len), suffix);
+	return s.len >= suffix.len &&
+		str_eq_nocase(str_slice(s, s.len - suffix.len, suffix.len), suffix);
 }
 
 size_t str_find(struct str s, struct str needle) {
 	if (needle.len == 0) return 0;
-	const char *at = s.len ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
-	return at ? (size_t)(at - s.ptr) : SIZE_MAX;
+	if (needle.len > s.len) return SIZE_MAX;
+	const char *found = memmem(s.ptr, s.len, needle.ptr, needle.len);
+	return found ? (size_t)(found - s.ptr) : SIZE_MAX;
 }
 
 size_t str_find_char(struct str s, char c) {
-	const char *at = s.len ? memchr(s.ptr, c, s.len) : NULL;
-	return at ? (size_t)(at - s.ptr) : SIZE_MAX;
+	const char *found = s.len ? memchr(s.ptr, c, s.len) : NULL;
+	return found ? (size_t)(found - s.ptr) : SIZE_MAX;
 }
 
 struct str str_slice(struct str s, size_t from, size_t len) {
@@ -54,13 +54,13 @@ struct str str_slice(struct str s, size_t from, size_t len) {
 	return (struct str){ s.ptr ? s.ptr + from : NULL, len };
 }
 
-static bool is_space(char c) {
+static bool is_blank(char c) {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 struct str str_trim(struct str s) {
-	while (s.len && is_space(s.ptr[0])) s = str_slice(s, 1, s.len);
-	while (s.len && is_space(s.ptr[s.len - 1])) s.len--;
+	while (s.len && is_blank(s.ptr[0])) s = str_slice(s, 1, s.len);
+	while (s.len && is_blank(s.ptr[s.len - 1])) s.len--;
 	return s;
 }
 
@@ -75,25 +75,30 @@ struct str str_next(struct str *rest, char separator) {
 	return str_slice(all, 0, at);
 }
 
-enum err str_to_u64(struct str s, uint64_t *out_value) {
+/* Digits only, at least one, value at most `max`. */
+static enum err digits_to_u64(struct str s, uint64_t max, uint64_t *out_value) {
 	uint64_t value = 0;
-	if (!s.len) return ERR_INVALID;
+	if (s.len == 0) return ERR_INVALID;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] < '0' || s.ptr[i] > '9') return ERR_INVALID;
-		if (__builtin_mul_overflow(value, 10u, &value)) return ERR_INVALID;
-		if (__builtin_add_overflow(value, (unsigned)(s.ptr[i] - '0'), &value)) return ERR_INVALID;
+		uint64_t digit = (uint64_t)(s.ptr[i] - '0');
+		if (value > (max - digit) / 10) return ERR_INVALID;
+		value = value * 10 + digit;
 	}
 	*out_value = value;
 	return OK;
 }
 
+enum err str_to_u64(struct str s, uint64_t *out_value) {
+	return digits_to_u64(s, UINT64_MAX, out_value);
+}
+
 enum err str_to_i64(struct str s, int64_t *out_value) {
-	uint64_t magnitude = 0;
 	bool negative = s.len && s.ptr[0] == '-';
-	if (s.len && (s.ptr[0] == '-' || s.ptr[0] == '+')) s = str_slice(s, 1, s.len);
-	enum err err = str_to_u64(s, &magnitude);
+	uint64_t value;
+	enum err err = digits_to_u64(negative ? str_slice(s, 1, s.len) : s,
+		negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX, &value);
 	if (err) return err;
-	if (magnitude > (uint64_t)INT64_MAX + negative) return ERR_INVALID;
-	*out_value = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
+	*out_value = negative ? (int64_t)(0 - value) : (int64_t)value;
 	return OK;
 }
