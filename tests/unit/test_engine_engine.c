@@ -1,0 +1,276 @@
+/* engine/engine: order of the lists, readiness, the token's refresh, an object's whole life, and an end without leaks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "engine/engine.h"
+
+/* An HTTP client that keeps what was started until the test answers it. */
+struct fake {
+	struct http http;
+	struct http_req *active[16];
+	struct http_req *answered;
+};
+
+struct world {
+	struct clock clock;
+	struct now now;
+	struct kube kube;
+	struct http_site kube_site, azure;
+	struct fake *main_http, *worker_http;
+	struct engine *engine;
+	unsigned refreshes, rejections;
+};
+
+static struct world w;
+
+static void fake_start(struct http *http, struct http_req *req) {
+	struct fake *fake = (struct fake *)http;
+	for (int i = 0; i < 16; i++) {
+		if (fake->active[i]) continue;
+		fake->active[i] = req;
+		buf_init(&req->response, req->max_response_bytes);
+		return;
+	}
+	fail_msg("too many requests");
+}
+
+static void fake_cancel(struct http *http, struct http_req *req) {
+	struct fake *fake = (struct fake *)http;
+	for (int i = 0; i < 16; i++) {
+		if (fake->active[i] == req) fake->active[i] = NULL;
+	}
+}
+
+static int64_t fake_turn(struct http *http, struct now now) {
+	struct fake *fake = (struct fake *)http;
+	struct http_req *req = take(fake->answered);
+	(void)now;
+	if (!req) return NEVER_NS;
+	fake_cancel(http, req);
+	req->on_done(req);
+	return 0;
+}
+
+static void fake_destroy(struct http *http) {
+	mem_free(http);
+}
+
+static const struct http_ops OPS = { fake_start, fake_cancel, fake_turn, fake_destroy };
+
+static struct fake *fake_create(void) {
+	struct fake *fake = mem_zalloc(sizeof *fake);
+	if (fake) fake->http.ops = &OPS;
+	return fake;
+}
+
+static struct http *make_http(void *arg, unsigned index, struct loop *loop) {
+	(void)arg;
+	(void)index;
+	assert_null(loop);
+	w.worker_http = fake_create();
+	return &w.worker_http->http;
+}
+
+static struct now read_clock(struct clock *clock) {
+	(void)clock;
+	return w.now;
+}
+
+static void ignore_wake(void *arg, unsigned index) {
+	(void)arg;
+	(void)index;
+}
+
+static void refresh_token(void *arg, bool rejected) {
+	(void)arg;
+	w.refreshes++;
+	w.rejections += rejected;
+}
+
+static void no_log(struct str line, void *arg) {
+	(void)line;
+	(void)arg;
+}
+
+static int setup(void **state) {
+	(void)state;
+	w = (struct world){ .clock = { read_clock },
+		.now = { 1000 * NS_PER_S, 1800000000 * NS_PER_S } };
+	w.kube_site.name = "kubernetes";
+	w.azure.name = "azure";
+	thread_set_role(ROLE_MAIN);
+	rcu_thread_register();
+	log_redirect(no_log, NULL);
+	if (kube_init(&w.kube, "https://api", &w.kube_site)) return -1;
+	w.main_http = fake_create();
+	struct engine_options options = {
+		.pool = { .workers = 1,
+			.kube = &w.kube,
+			.azure = &w.azure,
+			.settings = settings_default(),
+			.doors = { .clock = &w.clock,
+				.make_http = make_http,
+				.wake = ignore_wake,
+				.seed = 7 } },
+		.http = &w.main_http->http,
+		.cloud = cloud_find(STR("AzurePublicCloud")),
+		.refresh_token = refresh_token,
+	};
+	return engine_create(&options, &w.engine) ? -1 : 0;
+}
+
+static void turn_worker(void) {
+	struct worker *worker = pool_worker(engine_pool(w.engine), 0);
+	thread_set_role(ROLE_WORKER);
+	for (int i = 0; i < 20; i++) worker_turn(worker, w.now);
+	thread_set_role(ROLE_MAIN);
+}
+
+static void turn_main(void) {
+	int64_t deadline_ns = 0;
+	for (int i = 0; i < 100 && deadline_ns <= w.now.mono_ns; i++)
+		deadline_ns = engine_turn(w.engine, w.now);
+	assert_true(deadline_ns > w.now.mono_ns);
+}
+
+static int teardown(void **state) {
+	(void)state;
+	engine_stop(w.engine, 0);
+	turn_worker();
+	assert_true(engine_is_drained(w.engine));
+	engine_destroy(w.engine);
+	kube_deinit(&w.kube);
+	log_redirect(NULL, NULL);
+	rcu_thread_unregister();
+	return 0;
+}
+
+static struct http_req *request(const struct fake *fake, const char *part) {
+	for (int i = 0; i < 16; i++) {
+		struct http_req *req = fake->active[i];
+		if (req && str_find(buf_str(&req->url), str_of(part)) != SIZE_MAX) return req;
+	}
+	return NULL;
+}
+
+static void answer(const char *part, int status, const char *body) {
+	struct http_req *req = request(w.main_http, part);
+	if (!req) fail_msg("no request for %s", part);
+	req->status = status;
+	buf_append(&req->response, str_of(body));
+	w.main_http->answered = req;
+	turn_main();
+}
+
+static void stream(const char *part, const char *text) {
+	struct http_req *req = request(w.main_http, part);
+	if (!req) fail_msg("no request for %s", part);
+	req->status = 200;
+	req->on_data(req, str_of(text));
+	turn_main();
+}
+
+#define CLASS                                                                                   \
+	"{\"metadata\":{\"namespace\":\"n\",\"name\":\"c\",\"uid\":\"cu\",\"generation\":1,"    \
+	"\"resourceVersion\":\"1\"},"                                                           \
+	"\"spec\":{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"c\",\"keyvaultName\":" \
+	"\"vvv\",\"tenantID\":\"t\","                                                           \
+	"\"objects\":\"array:\\n- {objectName: a, objectType: secret}\\n\"}}}"
+#define SYNC                                                                                 \
+	"{\"metadata\":{\"namespace\":\"n\",\"name\":\"s\",\"uid\":\"su\",\"generation\":1," \
+	"\"resourceVersion\":\"2\"},"                                                        \
+	"\"spec\":{\"secretProviderClassName\":\"c\",\"serviceAccountName\":\"sa\","         \
+	"\"secretObject\":{\"data\":[{"                                                      \
+	"\"sourcePath\":\"a\",\"targetKey\":\"k\"}]}}}"
+#define PAGE(items) "{\"items\":[" items "],\"metadata\":{\"resourceVersion\":\"5\"}}"
+#define CLASSES "/secretproviderclasses?"
+#define SYNCS "/secretsyncs?"
+
+/* A SecretSync is never judged before its class could be known. */
+static void test_classes_come_first(void **state) {
+	(void)state;
+	turn_main();
+	assert_non_null(request(w.main_http, CLASSES "limit"));
+	assert_null(request(w.main_http, SYNCS));
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	assert_false(engine_is_ready(w.engine));
+	assert_non_null(request(w.main_http, CLASSES "watch"));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	assert_true(engine_is_ready(w.engine));
+	assert_non_null(request(w.main_http, SYNCS "watch"));
+	assert_int_equal(engine_sync_count(w.engine), 1);
+	assert_int_equal(engine_class_count(w.engine), 1);
+	turn_worker();
+	assert_non_null(request(w.worker_http, "/serviceaccounts/sa/token"));
+}
+
+static void test_life_of_an_object(void **state) {
+	(void)state;
+	turn_main();
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE());
+	turn_worker();
+	assert_null(w.worker_http->active[0]);
+	stream(SYNCS "watch", "{\"type\":\"ADDED\",\"object\":" SYNC "}\n");
+	turn_worker();
+	assert_non_null(w.worker_http->active[0]);
+	assert_non_null(engine_find_sync(w.engine, STR("n/s")));
+	stream(SYNCS "watch", "{\"type\":\"DELETED\",\"object\":" SYNC "}\n");
+	assert_null(engine_find_sync(w.engine, STR("n/s")));
+	assert_int_equal(engine_sync_count(w.engine), 0);
+	turn_worker();
+	turn_main();
+}
+
+/* Stopped with work in flight, objects in queues, and objects that were just deleted: the teardown looks for leaks. */
+static void test_stop_in_the_middle(void **state) {
+	(void)state;
+	turn_main();
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	turn_worker();
+	stream(SYNCS "watch",
+		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"namespace\":\"n\",\"name\":\"t\","
+		"\"uid\":\"tu\","
+		"\"resourceVersion\":\"6\"}}}\n{\"type\":\"DELETED\",\"object\":" SYNC "}\n");
+	engine_stop(w.engine, 0);
+	engine_stop(w.engine, 0);
+	assert_null(request(w.main_http, "watch"));
+	assert_false(engine_is_drained(w.engine));
+	assert_true(engine_turn(w.engine, w.now) > w.now.mono_ns);
+}
+
+static void test_token_is_refreshed(void **state) {
+	(void)state;
+	turn_main();
+	assert_int_equal(w.refreshes, 1);
+	w.now.mono_ns += 59 * NS_PER_S;
+	turn_main();
+	assert_int_equal(w.refreshes, 1);
+	w.now.mono_ns += NS_PER_S;
+	turn_main();
+	assert_int_equal(w.refreshes, 2);
+	assert_int_equal(w.rejections, 0);
+	answer(CLASSES "limit", 401, "{}");
+	assert_int_equal(w.refreshes, 3);
+	assert_int_equal(w.rejections, 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(test_classes_come_first),
+		TEST(test_life_of_an_object),
+		TEST(test_stop_in_the_middle),
+		TEST(test_token_is_refreshed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
