@@ -1,0 +1,233 @@
+"""The small language of the cases: a case is a function of one argument, its context, and sends
+requests through it; each request that has a label is recorded with its answer.
+
+    @case()
+    def probe(k):
+        '''One line that says what is shown.'''
+        s = k.secret("s")
+        s.post("create", {"a": "1"})
+        s.probe("unchanged")
+
+Every request states the status that it expects, so that a case reads as what it shows and a wrong
+answer is seen without a second file.
+"""
+
+import json
+import time
+import urllib.parse
+import uuid
+
+from bodies import (JSON, JSON_PATCH, MERGE, METADATA, NAMESPACES, OURS, SYNC_API, owner_reference,
+                    sync_body, token_request)
+from kube_secret import Secret
+from kube_watch import Unexpected, Watch
+from normal import Normaliser
+
+RECORDED_HEADERS = ("content-type", "retry-after", "warning")
+
+# What a server may lack; a run leaves out the cases that need it (requests.py --without).
+FEATURES = {
+    "rbac": "Roles and RoleBindings as objects",
+    "policies": "ValidatingAdmissionPolicies as objects",
+    "owner-enforcement": "the admission plug-in OwnerReferencesPermissionEnforcement",
+    "schema": "checks of custom resources against their schema, beyond dropping unknown fields",
+    "upstream-crd": "SecretSync as the upstream controller defines it (upstream-crd.yaml)",
+    "extended-crd": "SecretSync as deploy/manifests defines it",
+}
+
+CASES = {}
+
+
+def case(needs=()):
+    """Register a case under its function's name; its docstring is its title."""
+    def register(function):
+        unknown = set(needs) - set(FEATURES)
+        assert not unknown and function.__doc__ and function.__name__ not in CASES
+        function.needs = frozenset(needs)
+        CASES[function.__name__.replace("_", "-")] = function
+        return function
+    return register
+
+
+class Answer:
+    """Status, headers and body of one answer; body is decoded where it is JSON."""
+
+    def __init__(self, status, headers, raw):
+        self.status, self.headers = status, headers
+        is_json = headers.get("content-type", "").startswith(JSON)
+        self.body = json.loads(raw) if is_json else raw.decode()
+
+
+class Context:
+    """What a case talks to: one server, one namespace of the case's own."""
+
+    def __init__(self, identity):
+        self.identity = identity
+        self.namespace = "kvsync-case-" + uuid.uuid4().hex[:10]
+        self.normal = Normaliser(self.namespace)
+        self.steps, self.surprises = [], []
+        self.made = []
+        home = f"{NAMESPACES}/{self.namespace}"
+        self.secrets, self.accounts = home + "/secrets", home + "/serviceaccounts"
+        self.syncs = f"/apis/{SYNC_API}/namespaces/{self.namespace}/secretsyncs"
+
+    # ---- requests
+
+    def send(self, label, method, path, body=None, *, expect, content=JSON, accept=JSON,
+             identity=None, **query):
+        """Send one request. body: a string goes as it is, anything else as JSON. label None: not
+        recorded. expect: a status, or several."""
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content
+        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        answer = Answer(*(identity or self.identity).request(method, path, headers, text))
+        if label is not None:
+            self._record(label, method, path, headers, body, answer)
+        if answer.status not in (expect if isinstance(expect, tuple) else (expect,)):
+            why = answer.body if answer.status >= 400 else ""
+            self._surprise(f"{label or method + ' ' + path}: expected {expect}, "
+                           f"got {answer.status} {why}")
+        if method == "POST" and answer.status == 201:
+            self._remember(path.partition("?")[0], answer.body)
+        return answer
+
+    def _record(self, label, method, path, headers, body, answer):
+        request = {"method": method, "path": self._path(path), "accept": headers["Accept"]}
+        if body is not None:
+            request["content-type"] = headers["Content-Type"]
+            request["body"] = self._short(self.normal.value(body))
+        self.steps.append({
+            "label": label, "request": request, "status": answer.status,
+            "headers": {name: self.normal.text(answer.headers[name])
+                        for name in RECORDED_HEADERS if name in answer.headers},
+            "body": self.normal.value(answer.body),
+        })
+
+    def _path(self, path):
+        path, _, query = path.partition("?")
+        pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
+        shown = [(key, self._parameter(key, value)) for key, value in pairs]
+        query = "&".join(f"{key}={value}" for key, value in shown)
+        return self.normal.text(path) + ("?" if shown else "") + query
+
+    @staticmethod
+    def _parameter(key, value):
+        if key == "resourceVersion" and len(value) > 1 and set(value) != {"9"}:
+            return "<rv>"
+        return "<continue>" if key == "continue" and len(value) > 10 else value
+
+    def _short(self, value):
+        """A recorded request names the size of a huge value instead of repeating it."""
+        if isinstance(value, dict):
+            return {key: self._short(item) for key, item in value.items()}
+        if isinstance(value, str) and len(value) > 2000:
+            return f"<{len(value)} characters>"
+        return value
+
+    def _surprise(self, text):
+        self.surprises.append(self.normal.text(text))
+
+    def require(self, answer):
+        """For requests without which the case makes no sense."""
+        if answer.status >= 300:
+            raise Unexpected(f"cannot go on: {answer.status} {answer.body}")
+        return answer.body
+
+    def fact(self, label, value):
+        """Record something that a case worked out from answers."""
+        self.steps.append({"label": label, "fact": value})
+
+    def poll(self, what, attempt, timeout=60, interval=0.1):
+        """Call attempt until it returns something true, and return that."""
+        deadline = time.monotonic() + timeout
+        while not (result := attempt()):
+            if time.monotonic() > deadline:
+                raise Unexpected(f"waited {timeout} s for {what}")
+            time.sleep(interval)
+        return result
+
+    # ---- life of the case
+
+    def __enter__(self):
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        self.require(self.send(None, "POST", NAMESPACES, body, expect=201))
+        return self
+
+    def __exit__(self, *_):
+        for path in reversed(self.made):
+            self.send(None, "PATCH", path, {"metadata": {"finalizers": None}}, content=MERGE,
+                      accept=METADATA, expect=(200, 404, 409))
+            self.send(None, "DELETE", path, expect=(200, 202, 404))
+
+    def _remember(self, path, body):
+        """What a case creates it deletes at its end, the namespace last."""
+        if not path.endswith(("/token", "accessreviews")):
+            self.made.append(path + "/" + body["metadata"]["name"])
+
+    # ---- things to talk about
+
+    def secret(self, name, **options):
+        return Secret(self, name, **options)
+
+    def sync(self, label, name, *, expect=201, metadata=None, **spec):
+        """POST a SecretSync; returns the answer."""
+        body = sync_body(name, metadata, **spec)
+        return self.send(label, "POST", self.syncs, body, expect=expect)
+
+    def owner(self, name):
+        """An ownerReference to a new SecretSync."""
+        sync = self.require(self.sync(None, name))
+        return owner_reference(name, sync["metadata"]["uid"])
+
+    def status(self, label, name, uid, status, *, expect=200, **options):
+        """Patch a SecretSync's status as kvsync does: test the uid, replace the whole status."""
+        patch = [{"op": "test", "path": "/metadata/uid", "value": uid},
+                 {"op": "add", "path": "/status", "value": status}]
+        return self.send(label, "PATCH", f"{self.syncs}/{name}/status", patch, content=JSON_PATCH,
+                         expect=expect, fieldManager=OURS, **options)
+
+    def service_account(self, name="account"):
+        body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        self.require(self.send(None, "POST", self.accounts, body, expect=201))
+
+    def token(self, label, account, *, expect=201, seconds=600, identity=None):
+        return self.send(label, "POST", f"{self.accounts}/{account}/token", token_request(seconds),
+                         expect=expect, identity=identity)
+
+    def identity_of(self, account, rules=()):
+        """A new service account, with these rights in the case's namespace and no other."""
+        self.service_account(account)
+        self._bind(account, list(rules))
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        answer = self.send(None, "POST", f"{self.accounts}/{account}/token", request, expect=201)
+        identity = self.identity.with_token(self.require(answer)["status"]["token"])
+        for rule in rules:
+            self._wait_for_right(identity, rule)
+        return identity
+
+    def _bind(self, account, rules):
+        group = "rbac.authorization.k8s.io"
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": self.namespace}
+        for kind, extra in (
+                ("Role", {"rules": rules}),
+                ("RoleBinding", {"subjects": [subject], "roleRef": {
+                    "apiGroup": group, "kind": "Role", "name": account}})):
+            path = f"/apis/{group}/v1/namespaces/{self.namespace}/{kind.lower()}s"
+            body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": account}, **extra}
+            self.require(self.send(None, "POST", path, body, expect=201))
+
+    def _wait_for_right(self, identity, rule):
+        """Rights arrive a moment after their objects."""
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                  "spec": {"resourceAttributes": {
+                      "namespace": self.namespace, "group": rule["apiGroups"][0],
+                      "resource": rule["resources"][0], "verb": rule["verbs"][0]}}}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        self.poll(f"the right to {rule}", lambda: self.require(self.send(
+            None, "POST", path, review, identity=identity, expect=201))["status"]["allowed"])
+
+    def watch(self, label, path, **query):
+        return Watch(self, label, path, query)

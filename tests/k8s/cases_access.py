@@ -1,0 +1,126 @@
+"""Tokens of service accounts, missing rights, admission."""
+
+from bodies import MERGE, METADATA, NAMESPACES, SYNC_API, owner_reference, token_request
+from case import case
+from normal import NO_UID
+
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+SECRETS = {"apiGroups": [""], "resources": ["secrets"]}
+
+
+@case()
+def token(k):
+    """A token for ten minutes and one audience."""
+    k.service_account()
+    k.token("ten minutes", "account")
+    k.token("less is refused", "account", seconds=599, expect=422)
+    k.token("no such account", "none", expect=404)
+    k.send("no such namespace", "POST",
+           f"{NAMESPACES}/{k.namespace}-none/serviceaccounts/account/token", token_request(600),
+           expect=404)
+
+
+@case()
+def unauthenticated(k):
+    """A token that means nothing is a 401."""
+    k.send("list", "GET", k.syncs, identity=k.identity.with_token("nothing"), expect=401)
+
+
+@case(needs=["rbac"])
+def forbidden(k):
+    """Without rights: 403, and the text names user, verb and resource."""
+    nobody = k.identity_of("nobody")
+    s = k.secret("s")
+    s.post("create", {"a": "1"}, identity=nobody, expect=403)
+    s.probe("probe", identity=nobody, expect=403)
+    s.apply("apply", {"a": "1"}, identity=nobody, expect=403)
+    k.token("token", "nobody", identity=nobody, expect=403)
+    k.send("list", "GET", k.syncs, identity=nobody, expect=403)
+    k.send("list all", "GET", f"/apis/{SYNC_API}/secretsyncs", identity=nobody, expect=403)
+    k.send("watch", "GET", k.syncs, identity=nobody, expect=403, watch="true")
+    k.status("status", "s", "uid", {}, identity=nobody, expect=403)
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}}
+    k.send("event", "POST", f"{NAMESPACES}/{k.namespace}/events", event, identity=nobody, expect=403)
+
+
+@case(needs=["rbac"])
+def right_to_patch_alone(k):
+    """The right to patch is enough to probe and to write, not to create by apply or to read."""
+    patcher = k.identity_of("patcher", [{**SECRETS, "verbs": ["patch"]}])
+    s = k.secret("s")
+    s.post("created by another", {"a": "1"})
+    s.probe("probe", identity=patcher)
+    s.fold("fold by another")
+    s.apply("apply", {"a": "2"}, identity=patcher)
+    k.send("read", "GET", s.path, identity=patcher, expect=403)
+    k.send("a patch without that Accept answers with values", "PATCH", s.path, {}, content=MERGE,
+           identity=patcher, expect=200)
+    k.secret("t").apply("create by apply", {"a": "1"}, identity=patcher, expect=403)
+
+
+@case(needs=["rbac", "owner-enforcement"])
+def owner_change_needs_delete(k):
+    """Owners of an existing Secret are changed only by somebody who may delete it."""
+    writer = k.identity_of("writer", [{**SECRETS, "verbs": ["create", "patch"]}])
+    s = k.secret("s")
+    s.post("create with an owner", {"a": "1"}, identity=writer)
+    s.apply("apply with the same owner", {"a": "2"}, identity=writer)
+    anew = k.secret("s2").owners
+    s.merge("drop the owner", {"metadata": {"ownerReferences": None}}, identity=writer, expect=403)
+    s.owners = anew
+    s.apply("apply with another owner", {"a": "3"}, identity=writer, expect=403)
+    s.owners = [owner_reference("s", NO_UID)]
+    s.apply("apply with an owner that is gone", {"a": "3"}, identity=writer, expect=403)
+
+
+def policy(k, reason):
+    """A policy that denies Secrets with the label deny in the case's namespace."""
+    check = {"expression": "!('deny' in object.metadata.labels)", "message": "no label deny"}
+    if reason:
+        check["reason"] = reason
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": k.namespace}},
+            "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"],
+                               "operations": ["CREATE", "UPDATE"]}]},
+        "validations": [check]}
+
+
+def enforce(k, name, reason):
+    """Create a policy with its binding and wait until it is enforced, about a second."""
+    for kind, plural, spec in (
+            ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", policy(k, reason)),
+            ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
+             {"policyName": name, "validationActions": ["Deny"]})):
+        k.require(k.send(None, "POST", f"{ADMISSION}/{plural}", {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name}, "spec": spec}, expect=201))
+    attempt = {"apiVersion": "v1", "kind": "Secret", "metadata": {
+        "name": "attempt", "labels": {"deny": ""}}}
+    k.poll("the policy to be enforced", lambda: k.send(
+        None, "POST", k.secrets, attempt, accept=METADATA, expect=(201, 403, 422),
+        dryRun="All").status != 201)
+
+
+def denied(k, reason, status):
+    s = k.secret("s")
+    s.apply("create before the policy", {"a": "1"}, labels={"deny": ""}, expect=201)
+    enforce(k, f"{k.namespace}-policy", reason)
+    s.apply("apply", {"a": "2"}, labels={"deny": ""}, expect=status)
+    s.merge("merge patch", {"data": {"a": "OQ=="}}, expect=status)
+    s.probe("an empty patch is asked about, too", expect=status)
+    s.apply("apply without the label", {"a": "3"}, labels={"other": ""})
+    k.secret("t").post("create", {"a": "1"}, labels={"deny": ""}, expect=status)
+
+
+@case(needs=["policies"])
+def policy_denies(k):
+    """A policy that names no reason denies with 422, reason Invalid."""
+    denied(k, None, 422)
+
+
+@case(needs=["policies"])
+def policy_forbids(k):
+    """A policy that names reason Forbidden denies with 403."""
+    denied(k, "Forbidden", 403)

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""The real server's answers to tests/k8s/requests.py.
+
+    tests/k8s/real.py check     ask a real server and compare with the recorded answers
+    tests/k8s/real.py record    ask a real server and record its answers
+
+Asks two servers one after the other: one with the CRDs of deploy/manifests and one with SecretSync
+as the upstream controller defines it. Takes about a minute.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError  # noqa: E402
+
+# What a file of answers holds: the server's CRDs, what it lacks, the cases (all, if none is named).
+SERVERS = {
+    "real-v1.36.json": (None, "upstream-crd", []),
+    "real-v1.36-upstream-crd.json": (
+        [*MANIFESTS.glob("*-crd-secretproviderclasses.yaml"), UPSTREAM_CRD], "extended-crd",
+        ["sync-create", "sync-generation", "sync-invalid", "sync-status",
+         "sync-status-on-upstream"]),
+}
+
+
+def requests(*arguments):
+    return subprocess.run([sys.executable, HERE / "requests.py", *arguments]).returncode
+
+
+def ask(name, out):
+    """The answers of one server; false if one was not as expected."""
+    crds, without, cases = SERVERS[name]
+    print(f"real.py: {name}: a server without {without}", flush=True)
+    with Cluster(crds=crds) as cluster:
+        return requests("run", "--kubeconfig", cluster.kubeconfig, "--out", out,
+                        "--without", without, *(f"--case={case}" for case in cases)) == 0
+
+
+def main():
+    if sys.argv[1:] not in (["check"], ["record"]):
+        sys.exit(__doc__.strip())
+    good = True
+    with tempfile.TemporaryDirectory(prefix="kvsync-real-") as scratch:
+        for name in SERVERS:
+            recorded, out = HERE / name, pathlib.Path(scratch) / name
+            if sys.argv[1] == "record":
+                good &= ask(name, recorded)
+            else:
+                good &= ask(name, out) and requests("compare", recorded, out) == 0
+    print(f"real.py: {sys.argv[1]}: {'passed' if good else 'FAILED'}")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ClusterError as error:
+        sys.exit(f"real.py: {error}")
