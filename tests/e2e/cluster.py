@@ -103,7 +103,7 @@ def say(text):
 
 
 def free_port():
-    """A port that nobody has now, from below the range that outgoing connections take theirs from."""
+    """A port that nobody has now, below the range from which outgoing connections take theirs."""
     for _ in range(100):
         port = random.randrange(20000, 32000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -162,7 +162,8 @@ class Pki:
 
     def certificate(self, name, subject, usage, hosts=None):
         """Make NAME.crt and NAME.key; returns both paths."""
-        extensions = ["-addext", "basicConstraints=CA:FALSE", "-addext", f"extendedKeyUsage={usage}"]
+        extensions = ["-addext", "basicConstraints=CA:FALSE",
+                      "-addext", f"extendedKeyUsage={usage}"]
         if hosts:
             extensions += ["-addext", f"subjectAltName={hosts}"]
         path = self.directory / f"{name}.crt"
@@ -357,9 +358,9 @@ class Cluster:
 
     def kubectl(self, *arguments, input=None, kubeconfig=None):
         """Run kubectl and return what it printed; ClusterError with its own words if it fails."""
-        command = [str(self.binaries / "kubectl"), "--kubeconfig", str(kubeconfig or self.kubeconfig),
-                   "--cache-dir", str(self.directory / "kubectl-cache"), *map(str, arguments)]
-        done = subprocess.run(command, input=input, capture_output=True, text=True)
+        command = [self.binaries / "kubectl", "--kubeconfig", kubeconfig or self.kubeconfig,
+                   "--cache-dir", self.directory / "kubectl-cache", *arguments]
+        done = subprocess.run(list(map(str, command)), input=input, capture_output=True, text=True)
         if done.returncode:
             raise ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
         return done.stdout
@@ -414,7 +415,7 @@ def main():
     parser = argparse.ArgumentParser(description="A real Kubernetes control plane on loopback.")
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("up", help="run it in the foreground until SIGTERM")
-    command.add_argument("--dir", required=True, help="a new or empty folder for keys, data and logs")
+    command.add_argument("--dir", required=True, help="a new folder for keys, data and logs")
     command.add_argument("--no-owner-enforcement", action="store_true",
                          help="without the admission plug-in OwnerReferencesPermissionEnforcement")
     command.add_argument("--issuer", default=ISSUER, help="service-account issuer (%(default)s)")
