@@ -63,7 +63,8 @@ void buf_vprintf(struct buf *buf, const char *format, va_list args) {
 	size_t room = buf->_cap - buf->_len;
 	int wanted = vsnprintf(room ? buf->_ptr + buf->_len : NULL, room, format, args);
 	if (wanted < 0) {
-		buf->_err = ERR_TOO_LARGE; /* over INT_MAX bytes: the only way our formats can fail */
+		buf->_err =
+			ERR_TOO_LARGE; /* over INT_MAX bytes: the only way our formats can fail */
 	} else if (wanted > 0 && reserve(buf, (size_t)wanted)) {
 		if ((size_t)wanted >= room) {
 			vsnprintf(buf->_ptr + buf->_len, (size_t)wanted + 1, format, again);

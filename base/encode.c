@@ -38,14 +38,22 @@ size_t utf8_cut(const char *text, size_t len) {
 /* The short escape of c, or 0. */
 static char json_short(unsigned char c) {
 	switch (c) {
-	case '"': return '"';
-	case '\\': return '\\';
-	case '\b': return 'b';
-	case '\f': return 'f';
-	case '\n': return 'n';
-	case '\r': return 'r';
-	case '\t': return 't';
-	default: return 0;
+	case '"':
+		return '"';
+	case '\\':
+		return '\\';
+	case '\b':
+		return 'b';
+	case '\f':
+		return 'f';
+	case '\n':
+		return 'n';
+	case '\r':
+		return 'r';
+	case '\t':
+		return 't';
+	default:
+		return 0;
 	}
 }
 
@@ -62,6 +70,7 @@ static void json_escape(struct sink sink, unsigned char c) {
 }
 
 void encode_json_body(struct sink sink, struct str s) {
+	if (!s.len) return;
 	size_t from = 0; /* start of the run that can be copied as it is */
 	size_t i = 0;
 	while (i < s.len) {
@@ -84,13 +93,13 @@ void encode_json_body(struct sink sink, struct str s) {
 
 void encode_json(struct sink sink, struct str s) {
 	put(sink, "\"", 1);
-	if (s.len) encode_json_body(sink, s);
+	encode_json_body(sink, s);
 	put(sink, "\"", 1);
 }
 
 static int is_unreserved(unsigned char c) {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		c == '-' || c == '.' || c == '_' || c == '~';
+	       c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void encode_url(struct sink sink, struct str s) {

@@ -13,8 +13,7 @@ struct err_info {
 	const char *text;
 };
 
-static const struct err_info infos[ERR_COUNT] = {
-	[OK] = { "OK", RETRY_SOON, "no error" },
+static const struct err_info infos[ERR_COUNT] = { [OK] = { "OK", RETRY_SOON, "no error" },
 #define X(name, retry, text) [name] = { #name, retry, text },
 	ERR_LIST(X)
 #undef X

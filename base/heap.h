@@ -34,3 +34,16 @@ bool heap_contains(const struct heap_node *node);
 struct heap_node *heap_first(const struct heap *heap);       /* NULL when empty */
 int64_t heap_first_ns(const struct heap *heap);              /* INT64_MAX when empty */
 size_t heap_len(const struct heap *heap);
+
+/* Of a node that is in a heap: its deadline, and its place among ties (later insertions and moves have greater ones). */
+static inline int64_t heap_node_ns(const struct heap_node *node) {
+	return node->_at_ns;
+}
+static inline uint64_t heap_node_seq(const struct heap_node *node) {
+	return node->_seq;
+}
+
+/* The place that the next insertion or move will get. */
+static inline uint64_t heap_next_seq(const struct heap *heap) {
+	return heap->_next_seq;
+}

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
-#include <errno.h>
+#include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,19 +9,22 @@
 #include "base/clock.h"
 #include "base/encode.h"
 
-enum { LINE_BYTES = 8192 };
+enum { LINE_BYTES = 8192, LINE_END_BYTES = 2 /* "}\n" */ };
 
-/* Set before threads start; read by all. */
+struct line {
+	char text[LINE_BYTES];
+	size_t len;
+	bool full; /* something did not fit since the last mark */
+};
+
 static enum log_level max_level = LOG_INFO;
-static enum log_format format = LOG_LOGFMT;
+static enum log_format line_format = LOG_LOGFMT;
 static void (*redirect)(struct str line, void *arg);
 static void *redirect_arg;
 
-static const char *const LEVELS[] = { "error", "warn", "info", "debug" };
-
-void log_setup(enum log_level level, enum log_format new_format) {
+void log_setup(enum log_level level, enum log_format format) {
 	max_level = level;
-	format = new_format;
+	line_format = format;
 }
 
 void log_redirect(void (*sink)(struct str line, void *arg), void *arg) {
@@ -28,90 +32,101 @@ void log_redirect(void (*sink)(struct str line, void *arg), void *arg) {
 	redirect_arg = arg;
 }
 
-/* A line under construction. A field that does not fit is taken back whole. */
-struct line {
-	char bytes[LINE_BYTES];
-	size_t len;
-	bool full;
-};
-
-static void put(void *sink, struct str piece) {
-	struct line *line = sink;
-	/* Room is kept for the closing brace and the newline. */
-	if (line->full || piece.len > sizeof line->bytes - 2 - line->len) {
+static void put(void *arg, struct str piece) {
+	struct line *line = arg;
+	if (line->full || piece.len > LINE_BYTES - LINE_END_BYTES - line->len) {
 		line->full = true;
 		return;
 	}
-	memcpy(line->bytes + line->len, piece.ptr, piece.len);
+	memcpy(line->text + line->len, piece.ptr, piece.len);
 	line->len += piece.len;
 }
 
-static bool needs_quotes(struct str s) {
-	if (!s.len) return true;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7F) return true;
+static void put_text(struct line *line, const char *text) {
+	put(line, str_of(text));
+}
+
+/* Logfmt leaves a value bare when nobody can misread it. */
+static bool is_bare(struct str value) {
+	if (value.len == 0) return false;
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.ptr[i];
+		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+		if (c >= 0x80)
+			return false; /* perhaps not UTF-8: the encoder of quoted values repairs it */
 	}
+	return true;
+}
+
+static void put_value(struct line *line, const struct kv *field) {
+	if (field->is_number) {
+		char number[24];
+		snprintf(number, sizeof(number), "%" PRId64, field->number);
+		put_text(line, number);
+	} else if (line_format == LOG_LOGFMT && is_bare(field->text)) {
+		put(line, field->text);
+	} else {
+		encode_json((struct sink){ put, line }, field->text);
+	}
+}
+
+/* Adds a field, or nothing of it: false when the line is full. */
+static bool put_field(struct line *line, const struct kv *field) {
+	size_t mark = line->len;
+	bool json = line_format == LOG_JSON;
+	if (line->len) put_text(line, json ? "," : " ");
+	if (json) {
+		put_text(line, line->len ? "\"" : "{\"");
+		put_text(line, field->key);
+		put_text(line, "\":");
+	} else {
+		put_text(line, field->key);
+		put_text(line, "=");
+	}
+	put_value(line, field);
+	if (!line->full) return true;
+	line->len = mark;
 	return false;
 }
 
-static void put_value(struct line *line, struct str value) {
-	if (format == LOG_JSON || needs_quotes(value)) {
-		encode_json((struct sink){ put, line }, value);
-	} else {
-		put(line, value);
-	}
+static struct str time_text(char text[static TIME_TEXT_BYTES + 4]) {
+	int64_t wall_ns = clock_now(clock_system()).wall_ns;
+	time_format(wall_ns / NS_PER_S, text);
+	size_t len = strlen(text) - 1; /* without the Z */
+	snprintf(text + len, TIME_TEXT_BYTES + 4 - len, ".%03dZ",
+		(int)(wall_ns % NS_PER_S / NS_PER_MS));
+	return str_of(text);
 }
 
-static void put_field(struct line *line, const char *key, struct str value, bool bare) {
-	size_t before = line->len;
-	if (line->full) return;
-	if (format == LOG_JSON) {
-		put(line, before ? STR(",") : STR("{"));
-		encode_json((struct sink){ put, line }, str_of(key));
-		put(line, STR(":"));
-	} else {
-		if (before) put(line, STR(" "));
-		put(line, str_of(key));
-		put(line, STR("="));
-	}
-	if (bare) put(line, value);
-	if (!bare) put_value(line, value);
-	if (line->full) line->len = before;
-}
-
-static void put_time(struct line *line) {
-	struct timespec ts;
-	char seconds[TIME_TEXT_BYTES], text[TIME_TEXT_BYTES + 8];
-	clock_gettime(CLOCK_REALTIME, &ts);
-	time_format(ts.tv_sec, seconds);
-	snprintf(text, sizeof text, "%.19s.%03dZ", seconds, (int)(ts.tv_nsec / NS_PER_MS) % 1000);
-	put_field(line, "time", str_of(text), false);
-}
-
-static void emit(struct str bytes) {
+static void emit(struct line *line) {
 	if (redirect) {
-		redirect(bytes, redirect_arg);
+		redirect((struct str){ line->text, line->len }, redirect_arg);
 		return;
 	}
-	/* A log that nobody reads must not stop the work: what cannot be written is lost. */
-	while (write(STDERR_FILENO, bytes.ptr, bytes.len) < 0 && errno == EINTR) continue;
+	line->text[line->len++] = '\n';
+	if (write(STDERR_FILENO, line->text, line->len) < 0) {
+		/* Nowhere is left to say so. */
+	}
 }
 
 void log_line(enum log_level level, const char *message, const struct kv *fields) {
+	static const char *const levels[] = { "error", "warn", "info", "debug" };
+	assert((unsigned)level < sizeof(levels) / sizeof(levels[0]));
 	if (level > max_level) return;
 	struct line line;
 	line.len = 0;
 	line.full = false;
-	put_time(&line);
-	put_field(&line, "level", str_of(LEVELS[level]), false);
-	put_field(&line, "msg", str_of(message), false);
-	for (const struct kv *field = fields; field->key; field++) {
-		char number[24];
-		snprintf(number, sizeof number, "%lld", (long long)field->number);
-		put_field(&line, field->key, field->is_number ? str_of(number) : field->text, field->is_number);
+	char time[TIME_TEXT_BYTES + 4];
+	bool fits = put_field(&line, &kv_str("time", time_text(time))) &&
+		    put_field(&line, &kv("level", levels[level]));
+	struct str text = str_of(message);
+	/* An escaped byte takes at most six: this much of the message fits in any case. */
+	text.len = text.len > LINE_BYTES / 8 ? utf8_cut(text.ptr, LINE_BYTES / 8) : text.len;
+	fits = fits && put_field(&line, &kv_str("msg", text));
+	assert(fits);
+	for (const struct kv *field = fields; field->key && fits; field++) {
+		fits = put_field(&line, field);
 	}
-	if (format == LOG_JSON) line.bytes[line.len++] = '}';
-	line.bytes[line.len++] = '\n';
-	emit((struct str){ line.bytes, line.len });
+	if (line_format == LOG_JSON) line.text[line.len++] = '}';
+	emit(&line);
 }

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -9,96 +11,124 @@
 
 #include "base/mem.h"
 
-enum { BATCH = 64 };
-
-/* A long wait is cut, so that a suspended machine notices the time that passed. */
-static const int64_t LONGEST_WAIT_NS = NS_PER_S;
+enum { BATCH_EVENTS = 64 };
 
 struct loop {
-	struct clock *clock;              /* const */
-	int epoll;                        /* const */
-	int wake;                         /* const: an eventfd, written by any thread */
-	struct now now;                   /* owner */
-	struct epoll_event batch[BATCH];  /* owner */
-	int batch_count, batch_at;        /* owner: events from batch_at on are still to be delivered */
+	struct clock *clock; /* const */
+	int epoll_fd; /* const */
+	int wake_fd; /* const: an eventfd; its counter is the level "somebody woke us" */
+	struct now now; /* home */
+	int batch_len; /* home: events of the current batch; 0 outside of one */
+	struct epoll_event batch
+		[BATCH_EVENTS]; /* home: data.ptr is the watch, the loop itself for the wake-up, NULL if removed */
 };
 
+static void close_if_open(int fd) {
+	if (fd >= 0) close(fd);
+}
+
 struct loop *loop_create(struct clock *clock) {
-	struct loop *loop = mem_zalloc(sizeof *loop);
+	assert(clock);
+	struct loop *loop = mem_zalloc(sizeof(*loop));
 	if (!loop) return NULL;
 	loop->clock = clock;
-	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
-	if (loop->epoll < 0 || loop->wake < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event)) {
+	loop->now = clock_now(clock);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = loop };
+	if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) != 0) {
 		loop_destroy(loop);
 		return NULL;
 	}
-	loop->now = clock_now(clock);
 	return loop;
 }
 
 void loop_destroy(struct loop *loop) {
 	if (!loop) return;
-	if (loop->epoll >= 0) close(loop->epoll);
-	if (loop->wake >= 0) close(loop->wake);
+	assert(loop->batch_len == 0);
+	close_if_open(loop->epoll_fd);
+	close_if_open(loop->wake_fd);
 	mem_free(loop);
 }
 
-enum err loop_add(struct loop *loop, struct loop_fd *watch) {
-	assert(watch->ready);
+static enum err control(struct loop *loop, int operation, struct loop_fd *watch) {
 	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
-	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, watch->fd, &event) ? ERR_IO : OK;
+	if (epoll_ctl(loop->epoll_fd, operation, watch->fd, &event) == 0) return OK;
+	if (errno == ENOMEM || errno == ENOSPC) return ERR_NOMEM;
+	if (errno == EEXIST) return ERR_EXISTS;
+	return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+}
+
+enum err loop_add(struct loop *loop, struct loop_fd *watch) {
+	assert(watch->fd >= 0 && watch->ready);
+	return control(loop, EPOLL_CTL_ADD, watch);
 }
 
 enum err loop_change(struct loop *loop, struct loop_fd *watch, uint32_t events) {
 	watch->events = events;
-	struct epoll_event event = { .events = events, .data.ptr = watch };
-	return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event) ? ERR_IO : OK;
+	return control(loop, EPOLL_CTL_MOD, watch);
 }
 
 void loop_remove(struct loop *loop, struct loop_fd *watch) {
-	/* A descriptor that is closed already has left the set by itself. */
-	int failed = epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-	assert(!failed || errno == ENOENT || errno == EBADF);
-	for (int i = loop->batch_at; i < loop->batch_count; i++) {
-		if (loop->batch[i].data.ptr == watch) loop->batch[i].events = 0;
+	/* A descriptor that was closed has left the epoll set already: ENOENT, EBADF. Nothing is wrong then. */
+	int failed = epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	assert(!failed || errno == ENOENT || errno == EBADF || errno == EPERM);
+	(void)failed;
+	for (int i = 0; i < loop->batch_len; i++) {
+		if (loop->batch[i].data.ptr == watch) loop->batch[i].data.ptr = NULL;
 	}
 }
 
 void loop_wake(struct loop *loop) {
-	uint64_t one = 1;
-	/* EAGAIN: the counter is full, so the loop is awake as it is. */
-	ssize_t written = write(loop->wake, &one, sizeof one);
-	assert(written == (ssize_t)sizeof one || errno == EAGAIN);
+	/* EAGAIN: the counter is full, so the loop will wake anyway. */
+	while (eventfd_write(loop->wake_fd, 1) != 0 && errno == EINTR) {
+	}
 }
 
-static void deliver(struct loop *loop) {
-	while (loop->batch_at < loop->batch_count) {
-		struct epoll_event event = loop->batch[loop->batch_at++];
-		struct loop_fd *watch = event.data.ptr;
-		uint64_t count;
-		if (!watch) {
-			ssize_t got = read(loop->wake, &count, sizeof count);
-			assert(got == (ssize_t)sizeof count || errno == EAGAIN);
-		} else if (event.events) {
-			watch->ready(watch, event.events);
+/* One wait of at most a second: the kernel's timeout stands still while the machine is suspended, our deadlines do not. */
+static int wait_once(struct loop *loop, int64_t left_ns) {
+	if (left_ns < 0) left_ns = 0;
+	if (left_ns > NS_PER_S) left_ns = NS_PER_S;
+	struct timespec timeout = { .tv_sec = left_ns / NS_PER_S, .tv_nsec = left_ns % NS_PER_S };
+	int count = epoll_pwait2(loop->epoll_fd, loop->batch, BATCH_EVENTS, &timeout, NULL);
+	if (count >= 0) return count;
+	if (errno == EINTR) return 0;
+	perror("kvsync: epoll_pwait2");
+	abort();
+}
+
+static void drain_wake(struct loop *loop) {
+	eventfd_t count;
+	/* EAGAIN cannot hurt: somebody else's read would have drained it. */
+	while (eventfd_read(loop->wake_fd, &count) != 0 && errno == EINTR) {
+	}
+}
+
+static void dispatch(struct loop *loop, int count) {
+	loop->batch_len = count;
+	for (int i = 0; i < count; i++) {
+		void *target = loop->batch[i].data.ptr;
+		if (target == loop) {
+			drain_wake(loop);
+		} else if (target) {
+			struct loop_fd *watch = target;
+			watch->ready(watch, loop->batch[i].events);
 		}
 	}
-	loop->batch_at = loop->batch_count = 0;
+	loop->batch_len = 0;
 }
 
 void loop_wait(struct loop *loop, int64_t deadline_ns) {
-	int64_t wait_ns = deadline_ns - clock_now(loop->clock).mono_ns;
-	if (deadline_ns == NEVER_NS || wait_ns > LONGEST_WAIT_NS) wait_ns = LONGEST_WAIT_NS;
-	if (wait_ns < 0) wait_ns = 0;
-	struct timespec timeout = { .tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S };
-	int count = epoll_pwait2(loop->epoll, loop->batch, BATCH, &timeout, NULL);
-	assert(count >= 0 || errno == EINTR);
-	loop->batch_count = count < 0 ? 0 : count;
-	loop->batch_at = 0;
-	loop->now = clock_now(loop->clock);
-	deliver(loop);
+	assert(loop->batch_len == 0);
+	int count;
+	do {
+		loop->now = clock_now(loop->clock);
+		bool is_due = deadline_ns <= loop->now.mono_ns;
+		count = wait_once(loop, is_due ? 0 : deadline_ns - loop->now.mono_ns);
+		if (is_due) break;
+	} while (count == 0);
+	dispatch(loop, count);
 	loop->now = clock_now(loop->clock);
 }
 

@@ -4,9 +4,10 @@
 
 #include "base/mem.h"
 
-enum { FIRST_SIZE = 16, MOVES_PER_INSERT = 4 };
+enum { MAP_MIN_BUCKETS = 8, MAP_MOVES_PER_INSERT = 4 };
 
-void map_init(struct map *map, struct hash_key key, struct str (*key_of)(const struct map_node *node)) {
+void map_init(
+	struct map *map, struct hash_key key, struct str (*key_of)(const struct map_node *node)) {
 	*map = (struct map){ ._key = key, ._key_of = key_of };
 }
 
@@ -20,83 +21,92 @@ size_t map_count(const struct map *map) {
 	return map->_count;
 }
 
-static struct map_node **bucket(const struct map *map, int table, uint64_t hash) {
-	return &map->_buckets[table][hash & (map->_size[table] - 1)];
-}
-
-/* While the table grows a node stands in the new array exactly when its old bucket has been moved. */
-static struct map_node **home(const struct map *map, uint64_t hash) {
-	bool in_old = map->_buckets[1] && (hash & (map->_size[1] - 1)) >= map->_moved;
-	return bucket(map, in_old ? 1 : 0, hash);
+/* The one bucket in which a node with this hash stands. The map has buckets. */
+static struct map_node **bucket_of(const struct map *map, uint64_t hash) {
+	size_t old = hash & (map->_size[1] - 1);
+	if (map->_buckets[1] && old >= map->_moved) return &map->_buckets[1][old];
+	return &map->_buckets[0][hash & (map->_size[0] - 1)];
 }
 
 struct map_node *map_find(const struct map *map, struct str key) {
 	if (!map->_count) return NULL;
 	uint64_t hash = hash64(&map->_key, key);
-	struct map_node *node = *home(map, hash);
-	while (node && (node->_hash != hash || !str_eq(map->_key_of(node), key))) node = node->_next;
+	struct map_node *node = *bucket_of(map, hash);
+	while (node && (node->_hash != hash || !str_eq(map->_key_of(node), key)))
+		node = node->_next;
 	return node;
 }
 
-static void move_buckets(struct map *map, size_t count) {
-	for (; map->_buckets[1] && count; count--) {
-		struct map_node *node = map->_buckets[1][map->_moved++];
-		while (node) {
-			struct map_node *next = node->_next;
-			struct map_node **to = bucket(map, 0, node->_hash);
-			node->_next = *to;
-			*to = node;
-			node = next;
-		}
-		if (map->_moved < map->_size[1]) continue;
-		mem_free(map->_buckets[1]);
-		map->_buckets[1] = NULL;
-		map->_size[1] = map->_moved = 0;
+static void push(struct map_node **bucket, struct map_node *node) {
+	node->_next = *bucket;
+	*bucket = node;
+}
+
+static void move_bucket(struct map *map) {
+	struct map_node *node = take(map->_buckets[1][map->_moved]);
+	map->_moved++;
+	while (node) {
+		struct map_node *next = node->_next;
+		push(&map->_buckets[0][node->_hash & (map->_size[0] - 1)], node);
+		node = next;
 	}
 }
 
-static enum err grow(struct map *map) {
-	if (map->_buckets[1]) return OK;
-	size_t size = map->_size[0] ? map->_size[0] * 2 : FIRST_SIZE;
-	struct map_node **buckets = mem_array(size, sizeof *buckets);
-	if (!buckets) return map->_buckets[0] ? OK : ERR_NOMEM;
+/* The old array is emptied long before the new one is full: four buckets per insert against one node per bucket. */
+static void move_some(struct map *map) {
+	for (int i = 0; i < MAP_MOVES_PER_INSERT && map->_buckets[1]; i++) {
+		move_bucket(map);
+		if (map->_moved < map->_size[1]) continue;
+		mem_free(take(map->_buckets[1]));
+		map->_size[1] = 0;
+	}
+}
+
+/* Starts to grow when there is a node per bucket. Without memory the chains grow instead, and the next insert tries again. */
+static enum err make_room(struct map *map) {
+	if (map->_buckets[1] || map->_count < map->_size[0]) return OK;
+	size_t size = map->_size[0] ? map->_size[0] * 2 : MAP_MIN_BUCKETS;
+	struct map_node **buckets = mem_array(size, sizeof(struct map_node *));
+	if (!buckets) return map->_size[0] ? OK : ERR_NOMEM;
 	map->_buckets[1] = map->_buckets[0];
 	map->_size[1] = map->_size[0];
-	map->_moved = 0;
 	map->_buckets[0] = buckets;
 	map->_size[0] = size;
+	map->_moved = 0;
 	return OK;
 }
 
 enum err map_insert(struct map *map, struct map_node *node) {
-	if (map->_count >= map->_size[0]) {
-		enum err err = grow(map);
-		if (err) return err;
-	}
-	move_buckets(map, MOVES_PER_INSERT);
-	node->_hash = hash64(&map->_key, map->_key_of(node));
-	struct map_node **to = home(map, node->_hash);
-	node->_next = *to;
-	*to = node;
+	struct str key = map->_key_of(node);
+	assert(!map_find(map, key));
+	enum err err = make_room(map);
+	if (err) return err;
+	move_some(map);
+	node->_hash = hash64(&map->_key, key);
+	push(bucket_of(map, node->_hash), node);
 	map->_count++;
 	return OK;
 }
 
 void map_remove(struct map *map, struct map_node *node) {
-	struct map_node **at = home(map, node->_hash);
-	while (*at && *at != node) at = &(*at)->_next;
-	assert(*at == node);
-	*at = node->_next;
+	assert(map->_count > 0);
+	struct map_node **link = bucket_of(map, node->_hash);
+	while (*link && *link != node) link = &(*link)->_next;
+	assert(*link == node);
+	*link = node->_next;
 	node->_next = NULL;
 	map->_count--;
 }
 
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *arg), void *arg) {
-	move_buckets(map, SIZE_MAX);
-	for (size_t i = 0; i < map->_size[0]; i++) {
-		for (struct map_node *node = map->_buckets[0][i], *next; node; node = next) {
-			next = node->_next;
-			visit(node, arg);
+	for (int table = 0; table < 2; table++) {
+		for (size_t i = 0; map->_buckets[table] && i < map->_size[table]; i++) {
+			struct map_node *node = map->_buckets[table][i];
+			while (node) {
+				struct map_node *next = node->_next;
+				visit(node, arg);
+				node = next;
+			}
 		}
 	}
 }

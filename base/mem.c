@@ -127,7 +127,8 @@ static void openssl_free(void *ptr, const char *file, int line) {
 
 static void require(bool accepted, const char *library) {
 	if (accepted) return;
-	fprintf(stderr, "kvsync: %s refused the allocator that wipes memory; it was in use before\n",
+	fprintf(stderr,
+		"kvsync: %s refused the allocator that wipes memory; it was in use before\n",
 		library);
 	abort();
 }

@@ -2,58 +2,75 @@
 
 #include <assert.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 
-/* One thread's counters. Blocks stay in the list until the process ends, so that nothing is lost when a thread does. */
+/* Padded on both sides, so that no two threads write to one cache line. */
 struct block {
-	struct block *next;                       /* const after publication */
-	_Alignas(64) _Atomic uint64_t counts[METRIC_COUNT]; /* atomic: relaxed, one writer; sums need no order */
+	char before[64];
+	_Atomic uint64_t values[METRIC_COUNT]; /* atomic: relaxed, a counter orders nothing */
+	struct block *next; /* const */
+	char after[64];
 };
 
-static _Atomic(struct block *) blocks; /* atomic: release on push, acquire on walk */
-static _Thread_local struct block *mine;
+static _Atomic(struct block *)
+	blocks; /* atomic: release by a new thread, acquire by readers: they see zeroes at least */
+static _Atomic uint64_t
+	shared[METRIC_COUNT]; /* atomic: relaxed; for threads that found no memory for a block */
+static _Thread_local struct block *own;
 
-static struct block *make_block(void) {
-	struct block *block = aligned_alloc(64, sizeof *block);
-	if (!block) return NULL;
-	memset(block, 0, sizeof *block);
-	block->next = atomic_load_explicit(&blocks, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak_explicit(&blocks, &block->next, block, memory_order_release,
-		memory_order_relaxed))
-		continue;
-	return block;
-}
-
-void metric_add(enum metric metric, uint64_t amount) {
-	assert(metric < METRIC_COUNT);
-	if (!mine) mine = make_block();
-	if (!mine) return; /* a count is not worth failing for */
-	uint64_t now = atomic_load_explicit(&mine->counts[metric], memory_order_relaxed);
-	atomic_store_explicit(&mine->counts[metric], now + amount, memory_order_relaxed);
-}
-
-uint64_t metric_read(enum metric metric) {
-	assert(metric < METRIC_COUNT);
-	uint64_t sum = 0;
-	struct block *block = atomic_load_explicit(&blocks, memory_order_acquire);
-	for (; block; block = block->next) sum += atomic_load_explicit(&block->counts[metric], memory_order_relaxed);
-	return sum;
-}
-
-static const char *const TEXTS[METRIC_COUNT][2] = {
-#define X(id, name, help) [METRIC_##id] = { name, help },
+static const char *const names[METRIC_COUNT] = {
+#define X(id, name, help) name,
 	METRIC_LIST(X)
 #undef X
 };
 
+static const char *const helps[METRIC_COUNT] = {
+#define X(id, name, help) help,
+	METRIC_LIST(X)
+#undef X
+};
+
+static struct block *make_block(void) {
+	struct block *block = mem_zalloc(sizeof(*block));
+	if (!block) return NULL;
+	block->next = atomic_load_explicit(&blocks, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(
+		&blocks, &block->next, block, memory_order_release, memory_order_relaxed)) {
+	}
+	return block;
+}
+
+void metric_add(enum metric metric, uint64_t amount) {
+	assert((unsigned)metric < METRIC_COUNT);
+	if (!own) own = make_block();
+	if (!own) {
+		atomic_fetch_add_explicit(&shared[metric], amount, memory_order_relaxed);
+		return;
+	}
+	/* One writer: a load and a store are enough, and cheaper than a locked add. */
+	uint64_t value = atomic_load_explicit(&own->values[metric], memory_order_relaxed);
+	atomic_store_explicit(&own->values[metric], value + amount, memory_order_relaxed);
+}
+
+uint64_t metric_read(enum metric metric) {
+	assert((unsigned)metric < METRIC_COUNT);
+	uint64_t sum = atomic_load_explicit(&shared[metric], memory_order_relaxed);
+	struct block *block = atomic_load_explicit(&blocks, memory_order_acquire);
+	for (; block; block = block->next) {
+		sum += atomic_load_explicit(&block->values[metric], memory_order_relaxed);
+	}
+	return sum;
+}
+
 const char *metric_name(enum metric metric) {
-	return TEXTS[metric][0];
+	assert((unsigned)metric < METRIC_COUNT);
+	return names[metric];
 }
 
 const char *metric_help(enum metric metric) {
-	return TEXTS[metric][1];
+	assert((unsigned)metric < METRIC_COUNT);
+	return helps[metric];
 }
 
 void metric_destroy_all(void) {
@@ -63,5 +80,7 @@ void metric_destroy_all(void) {
 		mem_free(block);
 		block = next;
 	}
-	mine = NULL;
+	for (int i = 0; i < METRIC_COUNT; i++)
+		atomic_store_explicit(&shared[i], 0, memory_order_relaxed);
+	own = NULL;
 }

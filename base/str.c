@@ -33,7 +33,7 @@ bool str_ends(struct str s, struct str suffix) {
 
 bool str_ends_nocase(struct str s, struct str suffix) {
 	return s.len >= suffix.len &&
-		str_eq_nocase(str_slice(s, s.len - suffix.len, suffix.len), suffix);
+	       str_eq_nocase(str_slice(s, s.len - suffix.len, suffix.len), suffix);
 }
 
 size_t str_find(struct str s, struct str needle) {

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/rcu.h"
@@ -17,16 +16,26 @@ unsigned thread_role(void) {
 	return role;
 }
 
-void thread_block_signals(void) {
-	sigset_t all;
-	sigfillset(&all);
-	int failed = pthread_sigmask(SIG_SETMASK, &all, NULL);
-	assert(!failed);
+/* All but those that a thread raises by its own mistake: they cannot wait, and whoever explains a crash needs them. */
+static void signals_to_block(sigset_t *out_set) {
+	static const int own_mistakes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
+		SIGABRT };
+	sigfillset(out_set);
+	for (size_t i = 0; i < sizeof(own_mistakes) / sizeof(own_mistakes[0]); i++) {
+		sigdelset(out_set, own_mistakes[i]);
+	}
 }
 
-static void *entry(void *arg) {
+void thread_block_signals(void) {
+	sigset_t set;
+	signals_to_block(&set);
+	int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	assert(!failed);
+	(void)failed;
+}
+
+static void *thread_main(void *arg) {
 	struct thread *thread = arg;
-	thread_block_signals();
 	pthread_setname_np(pthread_self(), thread->_name);
 	rcu_thread_register();
 	thread->_run(thread->_arg);
@@ -35,20 +44,24 @@ static void *entry(void *arg) {
 }
 
 enum err thread_start(struct thread *thread, const char *name, void (*run)(void *arg), void *arg) {
-	assert(!thread->_started && strlen(name) < sizeof thread->_name);
-	thread->_run = run;
-	thread->_arg = arg;
-	snprintf(thread->_name, sizeof thread->_name, "%s", name);
-	if (pthread_create(&thread->_id, NULL, entry, thread)) return ERR_NOMEM;
-	thread->_started = true;
-	return OK;
+	assert(strlen(name) < sizeof(thread->_name));
+	*thread = (struct thread){ ._run = run, ._arg = arg };
+	memcpy(thread->_name, name, strlen(name) + 1);
+	/* Blocked around the creation, so that not even the first instruction of the new thread can take one. */
+	sigset_t blocked, before;
+	signals_to_block(&blocked);
+	pthread_sigmask(SIG_BLOCK, &blocked, &before);
+	thread->_started = pthread_create(&thread->_id, NULL, thread_main, thread) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return thread->_started ? OK : ERR_NOMEM;
 }
 
 void thread_join(struct thread *thread) {
 	if (!thread->_started) return;
 	int failed = pthread_join(thread->_id, NULL);
 	assert(!failed);
-	thread->_started = false;
+	(void)failed;
+	*thread = (struct thread){ 0 };
 }
 
 void lock_init(struct lock *lock) {
@@ -57,20 +70,24 @@ void lock_init(struct lock *lock) {
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
 	int failed = pthread_mutex_init(&lock->_mutex, &attributes);
 	assert(!failed);
+	(void)failed;
 	pthread_mutexattr_destroy(&attributes);
 }
 
 void lock_deinit(struct lock *lock) {
 	int failed = pthread_mutex_destroy(&lock->_mutex);
 	assert(!failed);
+	(void)failed;
 }
 
 void lock_acquire(struct lock *lock) {
 	int failed = pthread_mutex_lock(&lock->_mutex);
 	assert(!failed);
+	(void)failed;
 }
 
 void lock_release(struct lock *lock) {
 	int failed = pthread_mutex_unlock(&lock->_mutex);
 	assert(!failed);
+	(void)failed;
 }
