@@ -25,7 +25,8 @@ int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns);
 /* How long until one may go; counts nothing. */
 int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns);
 
-/* The server answered 429 or 503: nothing goes for retry_after_ns (0: one second), and the rate falls to 70 %. */
+/* The server answered 429 or 503: nothing goes for retry_after_ns (0: one second), and the rate falls to 70 %.
+ * Further ones before that pause is over belong to the same event: they may lengthen the pause, the rate falls once. */
 void ratelimit_throttled(struct ratelimit *limit, int64_t now_ns, int64_t retry_after_ns);
 
 /* The server answered well: after each clean 10 s the rate grows by 2 % of the ceiling. */

@@ -2,15 +2,16 @@
 
 #include <assert.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 void timers_init(struct timers *timers) {
+	*timers = (struct timers){ ._firing_ns = INT64_MIN };
 	heap_init(&timers->_heap);
 }
 
 void timers_deinit(struct timers *timers) {
 	heap_deinit(&timers->_heap);
+	timers->_firing_ns = INT64_MIN;
 }
 
 enum err timers_reserve(struct timers *timers, size_t count) {
@@ -24,7 +25,10 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer)) {
 
 enum err timer_set(struct timers *timers, struct timer *timer, int64_t at_ns) {
 	assert(timer->_fire);
-	return heap_set(&timers->_heap, &timer->_node, at_ns);
+	/* From within a fire function the past is now: behind everything that is due already, so that timers_fire() need not
+	 * look at it again. */
+	return heap_set(&timers->_heap, &timer->_node,
+		at_ns > timers->_firing_ns ? at_ns : timers->_firing_ns);
 }
 
 void timer_stop(struct timers *timers, struct timer *timer) {
@@ -36,7 +40,7 @@ bool timer_is_set(const struct timer *timer) {
 }
 
 int64_t timer_at_ns(const struct timer *timer) {
-	return timer_is_set(timer) ? timer->_node._at_ns : NEVER_NS;
+	return heap_contains(&timer->_node) ? heap_node_ns(&timer->_node) : INT64_MAX;
 }
 
 int64_t timers_next_ns(const struct timers *timers) {
@@ -44,15 +48,19 @@ int64_t timers_next_ns(const struct timers *timers) {
 }
 
 int64_t timers_fire(struct timers *timers, int64_t now_ns, unsigned limit) {
-	/* Timers that fire functions set are newer than this and wait. They cannot hide an older one: ties go by age, and an
-	 * earlier deadline than an older due one only postpones that one to the next call. */
-	uint64_t newest = timers->_heap._next_seq;
-	for (unsigned fired = 0; limit == 0 || fired < limit; fired++) {
+	assert(timers->_firing_ns == INT64_MIN); /* a fire function must not fire timers */
+	uint64_t end = heap_next_seq(&timers->_heap);
+	unsigned fired = 0;
+	timers->_firing_ns = now_ns;
+	while (timers_next_ns(timers) <= now_ns && (limit == 0 || fired < limit)) {
 		struct heap_node *node = heap_first(&timers->_heap);
-		if (!node || node->_at_ns > now_ns || node->_seq >= newest) break;
-		heap_remove(&timers->_heap, node);
+		if (!node || heap_node_seq(node) >= end)
+			break; /* set during this call, like all behind it */
 		struct timer *timer = container_of(node, struct timer, _node);
+		heap_remove(&timers->_heap, node);
+		fired++;
 		timer->_fire(timer);
 	}
+	timers->_firing_ns = INT64_MIN;
 	return timers_next_ns(timers);
 }

@@ -17,6 +17,7 @@ struct timer {
 
 struct timers {
 	struct heap _heap;
+	int64_t _firing_ns; /* what timers_fire() is at; INT64_MIN outside of it */
 };
 
 void timers_init(struct timers *timers);
@@ -24,6 +25,7 @@ void timers_deinit(struct timers *timers); /* every timer must be stopped or is 
 enum err timers_reserve(struct timers *timers, size_t count); /* so that as many timers can be set without failing */
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
+/* Sets or moves. From within a fire function a deadline before that call's now_ns counts as now_ns. */
 enum err timer_set(struct timers *timers, struct timer *timer, int64_t at_ns);
 void timer_stop(struct timers *timers, struct timer *timer); /* harmless when not set */
 bool timer_is_set(const struct timer *timer);
