@@ -35,8 +35,12 @@ func optional(seconds int64) *time.Time {
 	return to.Ptr(time.Unix(seconds, 0))
 }
 
-// find returns a version of an object (the current one when id is empty), or fills in the refusal.
+// find returns a version of an object (the current one when id is empty), or fills in the refusal. The fakes of keys and
+// certificates take name and version for one name, since their patterns for it match a slash.
 func find(list []object, failures []failure, name, id, notFound string, refusal *fake.ErrorResponder) *version {
+	if before, after, found := strings.Cut(name, "/"); found {
+		name, id = before, after
+	}
 	for _, failure := range failures {
 		if failure.Name == name {
 			refusal.SetResponseError(failure.Status, failure.Code)
@@ -112,7 +116,8 @@ func secretsServer(told *objects) *secretsfake.Server {
 		NewListSecretPropertiesVersionsPager: func(name string, _ *azsecrets.ListSecretPropertiesVersionsOptions) (
 			resp fake.PagerResponder[azsecrets.ListSecretPropertiesVersionsResponse]) {
 			pages(told.Secrets, name, func(versions []version) {
-				var page azsecrets.ListSecretPropertiesVersionsResponse
+				page := azsecrets.ListSecretPropertiesVersionsResponse{}
+				page.Value = []*azsecrets.SecretProperties{} // an empty page has its array
 				for _, v := range versions {
 					page.Value = append(page.Value, &azsecrets.SecretProperties{Attributes: secretAttributes(&v),
 						ID: to.Ptr(azsecrets.ID(fmt.Sprintf("%s/secrets/%s/%s", vault, name, v.ID)))})
@@ -131,6 +136,7 @@ func keyAttributes(v *version) *azkeys.KeyAttributes {
 
 func keysServer(told *objects) *keysfake.Server {
 	kid := func(name string, v *version) *azkeys.ID {
+		name, _, _ = strings.Cut(name, "/")
 		return to.Ptr(azkeys.ID(vault + "/keys/" + name + "/" + v.ID))
 	}
 	return &keysfake.Server{
@@ -146,7 +152,8 @@ func keysServer(told *objects) *keysfake.Server {
 		NewListKeyPropertiesVersionsPager: func(name string, _ *azkeys.ListKeyPropertiesVersionsOptions) (
 			resp fake.PagerResponder[azkeys.ListKeyPropertiesVersionsResponse]) {
 			pages(told.Keys, name, func(versions []version) {
-				var page azkeys.ListKeyPropertiesVersionsResponse
+				page := azkeys.ListKeyPropertiesVersionsResponse{}
+				page.Value = []*azkeys.KeyProperties{}
 				for _, v := range versions {
 					page.Value = append(page.Value, &azkeys.KeyProperties{Attributes: keyAttributes(&v), KID: kid(name, &v)})
 				}
@@ -164,6 +171,7 @@ func certificateAttributes(v *version) *azcertificates.CertificateAttributes {
 
 func certificatesServer(told *objects) *certificatesfake.Server {
 	id := func(kind, name string, v *version) *azcertificates.ID {
+		name, _, _ = strings.Cut(name, "/")
 		return to.Ptr(azcertificates.ID(vault + "/" + kind + "/" + name + "/" + v.ID))
 	}
 	return &certificatesfake.Server{
@@ -182,7 +190,8 @@ func certificatesServer(told *objects) *certificatesfake.Server {
 			_ *azcertificates.ListCertificatePropertiesVersionsOptions) (
 			resp fake.PagerResponder[azcertificates.ListCertificatePropertiesVersionsResponse]) {
 			pages(told.Certificates, name, func(versions []version) {
-				var page azcertificates.ListCertificatePropertiesVersionsResponse
+				page := azcertificates.ListCertificatePropertiesVersionsResponse{}
+				page.Value = []*azcertificates.CertificateProperties{}
 				for _, v := range versions {
 					page.Value = append(page.Value, &azcertificates.CertificateProperties{
 						Attributes: certificateAttributes(&v), ID: id("certificates", name, &v)})

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
+
+// With the port, and a dollar sign that nobody encoded.
+var nextLink = regexp.MustCompile(`^https://[a-z0-9-]+\.vault\.azure\.net:443/secrets\?api-version=[0-9.-]+&\$skiptoken=`)
 
 func TestVersionsInPages(t *testing.T) {
 	seen := &recorder{}
@@ -51,11 +55,7 @@ func TestVersionsInPages(t *testing.T) {
 	if !slices.IsSorted(listed) {
 		t.Error("versions are not in the order of their ids")
 	}
-	for i, try := range seen.take() {
-		if i > 0 && !strings.Contains(try.query, "$skiptoken=") {
-			t.Errorf("a nextLink without a literal $skiptoken: %s", try.query)
-		}
-	}
+	expect(t, "requests", len(seen.take()), pages)
 
 	page, err := client.NewListSecretPropertiesVersionsPager("no-such-secret", nil).NextPage(t.Context())
 	must(t, err)
@@ -86,8 +86,7 @@ func TestListWalksDeletedRows(t *testing.T) {
 		if len(page.Value) == 0 && page.NextLink != nil {
 			empty++
 		}
-		if page.NextLink != nil && !strings.HasPrefix(*page.NextLink,
-			vaultURL("main")+":443/secrets?api-version=") {
+		if page.NextLink != nil && !nextLink.MatchString(*page.NextLink) {
 			t.Errorf("nextLink %q", *page.NextLink)
 		}
 		for _, row := range page.Value {

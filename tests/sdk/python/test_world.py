@@ -5,13 +5,14 @@ They reach https://NAME.vault.azure.net and https://login.microsoftonline.com th
 """
 import base64
 import json
+import logging
 import os
 import time
 import unittest
 
 from azure.core.exceptions import (
     ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceNotFoundError)
-from azure.core.pipeline.policies import HTTPPolicy
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import WorkloadIdentityCredential
 from azure.keyvault.secrets import SecretClient
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -19,19 +20,19 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 with open(os.environ["KVSYNC_SDK_SCENE"], encoding="utf-8") as file:
     SCENE = json.load(file)
 TOKENS = os.environ["KVSYNC_SDK_TOKENS"]
+logging.getLogger("azure").addHandler(logging.NullHandler())  # refusals are what is wanted here
 
 
-class Recorder(HTTPPolicy):
-    """Stands behind the retry policy: sees each try's status and whether it carried a token."""
+class Recorder(RequestsTransport):
+    """The SDK's own transport; keeps each try's status, headers, and whether it carried a token."""
 
     def __init__(self):
         super().__init__()
         self.tries = []
 
-    def send(self, request):
-        with_token = "Authorization" in request.http_request.headers
-        response = self.next.send(request)
-        self.tries.append((response.http_response.status_code, with_token, response.http_response.headers))
+    def send(self, request, **options):
+        response = super().send(request, **options)
+        self.tries.append((response.status_code, "Authorization" in request.headers, response.headers))
         return response
 
     def statuses(self):
@@ -70,7 +71,7 @@ class Secrets(World):
     def test_challenge(self):
         seen = Recorder()
         # A vault of its own: the SDK keeps challenges per vault for the whole process.
-        with client("fresh", per_retry_policies=[seen]) as vault:
+        with client("fresh", transport=seen) as vault:
             name = unique("challenge")
             written = vault.set_secret(name, "after the challenge")
             self.assertEqual([(status, token) for status, token, _ in seen.tries], [(401, False), (200, True)])
@@ -183,8 +184,8 @@ class Secrets(World):
             self.refused(raised, 429, "Throttled")
             self.assertNotIn("Retry-After", raised.exception.response.headers)
         # The SDK's own retries outlive the window of 10 s.
-        with client("tight", retry_total=8, retry_backoff_factor=1, retry_backoff_max=4,
-                    per_retry_policies=[seen]) as vault:
+        with client("tight", retry_total=8, retry_status=8, retry_backoff_factor=1, retry_backoff_max=4,
+                    transport=seen) as vault:
             try:
                 vault.get_secret(name)
             except ResourceNotFoundError:  # the write was among the refused ones
