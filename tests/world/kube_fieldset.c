@@ -181,17 +181,18 @@ struct fset *fset_decode(const cJSON *fields) {
 	return set;
 }
 
-cJSON *fset_encode(const struct fset *set) {
+static cJSON *encode_below(const struct fset *set, bool self) {
 	cJSON *out = kj_must(cJSON_CreateObject());
+	if (self) cJSON_AddItemToObject(out, ".", kj_must(cJSON_CreateObject()));
 	for (size_t i = 0; i < set->count; i++) {
 		const struct fset *kid = set->kids[i];
-		cJSON *below = fset_encode(kid);
-		if (kid->member && below->child) {
-			cJSON_AddItemToObject(below, ".", kj_must(cJSON_CreateObject()));
-		}
-		cJSON_AddItemToObject(out, kid->element, below);
+		cJSON_AddItemToObject(out, kid->element, encode_below(kid, kid->member && kid->count));
 	}
 	return out;
+}
+
+cJSON *fset_encode(const struct fset *set) {
+	return encode_below(set, false);
 }
 
 static void path_append(struct buf *path, const char *element) {
