@@ -19,7 +19,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 
-enum { WORLD_MAX_HEADERS = 64, WORLD_BODY_BYTES = 4 << 20, WORLD_HEAD_BYTES = 64 << 10 };
+enum { WORLD_MAX_HEADERS = 64, WORLD_BODY_BYTES = 8 << 20, WORLD_HEAD_BYTES = 64 << 10 };
 
 struct world_header {
 	struct str name, value;
