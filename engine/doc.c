@@ -1,14 +1,15 @@
 #include "engine/doc.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <yaml.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 
-enum { ALIASES_MAX = 64, DEPTH_MAX = 32, MERGES_MAX = 16 };
+enum { ALIASES_MAX = 64, DEPTH_MAX = 32, MERGES_MAX = 16, TEXT_FACTOR = 4, TEXT_ROOM = 64 };
 
-/* A document while it is read. Texts are offsets until the end, because their memory still moves. */
+/* A document while it is read. All texts go to one block that is large enough from the start: they
+ * never move, and nothing of them is left in memory that was outgrown. */
 struct reader {
 	const struct doc_limits *limits;
 	struct doc_node *nodes;
@@ -17,7 +18,9 @@ struct reader {
 	unsigned last[DEPTH_MAX]; /* and the last child of each */
 	unsigned depth;
 	unsigned aliases;
-	struct buf text; /* every scalar and anchor with a NUL behind it */
+	char *text; /* every scalar and anchor with a NUL behind it */
+	size_t used, room;
+	bool full;
 	struct doc_place place;
 	struct fault *fault;
 };
@@ -33,16 +36,17 @@ static yaml_mark_t node_mark(const struct doc_node *node) {
 	return (yaml_mark_t){ .line = node->line - 1, .column = node->column - 1 };
 }
 
-/* Keeps bytes; the pointer is an offset + 1 until doc_parse ends, so that NULL stays "nothing". */
+/* Copies to the block. What does not fit is told at the end of the event. */
 static struct str keep(struct reader *r, struct str s) {
-	size_t at = buf_str(&r->text).len;
-	buf_append(&r->text, s);
-	buf_append_char(&r->text, '\0');
-	return (struct str){ (const char *)(uintptr_t)(at + 1), s.len };
-}
-
-static struct str kept(const struct reader *r, struct str s) {
-	return s.ptr ? (struct str){ buf_str(&r->text).ptr + (uintptr_t)s.ptr - 1, s.len } : s;
+	if (s.len >= r->room - r->used) {
+		r->full = true;
+		return STR_NULL;
+	}
+	char *copy = r->text + r->used;
+	if (s.len) memcpy(copy, s.ptr, s.len);
+	copy[s.len] = '\0';
+	r->used += s.len + 1;
+	return (struct str){ copy, s.len };
 }
 
 static enum err grow(struct reader *r) {
@@ -90,23 +94,28 @@ static int base64_digit(char c) {
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Standard base64, line ends and blanks skipped; false when it is none. */
-static bool decode_base64(struct str s, struct buf *out) {
+/* Standard base64, line ends and blanks skipped, decoded in place. False when it is none. */
+static bool decode_base64(struct str *s) {
+	char *out = (char *)s->ptr; /* our own copy */
+	size_t len = 0;
 	uint32_t bits = 0;
 	unsigned digits = 0, pad = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		if (strchr(" \t\r\n", s.ptr[i])) continue;
-		int digit = base64_digit(s.ptr[i]);
-		if (s.ptr[i] == '=')
+	for (size_t i = 0; i < s->len; i++) {
+		if (strchr(" \t\r\n", s->ptr[i])) continue;
+		int digit = base64_digit(s->ptr[i]);
+		if (s->ptr[i] == '=')
 			pad++;
 		else if (digit < 0 || pad)
 			return false;
 		bits = bits << 6 | (uint32_t)(digit < 0 ? 0 : digit);
 		if (++digits % 4) continue;
-		for (unsigned byte = 0; byte + pad < 3; byte++)
-			buf_append_char(out, (char)(bits >> (16 - 8 * byte)));
 		if (pad > 2) return false;
+		for (unsigned byte = 0; byte + pad < 3; byte++) {
+			out[len++] = (char)(bits >> (16 - 8 * byte));
+		}
 	}
+	out[len] = '\0';
+	s->len = len;
 	return digits % 4 == 0;
 }
 
@@ -125,20 +134,9 @@ static enum err add_scalar(struct reader *r, const yaml_event_t *event) {
 	bool binary = tag_is(tag, "tag:yaml.org,2002:binary");
 	node->is_string = tag_is(tag, YAML_STR_TAG) || tag_is(tag, "!") || binary ||
 			  (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE && !typed);
-	if (!binary) {
-		node->text = keep(r, value);
-		return OK;
-	}
-	struct buf bytes;
-	buf_init(&bytes, r->limits->bytes);
-	bool good = decode_base64(value, &bytes);
-	err = buf_err(&bytes);
-	if (!err) node->text = keep(r, buf_str(&bytes));
-	buf_deinit(&bytes);
-	if (err) return err;
-	return good ? OK
-		    : refuse(r, ERR_INVALID, event->start_mark,
-			      "a !!binary value that is not base64");
+	node->text = keep(r, value);
+	if (!binary || decode_base64(&node->text)) return OK;
+	return refuse(r, ERR_INVALID, event->start_mark, "a !!binary value that is not base64");
 }
 
 static enum err add_alias(struct reader *r, const yaml_event_t *event) {
@@ -152,7 +150,7 @@ static enum err add_alias(struct reader *r, const yaml_event_t *event) {
 			r, ERR_TOO_LARGE, event->start_mark, "more than %d aliases", ALIASES_MAX);
 	}
 	unsigned target = r->count - 1;
-	while (target > 0 && !str_eq(kept(r, r->nodes[target].anchor), str_of(name))) target--;
+	while (target > 0 && !str_eq(r->nodes[target].anchor, str_of(name))) target--;
 	if (target == 0) {
 		return refuse(r, ERR_INVALID, event->start_mark,
 			"the alias *%.40s has no anchor before it", name);
@@ -195,13 +193,13 @@ static enum err check_key(struct reader *r, const struct doc_node *mapping, unsi
 		return refuse(r, ERR_INVALID, node_mark(&r->nodes[index]),
 			"a key has to be a plain word");
 	}
-	struct str text = kept(r, key->text);
+	struct str text = key->text;
 	if (is_merge_key(key, text) &&
 		resolve(r->nodes, r->nodes[index].next)->kind == DOC_SCALAR) {
 		return refuse(r, ERR_INVALID, node_mark(key), "a merge (<<) needs a mapping");
 	}
 	for (unsigned i = mapping->first; i != index; i = r->nodes[r->nodes[i].next].next) {
-		if (!str_eq(kept(r, resolve(r->nodes, i)->text), text)) continue;
+		if (!str_eq(resolve(r->nodes, i)->text, text)) continue;
 		return refuse(r, ERR_INVALID, node_mark(&r->nodes[index]),
 			"the key \"%.*s\" stands here for the second time; the first is in line %u",
 			(int)(text.len < 80 ? text.len : 80), text.ptr, r->nodes[i].line);
@@ -272,32 +270,21 @@ static enum err read_events(struct reader *r, yaml_parser_t *parser) {
 		if (!yaml_parser_parse(parser, &event)) return syntax_error(r, parser);
 		err = take_event(r, &event, &documents, &end);
 		yaml_event_delete(&event);
-		if (!err) err = buf_err(&r->text);
+		if (!err && r->full) err = fault_set(r->fault, ERR_TOO_LARGE, "too many texts");
 	}
 	return err;
 }
 
-static void point_into(struct str *s, const char *text) {
-	if (s->ptr) s->ptr = text + (uintptr_t)s->ptr - 1;
-}
-
-/* Hands over the memory and turns offsets into pointers: only now does it stay where it is. */
-static enum err finish(struct reader *r, struct doc *out_doc) {
-	char *text = buf_take(&r->text);
-	if (!text && r->count > 1) return ERR_NOMEM;
-	for (unsigned i = 1; i < r->count; i++) {
-		point_into(&r->nodes[i].text, text);
-		point_into(&r->nodes[i].anchor, text);
-	}
-	*out_doc = (struct doc){ .nodes = take(r->nodes), .count = r->count, ._text = text };
-	return OK;
+/* A kubeconfig holds a key and a token. */
+static void drop_text(char *text, size_t len) {
+	if (text) OPENSSL_cleanse(text, len);
+	mem_free(text);
 }
 
 enum err doc_parse(struct str text, const struct doc_limits *limits, struct doc *out_doc,
 	struct doc_place *out_place, struct fault *fault) {
 	assert(limits->depth <= DEPTH_MAX);
 	struct reader r = { .limits = limits, .count = 1, .place = { 1, 1 }, .fault = fault };
-	buf_init(&r.text, 4 * limits->bytes + 16);
 	yaml_parser_t parser;
 	bool has_parser = false;
 	enum err err = OK;
@@ -305,25 +292,34 @@ enum err doc_parse(struct str text, const struct doc_limits *limits, struct doc 
 		err = fault_set(fault, ERR_TOO_LARGE, "larger than %zu bytes", limits->bytes);
 		goto out;
 	}
+	/* Escapes make at most three bytes of two, and each text has a NUL. */
+	r.room = TEXT_FACTOR * text.len + TEXT_ROOM;
+	r.text = mem_alloc(r.room);
 	has_parser = yaml_parser_initialize(&parser);
-	err = has_parser ? grow(&r) : ERR_NOMEM;
+	err = has_parser && r.text ? grow(&r) : ERR_NOMEM;
 	if (err) goto out;
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
 	err = read_events(&r, &parser);
-	if (!err) err = finish(&r, out_doc);
+	if (err) goto out;
+	*out_doc = (struct doc){
+		.nodes = take(r.nodes),
+		.count = r.count,
+		._text = take(r.text),
+		._text_len = r.used,
+	};
 out:
 	if (err == ERR_NOMEM) err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) *out_place = r.place;
 	if (has_parser) yaml_parser_delete(&parser);
-	buf_deinit(&r.text);
+	drop_text(r.text, r.used);
 	mem_free(r.nodes);
 	return err;
 }
 
 void doc_deinit(struct doc *doc) {
 	mem_free(doc->nodes);
-	mem_free(doc->_text);
+	drop_text(doc->_text, doc->_text_len);
 	*doc = (struct doc){ 0 };
 }
 

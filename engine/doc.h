@@ -30,7 +30,8 @@ struct doc_node {
 struct doc {
 	struct doc_node *nodes; /* [0] is unused */
 	unsigned count; /* including [0]; 1 or 0 for an empty document */
-	char *_text;
+	char *_text; /* wiped when it is freed */
+	size_t _text_len;
 };
 
 struct doc_limits {

@@ -1,0 +1,330 @@
+#include "engine/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/thread.h"
+#include "clients/http_curl.h"
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "engine/kubeconfig.h"
+
+enum { ARENA_BYTES = 4 << 20, KUBE_CONNECTIONS = 2 };
+
+/* Everything that main owns, in the order in which it is made. */
+struct process {
+	const struct run_options *options;
+	struct config config;
+	struct secret_arena *arena;
+	struct kube_access access;
+	struct secret token; /* the API token that is published */
+	struct http_site azure;
+	struct http_site site;
+	struct kube kube;
+	struct loop *loop;
+	struct engine *engine;
+	struct loop_fd signals; /* fd -1: none */
+	bool has_curl, has_kube, stopping;
+};
+
+/* --- configuration --- */
+
+static enum err load_config(
+	const struct run_options *options, struct config *out_config, struct fault *fault) {
+	enum err err = options->config_path ? config_load(options->config_path, out_config, fault)
+					    : config_init(out_config);
+	if (err || !options->log_level) return err;
+	err = config_set(out_config, "logLevel", str_of(options->log_level), fault);
+	if (err) {
+		err = fault_prefix(fault, err, "--log-level");
+		config_deinit(out_config);
+	}
+	return err;
+}
+
+static bool same_text(const char *a, const char *b) {
+	return (!a && !b) || (a && b && str_eq(str_of(a), str_of(b)));
+}
+
+static void tell_restart(const char *key, bool same) {
+	if (!same) log_warn("this change of the configuration needs a restart", kv("key", key));
+}
+
+/* SIGHUP: another file is taken as a whole, or not at all. */
+static void reload_config(struct process *process) {
+	struct fault fault = { 0 };
+	struct config fresh = { 0 };
+	const struct config *old = &process->config;
+	enum err err = load_config(process->options, &fresh, &fault);
+	struct settings settings = err ? settings_default() : config_settings(&fresh);
+	if (!err) err = engine_set_settings(process->engine, &settings);
+	if (err) {
+		log_error("configuration not read again; the old one holds",
+			kv("detail", fault.text[0] ? fault.text : err_text(err)));
+		config_deinit(&fresh);
+		return;
+	}
+	tell_restart("workers", fresh.workers == old->workers);
+	tell_restart("logLevel", fresh.log_level == old->log_level);
+	tell_restart("logFormat", fresh.log_format == old->log_format);
+	tell_restart("vaultConnections", fresh.vault_connections == old->vault_connections);
+	tell_restart("cloudName", same_text(fresh.cloud_name, old->cloud_name));
+	tell_restart("caFile", same_text(fresh.ca_file, old->ca_file));
+	/* Main's own pieces keep pointing into the first one: only what needs no restart is taken over. */
+	process->config.poll_interval_s = fresh.poll_interval_s;
+	process->config.shutdown_grace_s = fresh.shutdown_grace_s;
+	config_deinit(&fresh);
+	log_info("configuration read again",
+		kv_int("rotationPollIntervalInSeconds", process->config.poll_interval_s));
+}
+
+/* --- the API token --- */
+
+static enum err publish_token(struct process *process, struct secret *token) {
+	enum err err = kube_token_publish(&process->kube, token);
+	if (err) return err;
+	secret_deinit(&process->token);
+	secret_move(&process->token, token);
+	return OK;
+}
+
+static void refresh_token(void *arg, bool rejected) {
+	struct process *process = arg;
+	struct fault fault = { 0 };
+	struct secret token = { 0 };
+	if (!process->access.token_file) {
+		if (rejected) log_error("the API server does not accept our credentials");
+		return;
+	}
+	enum err err =
+		kube_token_file_read(process->access.token_file, process->arena, &token, &fault);
+	bool changed = !err && !secret_equal(&token, &process->token);
+	if (changed) err = publish_token(process, &token);
+	if (err) {
+		log_error("API token not read again", kv("file", process->access.token_file),
+			kv("detail", fault.text[0] ? fault.text : err_text(err)));
+	} else if (rejected && !changed) {
+		log_error("the API server does not accept our token",
+			kv("file", process->access.token_file));
+	} else if (changed) {
+		log_debug("API token read again", kv("file", process->access.token_file));
+	}
+	secret_deinit(&token);
+}
+
+/* --- the five doors --- */
+
+static struct loop *make_loop(void *arg, unsigned index) {
+	(void)arg;
+	(void)index;
+	return loop_create(clock_system());
+}
+
+static struct http *make_http(void *arg, unsigned index, struct loop *loop) {
+	(void)arg;
+	(void)index;
+	return http_curl_create(loop);
+}
+
+static void wake_main(void *arg) {
+	loop_wake(((struct process *)arg)->loop);
+}
+
+/* --- signals --- */
+
+/* From here on a second signal has its default action: it ends the process at once. */
+static void let_signals_kill(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void signal_ready(struct loop_fd *watch, uint32_t events) {
+	struct process *process = container_of(watch, struct process, signals);
+	struct signalfd_siginfo info;
+	(void)events;
+	while (read(watch->fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			reload_config(process);
+			continue;
+		}
+		log_info("stopping", kv("signal", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"),
+			kv_int("grace_s", process->config.shutdown_grace_s));
+		process->stopping = true;
+	}
+}
+
+static enum err watch_signals(struct process *process) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	process->signals = (struct loop_fd){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.events = EPOLLIN,
+		.ready = signal_ready,
+	};
+	return process->signals.fd < 0 ? ERR_IO : loop_add(process->loop, &process->signals);
+}
+
+/* --- start --- */
+
+/* How to speak to the API server; everything it points to is the process's. */
+static struct http_site make_site(const struct process *process) {
+	const struct kube_access *access = &process->access;
+	return (struct http_site){
+		.name = "kubernetes",
+		.version = HTTP_VERSION_2,
+		.max_connections = KUBE_CONNECTIONS,
+		.use_proxy = true,
+		.ca_pem = buf_str(&access->ca_pem),
+		.client_cert_pem = buf_str(&access->client_cert_pem),
+		.client_key_pem =
+			secret_len(&access->client_key_pem) ? &access->client_key_pem : NULL,
+	};
+}
+
+/* The token stands in the kubeconfig, or in a file that is read again from time to time. */
+static enum err first_token(struct process *process, struct fault *fault) {
+	struct kube_access *access = &process->access;
+	struct secret token = { 0 };
+	enum err err = OK;
+	if (access->token_file) {
+		err = kube_token_file_read(access->token_file, process->arena, &token, fault);
+	} else if (secret_len(&access->token)) {
+		secret_move(&token, &access->token);
+	} else {
+		return OK;
+	}
+	if (!err) err = publish_token(process, &token);
+	secret_deinit(&token);
+	return err;
+}
+
+static enum err reach_server(struct process *process, struct fault *fault) {
+	const struct run_options *options = process->options;
+	enum err err = kube_access_find(
+		options->kubeconfig, options->context, process->arena, &process->access, fault);
+	if (err) return err;
+	process->site = make_site(process);
+	err = kube_init(&process->kube, process->access.server, &process->site);
+	if (err) return err;
+	process->has_kube = true;
+	return first_token(process, fault);
+}
+
+static enum err make_engine(struct process *process) {
+	process->azure = (struct http_site){
+		.name = "azure",
+		.version = HTTP_VERSION_1_1,
+		.use_proxy = true,
+		.ca_file = process->config.ca_file,
+		.max_connections = (unsigned)process->config.vault_connections,
+	};
+	struct http *http = http_curl_create(process->loop);
+	if (!http) return ERR_NOMEM;
+	struct engine_options options = {
+		.pool = {
+			.workers = (unsigned)process->config.workers,
+			.kube = &process->kube,
+			.azure = &process->azure,
+			.settings = config_settings(&process->config),
+			.doors = {
+				.clock = clock_system(), .make_loop = make_loop, .make_http = make_http,
+				.wake_main = wake_main, .arg = process,
+			},
+		},
+		.http = http,
+		.cloud = cloud_find(str_of(process->config.cloud_name)),
+		.refresh_token = refresh_token,
+		.arg = process,
+	};
+	return engine_create(&options, &process->engine);
+}
+
+static void tell_start(const struct process *process) {
+	const struct run_options *options = process->options;
+	log_info("starting", kv("version", KVSYNC_VERSION), kv("server", process->access.server),
+		kv("access", process->access.description), kv("namespace", process->access.ns),
+		kv("config", options->config_path ? options->config_path : "defaults"),
+		kv_int("workers", process->config.workers),
+		kv_int("rotationPollIntervalInSeconds", process->config.poll_interval_s));
+	if (!secret_arena_locked(process->arena)) {
+		log_warn("memory of secrets cannot be locked and may be swapped out; raise the "
+			 "limit of locked memory "
+			 "(RLIMIT_MEMLOCK) or turn swap off");
+	}
+}
+
+static enum err start(struct process *process, struct fault *fault) {
+	enum err err = load_config(process->options, &process->config, fault);
+	const char *ca_file = process->config.ca_file;
+	if (!err && ca_file && access(ca_file, R_OK) != 0) {
+		err = fault_set(
+			fault, ERR_IO, "caFile %s: cannot be read: %s", ca_file, strerror(errno));
+	}
+	if (err) return err;
+	log_setup((enum log_level)process->config.log_level,
+		(enum log_format)process->config.log_format);
+	err = http_curl_global_init();
+	process->has_curl = err == OK;
+	process->arena = err ? NULL : secret_arena_create(ARENA_BYTES);
+	process->loop = err ? NULL : loop_create(clock_system());
+	if (!err && (!process->arena || !process->loop)) err = ERR_NOMEM;
+	if (!err) err = reach_server(process, fault);
+	if (!err) tell_start(process);
+	if (!err) err = make_engine(process);
+	if (!err) err = watch_signals(process);
+	return err ? err : pool_start(engine_pool(process->engine));
+}
+
+/* --- end --- */
+
+/* Workers first, since they use everything else; then what is left, youngest first. */
+static void finish(struct process *process) {
+	if (process->engine)
+		engine_stop(process->engine, process->config.shutdown_grace_s * NS_PER_S);
+	engine_destroy(process->engine);
+	if (process->signals.fd >= 0) {
+		loop_remove(process->loop, &process->signals);
+		close(process->signals.fd);
+	}
+	loop_destroy(process->loop);
+	if (process->has_kube) kube_deinit(&process->kube);
+	secret_deinit(&process->token);
+	kube_access_deinit(&process->access);
+	secret_arena_destroy(process->arena);
+	if (process->has_curl) http_curl_global_deinit();
+	config_deinit(&process->config);
+}
+
+int run(const struct run_options *options) {
+	struct process process = { .options = options, .signals.fd = -1 };
+	struct fault fault = { 0 };
+	thread_set_role(ROLE_MAIN);
+	rcu_thread_register();
+	enum err err = start(&process, &fault);
+	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
+	while (!err && !process.stopping) {
+		int64_t deadline_ns = engine_turn(process.engine, loop_now(process.loop));
+		loop_wait(process.loop, deadline_ns);
+	}
+	let_signals_kill();
+	finish(&process);
+	if (!err) log_info("stopped");
+	rcu_thread_unregister();
+	metric_destroy_all();
+	return err ? 1 : 0;
+}
