@@ -1,0 +1,78 @@
+"""The kvsync engine as a process, with what it logs."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+
+from cluster import ClusterError, die_with_parent, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Engine:
+    """Start and stop it by `with`; an end with another code than 0 is an error."""
+
+    def __init__(self, directory, kubeconfig, environment, config="", binary=None):
+        self.directory = pathlib.Path(directory)
+        self.kubeconfig = kubeconfig
+        self.environment = environment
+        self.config = config
+        self.binary = pathlib.Path(binary or os.environ.get("KVSYNC", ROOT / "build/release/kvsync"))
+        self.process = None
+
+    def __enter__(self):
+        if not self.binary.exists():
+            raise ClusterError(f"{self.binary} is not built: cmake --preset release && cmake --build --preset release")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "config.yaml"
+        config.write_text(self.config)
+        self.lines = []
+        self.process = subprocess.Popen(
+            [str(self.binary), "run", "--kubeconfig", str(self.kubeconfig), "--config", str(config)],
+            stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.environment})
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        return self
+
+    def _read(self):
+        with open(self.directory / "kvsync.log", "a", encoding="utf-8") as log:
+            for line in self.process.stderr:
+                self.lines.append(line)
+                log.write(line)
+                log.flush()
+
+    def __exit__(self, kind, *_):
+        code = self.stop()
+        if kind is None and code:
+            raise ClusterError(f"kvsync ended with code {code}:\n" + "".join(self.lines[-30:]))
+
+    def stop(self, number=signal.SIGTERM, timeout=40):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = "killed: it did not end within %d s" % timeout
+        self.reader.join(5)
+        self.process.stderr.close()
+        return code
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+    def log(self):
+        return "".join(self.lines)
+
+    def wait_for_line(self, text, timeout=30):
+        def seen():
+            if self.process.poll() is not None:
+                raise SystemExit(f"kvsync ended with code {self.process.returncode}:\n{self.log()[-3000:]}")
+            return any(text in line for line in self.lines)
+        wait_for(f"kvsync to log '{text}'", seen, timeout)

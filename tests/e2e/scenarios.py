@@ -1,0 +1,241 @@
+"""What kvsync does on a real API server, one function per story. Each gets a lab and a running engine."""
+
+import json
+import time
+
+from cluster import ClusterError, wait_for
+from lab import INTERVAL, MANAGED, check, spc, sync
+
+SCENARIOS = []
+
+
+def scenario(function):
+    SCENARIOS.append(function)
+    return function
+
+
+def owners(secret):
+    return secret["metadata"].get("ownerReferences", [])
+
+
+@scenario
+def the_documented_example(lab, engine):
+    """The product's own example, applied unchanged: two versions, rotation moves both keys."""
+    lab.put("my-secret", "Hello!")
+    lab.put("my-secret", "Hello2")
+    lab.apply_example()
+    keys = ("my-secret-data-key0", "my-secret-data-key1")
+    lab.wait_data("secret-sync-name", dict(zip(keys, ("Hello2", "Hello!"))))
+    secret = lab.secret("secret-sync-name")
+    uid = lab.sync("secret-sync-name")["metadata"]["uid"]
+    check(secret["type"] == "Opaque", f"type is {secret['type']}")
+    check(secret["metadata"]["labels"] == {MANAGED: ""}, f"labels are {secret['metadata'].get('labels')}")
+    check(secret["metadata"]["annotations"] == {MANAGED: ""}, f"annotations are {secret['metadata'].get('annotations')}")
+    check(owners(secret) == [{"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync",
+                              "name": "secret-sync-name", "uid": uid}], f"owners are {owners(secret)}")
+    lab.wait_reason("secret-sync-name", "UpdateNoValueChangeSucceeded")
+    check(lab.condition("secret-sync-name", "SecretCreated")["reason"] == "CreateSucceeded", "SecretCreated is wrong")
+    lab.put("my-secret", "Hello3")
+    lab.wait_data("secret-sync-name", dict(zip(keys, ("Hello3", "Hello2"))), timeout=INTERVAL + 10)
+    lab.wait_reason("secret-sync-name", "UpdateValueChangeOrForceUpdateSucceeded", "SecretUpdated")
+    status = lab.sync("secret-sync-name")["status"]
+    check(status["syncHash"].startswith(f"kv1:{uid}:"), f"syncHash is {status['syncHash']}")
+    check([one["name"] for one in status["objects"]] == ["my-secret/0", "my-secret/1"], f"objects are {status['objects']}")
+    check(status["observedGeneration"] == 1, "observedGeneration is not 1")
+    for field in ("lastSuccessfulSyncTime", "secretCreationTime"):
+        check(field in status, f"the status has no {field}")
+
+
+@scenario
+def silence_when_nothing_changes(lab, engine):
+    """From the second check on, an unchanged SecretSync causes reads of the vault and nothing else."""
+    lab.put("quiet", "as it was")
+    lab.apply(spc("quiet", {"quiet": {}}), sync("quiet", "quiet", {"k": "quiet"}))
+    lab.wait_reason("quiet", "UpdateNoValueChangeSucceeded")
+    time.sleep(INTERVAL + 1)
+    before = lab.secret("quiet")["metadata"]["resourceVersion"], lab.sync("quiet")["metadata"]["resourceVersion"]
+    mark = lab.audit_mark()
+    time.sleep(3 * INTERVAL)
+    after = lab.secret("quiet")["metadata"]["resourceVersion"], lab.sync("quiet")["metadata"]["resourceVersion"]
+    check(before == after, f"resourceVersions moved: {before} to {after}")
+    writes = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark)
+              if entry["verb"] not in ("watch", "list", "get") and "/quiet" in entry["requestURI"]]
+    check(not writes, f"kvsync wrote without need: {writes}")
+
+
+@scenario
+def a_dropped_key_is_pruned(lab, engine):
+    """POST of a and b, then b is dropped from the spec: b is gone, and what others wrote stays."""
+    lab.put("drop-a", "value of a")
+    lab.put("drop-b", "value of b")
+    lab.apply(spc("drop", {"drop-a": {}, "drop-b": {}}), sync("drop", "drop", {"a": "drop-a", "b": "drop-b"}))
+    lab.wait_data("drop", {"a": "value of a", "b": "value of b"})
+    lab.cluster.kubectl("patch", "secret", "drop", "-n", "my-namespace", "--type=merge",
+                        "-p", json.dumps({"stringData": {"foreign": "stays"}}))
+    lab.apply(sync("drop", "drop", {"a": "drop-a"}))
+    lab.wait_data("drop", {"a": "value of a", "foreign": "stays"}, timeout=15)
+    managers = [(entry["manager"], entry["operation"]) for entry in lab.cluster.get(
+        "secret", "drop", "-n", "my-namespace", "--show-managed-fields")["metadata"]["managedFields"]]
+    check(("secrets-store-sync-controller", "Update") not in managers, f"our Update entry is still there: {managers}")
+    check(("secrets-store-sync-controller", "Apply") in managers, f"our Apply entry is missing: {managers}")
+
+
+@scenario
+def changes_are_acted_on_at_once(lab, engine):
+    """A change of the SecretSync or of its class does not wait for the poll."""
+    lab.put("now-a", "first value")
+    lab.put("now-b", "second value")
+    lab.apply(spc("now", {"now-a": {}, "now-b": {}}),
+              sync("now", "now", {"k": "now-a"}, rotationPollIntervalInSeconds=3600))
+    lab.wait_data("now", {"k": "first value"})
+    lab.apply(sync("now", "now", {"k": "now-b"}, rotationPollIntervalInSeconds=3600, labels={"team": "blue"}))
+    lab.wait_data("now", {"k": "second value"}, timeout=5)
+    wait_for("the label", lambda: lab.secret("now")["metadata"]["labels"].get("team") == "blue", 5)
+    lab.apply(spc("now", {"now-a": {"objectAlias": "now-b"}}))
+    lab.wait_data("now", {"k": "first value"}, timeout=5)
+    lab.put("now-a", "third value")
+    lab.apply(sync("now", "now", {"k": "now-b"}, rotationPollIntervalInSeconds=3600, forceSynchronization="now1"))
+    lab.wait_data("now", {"k": "third value"}, timeout=5)
+
+
+@scenario
+def a_foreign_secret_is_never_written(lab, engine):
+    """A Secret of that name that is not ours stays as it is; deleted by its owner, ours takes the place."""
+    lab.put("foreign", "ours, from the vault")
+    lab.cluster.kubectl("create", "secret", "generic", "foreign", "-n", "my-namespace", "--from-literal=k=theirs")
+    lab.apply(spc("foreign", {"foreign": {}}), sync("foreign", "foreign", {"k": "foreign"}))
+    condition = lab.wait_reason("foreign", "CreateFailedInvalidLabel")
+    check("kubectl delete secret" in condition["message"], f"the message names no remedy: {condition['message']}")
+    secret = lab.secret("foreign")
+    check(lab.data("foreign") == {"k": b"theirs"}, "a foreign Secret was written")
+    check(not owners(secret) and MANAGED not in secret["metadata"].get("labels", {}), "a foreign Secret was adopted")
+    lab.cluster.kubectl("delete", "secret", "foreign", "-n", "my-namespace")
+    lab.apply(sync("foreign", "foreign", {"k": "foreign"}, forceSynchronization="again"))
+    lab.wait_data("foreign", {"k": "ours, from the vault"}, timeout=10)
+    lab.wait_reason("foreign", "CreateSucceeded", "SecretCreated")
+
+
+@scenario
+def a_taken_label_or_annotation_is_not_repaired(lab, engine):
+    """A managed Secret whose label was taken away is left alone and said so."""
+    lab.put("label", "labelled value")
+    lab.apply(spc("label", {"label": {}}), sync("label", "label", {"k": "label"}))
+    lab.wait_data("label", {"k": "labelled value"})
+    lab.cluster.kubectl("label", "secret", "label", "-n", "my-namespace", f"{MANAGED}-")
+    lab.put("label", "newer labelled value")
+    lab.wait_reason("label", "UpdateFailedInvalidLabel", timeout=INTERVAL + 10)
+    check(lab.data("label") == {"k": b"labelled value"}, "a Secret without our label was written")
+
+
+@scenario
+def deletion_and_reappearance(lab, engine):
+    """A deleted SecretSync's Secret is collected; applied again at once it is back within seconds."""
+    lab.put("again", "value that returns")
+    objects = spc("again", {"again": {}}), sync("again", "again", {"k": "again"})
+    lab.apply(*objects)
+    lab.wait_data("again", {"k": "value that returns"})
+    first = lab.secret("again")["metadata"]["uid"]
+    lab.cluster.kubectl("delete", "secretsync", "again", "-n", "my-namespace")
+    lab.apply(objects[1])
+    started = time.monotonic()
+    wait_for("a new Secret", lambda: (lambda one: one and one["metadata"]["uid"] != first and
+                                      owners(one)[0]["uid"] == lab.sync("again")["metadata"]["uid"])(lab.secret("again")), 20)
+    check(time.monotonic() - started < 15, "the new Secret took longer than 15 s")
+    lab.wait_reason("again", "CreateSucceeded", "SecretCreated")
+    lab.cluster.kubectl("delete", "secretsync", "again", "-n", "my-namespace")
+    wait_for("the Secret to be collected", lambda: lab.secret("again") is None, 20)
+    time.sleep(INTERVAL + 1)
+    check(lab.secret("again") is None, "kvsync wrote a Secret for a SecretSync that is gone")
+
+
+@scenario
+def bad_input_stops_nobody_else(lab, engine):
+    """Each fault has its own condition with cause and remedy; a healthy neighbour is synced meanwhile."""
+    lab.put("good", "a healthy value")
+    broken = spc("broken", {})
+    broken["spec"]["parameters"]["objects"] = "array: [ {"
+    lab.apply(broken, sync("broken", "broken", {"k": "x"}), sync("no-class", "nowhere", {"k": "x"}),
+              spc("good", {"good": {}, "absent": {}}), sync("bad-path", "good", {"k": "nothing"}),
+              sync("no-object", "good", {"k": "absent"}),
+              sync("no-account", "good", {"k": "good"}, service_account="nobody"),
+              sync("good", "good", {"k": "good"}))
+    lab.wait_data("good", {"k": "a healthy value"})
+    expected = {"broken": ("ControllerSpcError", "objects"), "no-class": ("ControllerSpcError", "nowhere"),
+                "bad-path": ("UserInputValidationFailed", "sourcePath"),
+                "no-object": ("CreateFailedProviderError", "SecretNotFound"),
+                "no-account": ("UserInputValidationFailed", "nobody")}
+    for name, (reason, word) in expected.items():
+        message = lab.wait_reason(name, reason)["message"]
+        check(word in message, f"{name}: the message does not say '{word}': {message}")
+    lab.put("absent", "it came later")
+    lab.apply(sync("no-object", "good", {"k": "absent"}, forceSynchronization="1"))
+    lab.wait_data("no-object", {"k": "it came later"})
+    lab.wait_reason("no-object", "CreateSucceeded", "SecretCreated")
+
+
+@scenario
+def values_survive_exactly(lab, engine):
+    """A NUL byte, the size limit, Unicode, quotes: every byte arrives."""
+    values = {"nul": "before\0after\0", "big": "x" * 25599 + "y", "words": "Grüße \U0001f511 \"quoted\" \\ \r\n\t end", "empty": ""}
+    for name, value in values.items():
+        lab.put(f"exact-{name}", value)
+    lab.apply(spc("exact", {f"exact-{name}": {} for name in values}),
+              sync("exact", "exact", {name: f"exact-{name}" for name in values}))
+    lab.wait_data("exact", values)
+
+
+@scenario
+def an_admission_policy_is_named(lab, engine):
+    """A denial by a ValidatingAdmissionPolicy is said to be one, never missing rights."""
+    lab.apply({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+               "metadata": {"name": "no-policy-sync"},
+               "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [
+                   {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
+                   "validations": [{"expression": "object.metadata.name != 'policy'", "message": "not this name"}]}},
+              {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+               "metadata": {"name": "no-policy-sync"},
+               "spec": {"policyName": "no-policy-sync", "validationActions": ["Deny"]}})
+
+    def is_enforced():
+        try:
+            lab.cluster.kubectl("create", "secret", "generic", "policy", "-n", "other", "--dry-run=server")
+        except ClusterError as error:
+            return "ValidatingAdmissionPolicy" in str(error)
+        return False
+    wait_for("the policy to be enforced", is_enforced, 30)
+    lab.put("policy", "refused value")
+    lab.apply(spc("policy", {"policy": {}}), sync("policy", "policy", {"k": "policy"}))
+    lab.wait_reason("policy", "ValidatingAdmissionPolicyCheckFailed")
+    lab.cluster.kubectl("delete", "validatingadmissionpolicybinding", "no-policy-sync")
+
+
+@scenario
+def offline(lab, engine):
+    """Vault and Entra cut: Secrets stay, conditions say so, at most one trial in 10 s, a rotation arrives afterwards."""
+    names = [f"off-{number}" for number in range(8)]
+    for name in names:
+        lab.put(name, f"online {name}")
+    lab.apply(spc("off", {name: {} for name in names}),
+              *(sync(name, "off", {"k": name}) for name in names))
+    for name in names:
+        lab.wait_data(name, {"k": f"online {name}"})
+    lab.world.say("cut", vault="kv-one", how="refused")
+    lab.world.say("cut", host="login", how="refused")
+    for name in names:
+        lab.put(name, f"rotated {name}")
+    for name in names:
+        lab.wait_reason(name, "UpdateFailedProviderError", timeout=40)
+    versions = [lab.secret(name)["metadata"]["resourceVersion"] for name in names]
+    mark = len(engine.lines)
+    trials_before = lab.world.ask("stats")
+    time.sleep(31)
+    trials_after = lab.world.ask("stats")
+    check(versions == [lab.secret(name)["metadata"]["resourceVersion"] for name in names], "a Secret moved while offline")
+    storm = len(engine.lines) - mark
+    check(storm < 10, f"kvsync logged {storm} lines in 31 s of silence")
+    tried = trials_after["refused"]["kv-one.vault.azure.net"] - trials_before["refused"]["kv-one.vault.azure.net"]
+    check(1 <= tried <= 4, f"{tried} trials went to the cut vault in 31 s")
+    lab.world.say("heal")
+    for name in names:
+        lab.wait_data(name, {"k": f"rotated {name}"}, timeout=30)
+        lab.wait_reason(name, "UpdateNoValueChangeSucceeded", timeout=20)
