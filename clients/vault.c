@@ -236,13 +236,36 @@ static int newest_first(const void *a, const void *b) {
 	return -str_cmp(str_of(x->version), str_of(y->version));
 }
 
-enum err vault_rows_select(struct vault_rows *rows, struct str start_version, unsigned limit) {
+bool vault_rows_are_tied(const struct vault_rows *rows) {
+	int64_t newest_s = INT64_MIN;
+	unsigned sharing = 0;
+	for (size_t i = 0; i < rows->count; i++) {
+		const struct vault_row *row = &rows->rows[i];
+		if (!row->enabled || row->created_s < newest_s) continue;
+		sharing = row->created_s > newest_s ? 1 : sharing + 1;
+		newest_s = row->created_s;
+	}
+	return sharing > 1;
+}
+
+/* The current version stands before the others of its second. */
+static void lead(struct vault_row *rows, size_t count, struct str current) {
+	size_t at = 0;
+	while (at < count && !str_eq_nocase(str_of(rows[at].version), current)) at++;
+	if (at == count || rows[at].created_s != rows[0].created_s) return;
+	struct vault_row row = rows[at];
+	memmove(rows + 1, rows, at * sizeof *rows);
+	rows[0] = row;
+}
+
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version, struct str current_version, unsigned limit) {
 	size_t kept = 0, first = 0;
 	for (size_t i = 0; i < rows->count; i++) {
 		if (rows->rows[i].enabled) rows->rows[kept++] = rows->rows[i];
 	}
 	rows->count = kept;
 	if (kept) qsort(rows->rows, kept, sizeof *rows->rows, newest_first);
+	if (current_version.len) lead(rows->rows, kept, current_version);
 	if (start_version.len && !str_eq(start_version, STR("latest"))) {
 		while (first < kept && !str_eq_nocase(str_of(rows->rows[first].version), start_version)) first++;
 	}

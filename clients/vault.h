@@ -62,9 +62,13 @@ void vault_rows_deinit(struct vault_rows *rows);
 enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows, struct buf *out_next_link,
 			 struct fault *fault);
 
-/* Keeps the enabled rows, newest first (ties by version id), from `start_version` on (empty or "latest": the newest), at
- * most `limit`. ERR_NOT_FOUND when start_version is not among them or nothing is left. */
-enum err vault_rows_select(struct vault_rows *rows, struct str start_version, unsigned limit);
+/* True when two or more enabled rows share the newest `created`: times have a grain of one second and version ids no order,
+ * so that only a GET without a version tells which of them is the current one. */
+bool vault_rows_are_tied(const struct vault_rows *rows);
+
+/* Keeps the enabled rows, newest first (of a tie `current_version` comes first, then by version id), from `start_version` on
+ * (empty or "latest": the newest), at most `limit`. ERR_NOT_FOUND when start_version is not among them or nothing is left. */
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version, struct str current_version, unsigned limit);
 
 /* What an ended request means. The fault names vault, kind, object and remedy; code is the innermost error code.
  * AKV10046 and similar doubts of the service about a good token are ERR_UNAVAILABLE, not ERR_UNAUTHENTICATED. */

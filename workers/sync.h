@@ -40,6 +40,8 @@ struct sync_read {
 	struct vault_rows rows;     /* history only */
 	struct buf next_link;
 	unsigned pages;
+	bool asking_current;        /* history only: two versions share the newest second, a GET tells which is the current one */
+	char current[VAULT_VERSION_BYTES];
 	unsigned throttled;         /* answers 429 in a row */
 	struct sync_value *values;
 	unsigned value_count;

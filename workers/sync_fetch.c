@@ -145,7 +145,7 @@ static enum err too_few_versions(struct sync_read *read) {
 
 /* All pages are there: newest first, as many as are needed. */
 static enum err take_rows(struct sync_read *read) {
-	enum err err = vault_rows_select(&read->rows, read->object->version, read->value_count);
+	enum err err = vault_rows_select(&read->rows, read->object->version, str_of(read->current), read->value_count);
 	if (err == ERR_NOT_FOUND && read->object->version.len && read->rows.count) {
 		return fault_set(&read->fault, err,
 			"%s \"%.*s\" in %.*s has no enabled version \"%.*s\": correct objectVersion in the SecretProviderClass",
@@ -161,11 +161,28 @@ static enum err take_rows(struct sync_read *read) {
 static enum err take_page(struct sync_read *read) {
 	enum err err = vault_read_page(&read->call, &read->rows, &read->next_link, &read->fault);
 	if (err) return err;
-	if (buf_str(&read->next_link).len == 0) return take_rows(read);
+	if (buf_str(&read->next_link).len == 0) {
+		struct str start = read->object->version;
+		read->asking_current = (!start.len || str_eq(start, STR("latest"))) && vault_rows_are_tied(&read->rows);
+		return read->asking_current ? OK : take_rows(read);
+	}
 	if (++read->pages < MAX_PAGES) return OK;
 	return fault_set(&read->fault, ERR_TOO_LARGE, "the version list of \"%.*s\" in %.*s has more than %d pages: purge old "
 		"versions, or name one by objectVersion",
 		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url), MAX_PAGES);
+}
+
+/* Only its version is wanted. A current version that is disabled is none of the rows: their order by id has to do. */
+static enum err take_current(struct sync_read *read, enum err answer) {
+	struct vault_object object = { 0 };
+	enum err err = answer;
+	if (!err) err = vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
+	if (!err) memcpy(read->current, object.row.version, sizeof read->current);
+	vault_object_deinit(&object);
+	if (err && err != ERR_DISABLED) return err;
+	read->fault = (struct fault){ 0 };
+	read->asking_current = false;
+	return take_rows(read);
 }
 
 static enum err take_object(struct sync_read *read) {
@@ -197,6 +214,9 @@ static void read_answered(struct gate_call *call) {
 	if (err == ERR_THROTTLED && ++read->throttled <= MAX_THROTTLED) {
 		/* The gate waits for as long as the vault asks; the same request goes out again after that. */
 		read->fault = (struct fault){ 0 };
+	} else if (read->asking_current) {
+		err = take_current(read, err);
+		assert(!err == !read->fault.err);
 	} else if (!err) {
 		read->throttled = 0;
 		err = listing ? take_page(read) : take_object(read);
@@ -211,13 +231,13 @@ static enum err prepare(struct sync_read *read) {
 	const struct spc_object *object = read->object;
 	const struct http_site *site = sync->worker->pool->options.azure;
 	struct str version = object->version;
-	if (is_history(read) && !sync->fetching_values) {
+	if (is_history(read) && !sync->fetching_values && !read->asking_current) {
 		metric_add(METRIC_VAULT_LISTS, 1);
 		if (!read->next_link._max) buf_init(&read->next_link, 8192);
 		return vault_list_versions(&read->call, site, sync->spc->vault_url, object->kind, object->name,
 			buf_str(&read->next_link), &sync->identity->token);
 	}
-	if (is_history(read)) version = str_of(read->values[read->next_value].row.version);
+	if (is_history(read)) version = read->asking_current ? STR_NULL : str_of(read->values[read->next_value].row.version);
 	if (str_eq(version, STR("latest"))) version = STR_NULL;
 	metric_add(METRIC_VAULT_GETS, 1);
 	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name, version,
