@@ -11,7 +11,7 @@ from engine import Engine
 from world import CLIENT, TENANT, World, seed
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-EXAMPLE = ROOT / "quickstart" / "example"
+EXAMPLE = ROOT / "deploy" / "quickstart"
 MANAGED = "secrets-store.sync.x-k8s.io"
 NAMESPACES = ("my-namespace", "other")
 VAULTS = ("kv-one", "kv-two")
