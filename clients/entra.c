@@ -4,7 +4,12 @@
 
 #include "clients/json.h"
 
-enum { URL_BYTES = 2 << 10, FORM_BYTES = 64 << 10, ANSWER_BYTES = 256 << 10, TOKEN_BYTES = 64 << 10 };
+enum {
+	URL_BYTES = 2 << 10,
+	FORM_BYTES = 64 << 10,
+	ANSWER_BYTES = 256 << 10,
+	TOKEN_BYTES = 64 << 10
+};
 
 /* A token that lives longer than that is not believed: 28 hours is the most that Entra gives. */
 enum { MAX_LIFE_S = 7 * 86400 };
@@ -19,9 +24,9 @@ static void add_field(struct secret *form, const char *name, struct str value) {
 	secret_append_url(form, value);
 }
 
-enum err entra_exchange(struct entra_call *call, const struct http_site *site, struct str authority, struct str tenant,
-			struct str client_id, struct str scope, const struct secret *assertion,
-			struct secret_arena *arena) {
+enum err entra_exchange(struct entra_call *call, const struct http_site *site, struct str authority,
+	struct str tenant, struct str client_id, struct str scope, const struct secret *assertion,
+	struct secret_arena *arena) {
 	*call = (struct entra_call){ 0 };
 	http_req_init(&call->http, site, HTTP_POST);
 	http_req_header(&call->http, "Accept", STR("application/json"));
@@ -36,7 +41,8 @@ enum err entra_exchange(struct entra_call *call, const struct http_site *site, s
 	secret_init(&call->_form, arena, FORM_BYTES);
 	add_field(&call->_form, "grant_type=client_credentials&client_id=", client_id);
 	add_field(&call->_form, "&scope=", scope);
-	add_field(&call->_form, "&client_assertion_type=", STR("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+	add_field(&call->_form, "&client_assertion_type=",
+		STR("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
 	add_field(&call->_form, "&client_assertion=", secret_expose(assertion));
 	call->http.secret_body = &call->_form;
 	enum err err = buf_err(&call->http.url);
@@ -52,18 +58,20 @@ static int64_t scan_number(struct str body, const char *key) {
 	return str_to_i64(raw, &value) == OK ? value : 0;
 }
 
-enum err entra_read_token(const struct entra_call *call, struct secret_arena *arena, struct entra_token *out_token,
-			  struct fault *fault) {
+enum err entra_read_token(const struct entra_call *call, struct secret_arena *arena,
+	struct entra_token *out_token, struct fault *fault) {
 	struct str body = http_response_body(&call->http), raw = STR_NULL;
 	struct entra_token token = { .expires_in_s = scan_number(body, "expires_in"),
 		.refresh_in_s = scan_number(body, "refresh_in") };
 	secret_init(&token.value, arena, TOKEN_BYTES);
-	bool good = json_scan_member(body, "access_token", &raw) == OK && raw.len > 2 && raw.ptr[0] == '"' &&
-		    json_unescape_secret(raw, &token.value) == OK && secret_len(&token.value) > 0;
+	bool good = json_scan_member(body, "access_token", &raw) == OK && raw.len > 2 &&
+		    raw.ptr[0] == '"' && json_unescape_secret(raw, &token.value) == OK &&
+		    secret_len(&token.value) > 0;
 	if (!good || token.expires_in_s <= 0 || token.expires_in_s > MAX_LIFE_S) {
 		secret_deinit(&token.value);
 		return fault_set(fault, ERR_PARSE,
-			"Microsoft Entra answered 200 without a usable access_token and expires_in; is a proxy in between?");
+			"Microsoft Entra answered 200 without a usable access_token and "
+			"expires_in; is a proxy in between?");
 	}
 	*out_token = token;
 	return OK;

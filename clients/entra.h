@@ -12,9 +12,9 @@ struct entra_call {
 void entra_call_deinit(struct entra_call *call);
 
 /* authority: "https://login.microsoftonline.com" without a slash; scope: "https://vault.azure.net/.default". */
-enum err entra_exchange(struct entra_call *call, const struct http_site *site, struct str authority, struct str tenant,
-			struct str client_id, struct str scope, const struct secret *assertion,
-			struct secret_arena *arena);
+enum err entra_exchange(struct entra_call *call, const struct http_site *site, struct str authority,
+	struct str tenant, struct str client_id, struct str scope, const struct secret *assertion,
+	struct secret_arena *arena);
 
 struct entra_token {
 	struct secret value;
@@ -23,9 +23,10 @@ struct entra_token {
 };
 
 /* Reads a 2xx answer. ERR_PARSE when there is no token in it. */
-enum err entra_read_token(const struct entra_call *call, struct secret_arena *arena, struct entra_token *out_token,
-			  struct fault *fault);
+enum err entra_read_token(const struct entra_call *call, struct secret_arena *arena,
+	struct entra_token *out_token, struct fault *fault);
 
 /* What an ended request means: classified by AADSTS number, then by `error`, then by status. The fault's code is
  * "AADSTSnnnnnn"; the text is ours and names the remedy; Entra's own text (trace ids, times) is not in it. */
-enum err entra_result(const struct entra_call *call, struct fault *fault, struct str tenant, struct str client_id);
+enum err entra_result(const struct entra_call *call, struct fault *fault, struct str tenant,
+	struct str client_id);

@@ -7,7 +7,7 @@
 
 enum {
 	URL_BYTES = 16 << 10,
-	LIST_BYTES = 64 << 20,    /* of one page */
+	LIST_BYTES = 64 << 20, /* of one page */
 	TOKEN_BYTES = 64 << 10,
 	SMALL_BYTES = 1 << 20,
 	BODY_BYTES = 1 << 20,
@@ -88,7 +88,8 @@ void kube_call_deinit(struct kube_call *call) {
 	secret_deinit(&call->_secret_body);
 }
 
-static void begin(struct kube_call *call, struct kube *kube, const struct http_site *site, enum http_method method) {
+static void begin(struct kube_call *call, struct kube *kube, const struct http_site *site,
+	enum http_method method) {
 	*call = (struct kube_call){ 0 };
 	http_req_init(&call->http, site, method);
 	call->http.max_response_bytes = SMALL_BYTES;
@@ -119,8 +120,8 @@ static enum err ready(struct kube_call *call) {
 
 /* --- LIST, WATCH --- */
 
-enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource, unsigned limit,
-		   struct str continue_token) {
+enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	unsigned limit, struct str continue_token) {
 	begin(call, kube, &kube->site, HTTP_GET);
 	add_text(call, RESOURCES[resource]);
 	buf_printf(&call->http.url, "?limit=%u", limit);
@@ -132,10 +133,11 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 }
 
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
-		    struct str resource_version, unsigned timeout_s) {
+	struct str resource_version, unsigned timeout_s) {
 	begin(call, kube, &kube->watch_site, HTTP_GET);
 	add_text(call, RESOURCES[resource]);
-	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u", timeout_s);
+	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
+		timeout_s);
 	add_path(call, "&resourceVersion=", resource_version);
 	http_req_header(&call->http, "Accept", STR("application/json"));
 	return ready(call);
@@ -143,8 +145,8 @@ enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resourc
 
 /* --- Secrets --- */
 
-static void begin_secret(struct kube_call *call, struct kube *kube, struct secret_arena *arena, enum http_method method,
-			 struct str ns, struct str name, const char *content_type) {
+static void begin_secret(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	enum http_method method, struct str ns, struct str name, const char *content_type) {
 	begin(call, kube, &kube->site, method);
 	add_path(call, "/api/v1/namespaces/", ns);
 	add_text(call, "/secrets");
@@ -160,7 +162,8 @@ static void add_member(struct secret *body, const char *before, struct str value
 	secret_append_json(body, value);
 }
 
-static void add_pairs(struct secret *body, const char *before, const struct kube_pair *pairs, unsigned count) {
+static void add_pairs(
+	struct secret *body, const char *before, const struct kube_pair *pairs, unsigned count) {
 	secret_append(body, str_of(before));
 	for (unsigned i = 0; i < count; i++) {
 		add_member(body, i ? "," : "{", pairs[i].key);
@@ -181,8 +184,10 @@ static void add_data(struct secret *body, const struct kube_data *data, unsigned
 }
 
 /* The whole Secret as JSON; with `meta` it is held to that uid and resourceVersion. */
-static void write_secret(struct secret *body, const struct kube_secret *secret, const struct kube_meta *meta) {
-	add_member(body, "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":", secret->name);
+static void write_secret(
+	struct secret *body, const struct kube_secret *secret, const struct kube_meta *meta) {
+	add_member(body,
+		"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":", secret->name);
 	add_member(body, ",\"namespace\":", secret->ns);
 	if (meta) {
 		add_member(body, ",\"uid\":", str_of(meta->uid));
@@ -190,7 +195,8 @@ static void write_secret(struct secret *body, const struct kube_secret *secret, 
 	}
 	add_pairs(body, ",\"labels\":", secret->labels, secret->label_count);
 	add_pairs(body, ",\"annotations\":", secret->annotations, secret->annotation_count);
-	secret_append(body, STR(",\"ownerReferences\":[{\"apiVersion\":\"" KUBE_SYNC_API "\",\"kind\":\"SecretSync\""));
+	secret_append(body, STR(",\"ownerReferences\":[{\"apiVersion\":\"" KUBE_SYNC_API
+				"\",\"kind\":\"SecretSync\""));
 	add_member(body, ",\"name\":", secret->owner_name);
 	add_member(body, ",\"uid\":", secret->owner_uid);
 	add_member(body, "}]},\"type\":", secret->type);
@@ -203,12 +209,13 @@ enum { SECRET_BODY_BYTES = 3 << 20, SECRET_DATA_BYTES = 1 << 20 };
 
 static enum err check_size(const struct kube_secret *secret) {
 	size_t bytes = 0;
-	for (unsigned i = 0; i < secret->data_count; i++) bytes += secret_len(secret->data[i].value);
+	for (unsigned i = 0; i < secret->data_count; i++)
+		bytes += secret_len(secret->data[i].value);
 	return bytes > SECRET_DATA_BYTES ? ERR_TOO_LARGE : OK;
 }
 
 enum err kube_secret_create(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-			    const struct kube_secret *secret) {
+	const struct kube_secret *secret) {
 	begin_secret(call, kube, arena, HTTP_POST, secret->ns, STR_NULL, "application/json");
 	enum err err = check_size(secret);
 	if (err) return err;
@@ -217,8 +224,8 @@ enum err kube_secret_create(struct kube_call *call, struct kube *kube, struct se
 	return ready(call);
 }
 
-enum err kube_secret_probe(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			   struct str name) {
+enum err kube_secret_probe(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name) {
 	begin_secret(call, kube, arena, HTTP_PATCH, ns, name, "application/merge-patch+json");
 	buf_init(&call->_body, 16);
 	buf_append(&call->_body, STR("{}"));
@@ -226,9 +233,10 @@ enum err kube_secret_probe(struct kube_call *call, struct kube *kube, struct sec
 }
 
 enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-			   const struct kube_secret *secret, const struct kube_meta *meta) {
+	const struct kube_secret *secret, const struct kube_meta *meta) {
 	assert(meta->uid[0] && meta->resource_version[0]);
-	begin_secret(call, kube, arena, HTTP_PATCH, secret->ns, secret->name, "application/apply-patch+yaml");
+	begin_secret(call, kube, arena, HTTP_PATCH, secret->ns, secret->name,
+		"application/apply-patch+yaml");
 	add_text(call, "&force=true");
 	enum err err = check_size(secret);
 	if (err) return err;
@@ -239,8 +247,8 @@ enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct sec
 
 enum err kube_settled_fields(struct str managed_fields, struct buf *out_json);
 
-enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			    struct str name, const struct kube_meta *meta) {
+enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name, const struct kube_meta *meta) {
 	struct buf fields = { 0 };
 	begin_secret(call, kube, arena, HTTP_PATCH, ns, name, "application/json-patch+json");
 	buf_init(&fields, BODY_BYTES);
@@ -249,9 +257,11 @@ enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct se
 	buf_init(&call->_body, BODY_BYTES);
 	buf_append(&call->_body, STR("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":"));
 	buf_append_json(&call->_body, str_of(meta->uid));
-	buf_append(&call->_body, STR("},{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":"));
+	buf_append(&call->_body,
+		STR("},{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":"));
 	buf_append_json(&call->_body, str_of(meta->resource_version));
-	buf_append(&call->_body, STR("},{\"op\":\"replace\",\"path\":\"/metadata/managedFields\",\"value\":"));
+	buf_append(&call->_body,
+		STR("},{\"op\":\"replace\",\"path\":\"/metadata/managedFields\",\"value\":"));
 	buf_append(&call->_body, buf_str(&fields));
 	buf_append(&call->_body, STR("}]"));
 	err = ready(call);
@@ -262,8 +272,8 @@ out:
 
 /* --- status, tokens --- */
 
-enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns, struct str name, struct str uid,
-			   struct str status_json) {
+enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
+	struct str name, struct str uid, struct str status_json) {
 	begin(call, kube, &kube->site, HTTP_PATCH);
 	add_path(call, "/apis/" KUBE_SYNC_API "/namespaces/", ns);
 	add_path(call, "/secretsyncs/", name);
@@ -279,8 +289,8 @@ enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str
 	return ready(call);
 }
 
-enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			    struct str service_account, struct str audience) {
+enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str service_account, struct str audience) {
 	begin(call, kube, &kube->site, HTTP_POST);
 	add_path(call, "/api/v1/namespaces/", ns);
 	add_path(call, "/serviceaccounts/", service_account);
@@ -289,8 +299,9 @@ enum err kube_token_request(struct kube_call *call, struct kube *kube, struct se
 	http_req_header(&call->http, "Content-Type", STR("application/json"));
 	call->http.response_arena = arena;
 	buf_init(&call->_body, 4096);
-	buf_append(&call->_body, STR("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\","
-				     "\"spec\":{\"expirationSeconds\":600,\"audiences\":["));
+	buf_append(&call->_body,
+		STR("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\","
+		    "\"spec\":{\"expirationSeconds\":600,\"audiences\":["));
 	buf_append_json(&call->_body, audience);
 	buf_append(&call->_body, STR("]}}"));
 	return ready(call);

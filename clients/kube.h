@@ -15,24 +15,25 @@
 #include "clients/http.h"
 
 #define KUBE_FIELD_MANAGER "secrets-store-sync-controller"
-#define KUBE_MANAGED_KEY "secrets-store.sync.x-k8s.io" /* label and annotation of a managed Secret; the value is empty */
+#define KUBE_MANAGED_KEY \
+	"secrets-store.sync.x-k8s.io" /* label and annotation of a managed Secret; the value is empty */
 #define KUBE_SYNC_API "secret-sync.x-k8s.io/v1alpha1"
 
 /* The pod's own API token. Published by main, borrowed by anybody in a short read section. */
 struct kube_token {
-	_Atomic unsigned ref;        /* atomic: acq_rel; freed by whoever drops the last one */
-	struct secret_arena *arena;  /* const */
-	struct secret value;         /* const */
+	_Atomic unsigned ref; /* atomic: acq_rel; freed by whoever drops the last one */
+	struct secret_arena *arena; /* const */
+	struct secret value; /* const */
 };
 
 /*               | any thread | main |
  *   call_*      |     x      |  x   |
  *   token_publish            |  x   |  */
 struct kube {
-	char *server;                /* const: "https://host:port" without a slash at the end */
-	struct http_site site;       /* const: ordinary requests */
+	char *server; /* const: "https://host:port" without a slash at the end */
+	struct http_site site; /* const: ordinary requests */
 	struct http_site watch_site; /* const: lists and watches, on connections of their own */
-	struct kube_token *token;    /* rcu: writer main; NULL: client certificate only */
+	struct kube_token *token; /* rcu: writer main; NULL: client certificate only */
 };
 
 /* `server` and what `site` points to are kept. */
@@ -54,12 +55,12 @@ void kube_call_deinit(struct kube_call *call); /* idempotent; must not be active
 enum kube_resource { KUBE_CLASSES, KUBE_SYNCS };
 
 /* LIST of a resource in all namespaces: at most `limit` items, from `continue_token` on (empty: from the beginning). */
-enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource, unsigned limit,
-		   struct str continue_token);
+enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	unsigned limit, struct str continue_token);
 
 /* WATCH from `resource_version` with bookmarks; the server ends it after `timeout_s`. Set http.on_data. */
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
-		    struct str resource_version, unsigned timeout_s);
+	struct str resource_version, unsigned timeout_s);
 
 /* What a Secret is to look like. All borrowed for the call that takes it. */
 struct kube_pair {
@@ -81,49 +82,51 @@ struct kube_secret {
 
 /* POST of a Secret that is believed to be absent. */
 enum err kube_secret_create(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-			    const struct kube_secret *secret);
+	const struct kube_secret *secret);
 
 /* The probe: an empty merge patch. It needs the right `patch` only, changes nothing, and is a 404 when the Secret is gone. */
-enum err kube_secret_probe(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			   struct str name);
+enum err kube_secret_probe(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name);
 
 /* What is kept of the metadata of a Secret. */
 enum { KUBE_UID_BYTES = 64, KUBE_VERSION_BYTES = 128 };
 struct kube_meta {
 	char uid[KUBE_UID_BYTES];
 	char resource_version[KUBE_VERSION_BYTES];
-	bool has_label;       /* the label is there, with the empty value */
-	bool has_annotation;  /* the annotation is there */
-	bool deleting;        /* a deletionTimestamp is set */
+	bool has_label; /* the label is there, with the empty value */
+	bool has_annotation; /* the annotation is there */
+	bool deleting; /* a deletionTimestamp is set */
 	unsigned owner_count;
-	char owner_uid[KUBE_UID_BYTES];  /* of the first owner */
-	bool owner_is_sync;              /* the first owner is a SecretSync */
-	char created[TIME_TEXT_BYTES];   /* creationTimestamp as sent */
-	struct buf managed_fields;       /* the JSON array as sent; names of fields, never values */
-	bool has_update_entry;           /* an Update entry of KUBE_FIELD_MANAGER is in managed_fields */
+	char owner_uid[KUBE_UID_BYTES]; /* of the first owner */
+	bool owner_is_sync; /* the first owner is a SecretSync */
+	char created[TIME_TEXT_BYTES]; /* creationTimestamp as sent */
+	struct buf managed_fields; /* the JSON array as sent; names of fields, never values */
+	bool has_update_entry; /* an Update entry of KUBE_FIELD_MANAGER is in managed_fields */
 };
 void kube_meta_deinit(struct kube_meta *meta);
 
 /* Reads a 2xx answer about a Secret. ERR_PARSE when it is not understood. */
-enum err kube_read_meta(const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault);
+enum err kube_read_meta(
+	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault);
 
 /* Merges the Update entries of KUBE_FIELD_MANAGER into its Apply entry: a JSON patch of managedFields that tests the
  * resourceVersion. Without that, no apply ever prunes a key that came with a POST or a merge patch. */
-enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			    struct str name, const struct kube_meta *meta);
+enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name, const struct kube_meta *meta);
 
 /* The complete write: a forced server-side apply that is held to the uid and resourceVersion of a probe. */
 enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-			   const struct kube_secret *secret, const struct kube_meta *meta);
+	const struct kube_secret *secret, const struct kube_meta *meta);
 
 /* Replaces the status of a SecretSync; the first operation tests the uid, which the server does not do by itself. */
-enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns, struct str name, struct str uid,
-			   struct str status_json);
+enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
+	struct str name, struct str uid, struct str status_json);
 
 /* A token of a ServiceAccount for one audience, 600 s. The answer is received in secret memory. */
-enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena, struct str ns,
-			    struct str service_account, struct str audience);
-enum err kube_read_token(const struct kube_call *call, struct secret *out_token, struct fault *fault);
+enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str service_account, struct str audience);
+enum err kube_read_token(
+	const struct kube_call *call, struct secret *out_token, struct fault *fault);
 
 /* What an ended request means: OK for 2xx; else the error, with reason and message of the Status object in the fault
  * (never a value: messages about Secrets are cut to reason and causes). `what` names the operation for people

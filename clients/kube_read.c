@@ -11,7 +11,8 @@ enum { MANAGED_FIELDS_BYTES = 512 << 10 };
 /* A member that must be a plain string without escapes: uid, resourceVersion, names of kinds. STR_NULL otherwise. */
 static struct str plain_member(struct str object, const char *key) {
 	struct str raw = STR_NULL;
-	if (json_scan_member(object, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') return STR_NULL;
+	if (json_scan_member(object, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
+		return STR_NULL;
 	raw = str_slice(raw, 1, raw.len - 2);
 	return str_find_char(raw, '\\') == SIZE_MAX ? raw : STR_NULL;
 }
@@ -37,23 +38,27 @@ static enum err read_owners(struct str metadata, struct kube_meta *meta) {
 	}
 	if (items.err) return items.err;
 	if (!meta->owner_count) return OK;
-	meta->owner_is_sync = str_eq(plain_member(first, "kind"), STR("SecretSync")) &&
-			      str_starts(plain_member(first, "apiVersion"), STR("secret-sync.x-k8s.io/"));
+	meta->owner_is_sync =
+		str_eq(plain_member(first, "kind"), STR("SecretSync")) &&
+		str_starts(plain_member(first, "apiVersion"), STR("secret-sync.x-k8s.io/"));
 	return copy_member(first, "uid", meta->owner_uid, sizeof meta->owner_uid);
 }
 
 static bool is_our_update(const cJSON *entry) {
 	return str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
-	       str_eq(json_str(entry, "operation"), STR("Update")) && json_str(entry, "subresource").len == 0;
+	       str_eq(json_str(entry, "operation"), STR("Update")) &&
+	       json_str(entry, "subresource").len == 0;
 }
 
-static enum err read_managed_fields(struct str metadata, struct kube_meta *meta, struct fault *fault) {
+static enum err read_managed_fields(
+	struct str metadata, struct kube_meta *meta, struct fault *fault) {
 	struct str raw = member(metadata, "managedFields");
 	cJSON *json = NULL;
 	if (!raw.len) raw = STR("[]");
 	enum err err = json_parse(raw, &json, fault);
 	if (err) return err;
-	for (const cJSON *entry = json->child; entry; entry = entry->next) meta->has_update_entry |= is_our_update(entry);
+	for (const cJSON *entry = json->child; entry; entry = entry->next)
+		meta->has_update_entry |= is_our_update(entry);
 	cJSON_Delete(json);
 	buf_init(&meta->managed_fields, MANAGED_FIELDS_BYTES);
 	buf_append(&meta->managed_fields, raw);
@@ -65,17 +70,21 @@ void kube_meta_deinit(struct kube_meta *meta) {
 	*meta = (struct kube_meta){ 0 };
 }
 
-enum err kube_read_meta(const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault) {
+enum err kube_read_meta(
+	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault) {
 	struct kube_meta meta = { 0 };
 	struct str metadata = member(http_response_body(&call->http), "metadata");
 	enum err err = copy_member(metadata, "uid", meta.uid, sizeof meta.uid);
-	if (!err) err = copy_member(metadata, "resourceVersion", meta.resource_version, sizeof meta.resource_version);
+	if (!err)
+		err = copy_member(metadata, "resourceVersion", meta.resource_version,
+			sizeof meta.resource_version);
 	if (!err) err = read_owners(metadata, &meta);
 	if (!err) err = read_managed_fields(metadata, &meta, fault);
 	if (err) {
 		kube_meta_deinit(&meta);
 		return fault_set(fault, err == ERR_NOMEM ? err : ERR_PARSE,
-			"the API server's answer about a Secret could not be read: uid, resourceVersion, owners or managedFields "
+			"the API server's answer about a Secret could not be read: uid, "
+			"resourceVersion, owners or managedFields "
 			"are missing or malformed");
 	}
 	struct str label = member(member(metadata, "labels"), KUBE_MANAGED_KEY);
@@ -83,7 +92,8 @@ enum err kube_read_meta(const struct kube_call *call, struct kube_meta *out_meta
 	meta.has_annotation = member(member(metadata, "annotations"), KUBE_MANAGED_KEY).len > 0;
 	meta.deleting = member(metadata, "deletionTimestamp").len > 0;
 	/* Only shown; a server that leaves it out costs nothing but the display. */
-	if (copy_member(metadata, "creationTimestamp", meta.created, sizeof meta.created) != OK) meta.created[0] = 0;
+	if (copy_member(metadata, "creationTimestamp", meta.created, sizeof meta.created) != OK)
+		meta.created[0] = 0;
 	*out_meta = meta;
 	return OK;
 }
@@ -116,7 +126,8 @@ static void merge_fields(cJSON *into, cJSON *from) {
 static cJSON *find_apply(cJSON *list) {
 	for (cJSON *entry = list->child; entry; entry = entry->next) {
 		if (str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
-			str_eq(json_str(entry, "operation"), STR("Apply")) && !json_str(entry, "subresource").len)
+			str_eq(json_str(entry, "operation"), STR("Apply")) &&
+			!json_str(entry, "subresource").len)
 			return entry;
 	}
 	return NULL;
@@ -126,7 +137,8 @@ static enum err settle_entry(cJSON *list, cJSON *update, cJSON **apply) {
 	if (!*apply) {
 		cJSON *operation = cJSON_CreateString("Apply");
 		if (!operation) return ERR_NOMEM;
-		if (!cJSON_ReplaceItemInObjectCaseSensitive(update, "operation", operation)) return ERR_NOMEM;
+		if (!cJSON_ReplaceItemInObjectCaseSensitive(update, "operation", operation))
+			return ERR_NOMEM;
 		*apply = update;
 		return OK;
 	}
@@ -163,17 +175,20 @@ out:
 
 /* --- tokens --- */
 
-enum err kube_read_token(const struct kube_call *call, struct secret *out_token, struct fault *fault) {
+enum err kube_read_token(
+	const struct kube_call *call, struct secret *out_token, struct fault *fault) {
 	struct str raw = member(member(http_response_body(&call->http), "status"), "token");
-	if (raw.len > 2 && json_unescape_secret(raw, out_token) == OK && secret_len(out_token)) return OK;
-	return fault_set(fault, ERR_PARSE, "the API server's answer to a TokenRequest holds no status.token");
+	if (raw.len > 2 && json_unescape_secret(raw, out_token) == OK && secret_len(out_token))
+		return OK;
+	return fault_set(fault, ERR_PARSE,
+		"the API server's answer to a TokenRequest holds no status.token");
 }
 
 /* --- errors --- */
 
 /* The Status object of an error, with what decides about it. */
 struct verdict {
-	cJSON *json;         /* NULL: the body was no JSON object */
+	cJSON *json; /* NULL: the body was no JSON object */
 	struct str reason, message;
 };
 
@@ -191,26 +206,41 @@ static enum err err_of_422(const struct verdict *verdict) {
 static enum err err_of_status(int status, const struct verdict *verdict) {
 	if (names_policy(verdict->message)) return ERR_POLICY;
 	switch (status) {
-	case 401: return ERR_UNAUTHENTICATED;
-	case 403: return ERR_DENIED;
-	case 404: return ERR_NOT_FOUND;
-	case 409: return str_eq(verdict->reason, STR("AlreadyExists")) ? ERR_EXISTS : ERR_CONFLICT;
-	case 410: return ERR_GONE;
-	case 413: return ERR_TOO_LARGE;
-	case 422: return err_of_422(verdict);
-	case 429: return ERR_THROTTLED;
-	default: break;
+	case 401:
+		return ERR_UNAUTHENTICATED;
+	case 403:
+		return ERR_DENIED;
+	case 404:
+		return ERR_NOT_FOUND;
+	case 409:
+		return str_eq(verdict->reason, STR("AlreadyExists")) ? ERR_EXISTS : ERR_CONFLICT;
+	case 410:
+		return ERR_GONE;
+	case 413:
+		return ERR_TOO_LARGE;
+	case 422:
+		return err_of_422(verdict);
+	case 429:
+		return ERR_THROTTLED;
+	default:
+		break;
 	}
 	return status >= 500 ? ERR_UNAVAILABLE : ERR_INTERNAL;
 }
 
 static const char *remedy_of(enum err err, int status) {
 	switch (err) {
-	case ERR_DENIED: return ": grant kvsync that right (deploy/manifests has the ClusterRole)";
-	case ERR_POLICY: return ": change the policy, or what it refuses";
-	case ERR_UNAUTHENTICATED: return ": the token or client certificate of kvsync is not accepted by the API server";
-	case ERR_INVALID: return ": correct the SecretSync";
-	default: return status == 400 ? ": the server did not understand the request" : "";
+	case ERR_DENIED:
+		return ": grant kvsync that right (deploy/manifests has the ClusterRole)";
+	case ERR_POLICY:
+		return ": change the policy, or what it refuses";
+	case ERR_UNAUTHENTICATED:
+		return ": the token or client certificate of kvsync is not accepted by the API "
+		       "server";
+	case ERR_INVALID:
+		return ": correct the SecretSync";
+	default:
+		return status == 400 ? ": the server did not understand the request" : "";
 	}
 }
 
@@ -230,11 +260,12 @@ static enum err describe(const struct kube_call *call, struct fault *fault, cons
 	}
 	enum err err = err_of_status(status, &verdict);
 	struct str message = shown_message(&verdict, status);
-	err = fault_set(fault, err, "cannot %s: the API server answered %d%s%.*s%s", what, status, message.len ? " " : "",
-		STR_ARG(message), remedy_of(err, status));
+	err = fault_set(fault, err, "cannot %s: the API server answered %d%s%.*s%s", what, status,
+		message.len ? " " : "", STR_ARG(message), remedy_of(err, status));
 	if (fault) {
 		fault->http_status = status;
-		fault->retry_after_ns = call->http.retry_after_ns > 0 ? call->http.retry_after_ns : 0;
+		fault->retry_after_ns =
+			call->http.retry_after_ns > 0 ? call->http.retry_after_ns : 0;
 		snprintf(fault->code, sizeof fault->code, "%.*s", STR_ARG(verdict.reason));
 	}
 	cJSON_Delete(verdict.json);

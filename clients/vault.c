@@ -10,7 +10,9 @@
 
 enum {
 	URL_BYTES = 8 << 10,
-	OBJECT_BYTES = 256 << 10, /* Key Vault's limit is 25 kB of value; every byte of it may be an escape of six */
+	OBJECT_BYTES =
+		256
+		<< 10, /* Key Vault's limit is 25 kB of value; every byte of it may be an escape of six */
 	PAGE_BYTES = 1 << 20,
 	VALUE_BYTES = 128 << 10,
 };
@@ -33,7 +35,8 @@ void vault_call_deinit(struct vault_call *call) {
 	buf_deinit(&call->_next_link);
 }
 
-static void begin(struct vault_call *call, const struct http_site *site, const struct secret *bearer, size_t max_bytes) {
+static void begin(struct vault_call *call, const struct http_site *site,
+	const struct secret *bearer, size_t max_bytes) {
 	*call = (struct vault_call){ 0 };
 	http_req_init(&call->http, site, HTTP_GET);
 	http_req_header(&call->http, "Accept", STR("application/json"));
@@ -42,14 +45,16 @@ static void begin(struct vault_call *call, const struct http_site *site, const s
 	buf_init(&call->http.url, URL_BYTES);
 }
 
-static void add_object(struct vault_call *call, struct str vault_url, enum vault_kind kind, struct str name) {
+static void add_object(
+	struct vault_call *call, struct str vault_url, enum vault_kind kind, struct str name) {
 	buf_append(&call->http.url, vault_url);
 	buf_append(&call->http.url, str_of(SEGMENTS[kind]));
 	buf_append_url(&call->http.url, name);
 }
 
-enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url, enum vault_kind kind,
-		   struct str name, struct str version, const struct secret *bearer, struct secret_arena *arena) {
+enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url,
+	enum vault_kind kind, struct str name, struct str version, const struct secret *bearer,
+	struct secret_arena *arena) {
 	begin(call, site, bearer, OBJECT_BYTES);
 	call->http.response_arena = arena;
 	add_object(call, vault_url, kind, name);
@@ -64,15 +69,18 @@ static enum err check_next_link(struct str vault_url, struct str next_link) {
 	struct str scheme, host, rest, vault_scheme, vault_host, vault_rest;
 	unsigned port = 0, vault_port = 0;
 	enum err err = http_url_split(next_link, &scheme, &host, &port, &rest);
-	if (!err) err = http_url_split(vault_url, &vault_scheme, &vault_host, &vault_port, &vault_rest);
+	if (!err)
+		err = http_url_split(
+			vault_url, &vault_scheme, &vault_host, &vault_port, &vault_rest);
 	if (err) return ERR_DENIED;
 	bool same = str_eq_nocase(scheme, STR("https")) && str_eq_nocase(host, vault_host);
 	unsigned expected = vault_port ? vault_port : 443;
 	return same && (port == 0 || port == expected) ? OK : ERR_DENIED;
 }
 
-enum err vault_list_versions(struct vault_call *call, const struct http_site *site, struct str vault_url,
-			     enum vault_kind kind, struct str name, struct str next_link, const struct secret *bearer) {
+enum err vault_list_versions(struct vault_call *call, const struct http_site *site,
+	struct str vault_url, enum vault_kind kind, struct str name, struct str next_link,
+	const struct secret *bearer) {
 	begin(call, site, bearer, PAGE_BYTES);
 	if (next_link.len) {
 		enum err err = check_next_link(vault_url, next_link);
@@ -124,7 +132,8 @@ static enum err parse_attributes(struct str body, struct vault_row *out_row, str
 /* A member that is a JSON string without escapes, or nothing. */
 static struct str plain_member(struct str body, const char *key) {
 	struct str raw = STR_NULL;
-	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') return STR_NULL;
+	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
+		return STR_NULL;
 	return str_slice(raw, 1, raw.len - 2);
 }
 
@@ -141,7 +150,7 @@ void vault_object_deinit(struct vault_object *object) {
 }
 
 static enum err read_value(struct str body, struct secret_arena *arena, struct vault_object *object,
-			   struct fault *fault) {
+	struct fault *fault) {
 	struct str raw = STR_NULL;
 	if (json_scan_member(body, "value", &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') {
 		return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
@@ -151,8 +160,8 @@ static enum err read_value(struct str body, struct secret_arena *arena, struct v
 	return err ? fault_set(fault, err, "the vault's value is no valid JSON string") : OK;
 }
 
-enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena, struct vault_object *out_object,
-			   struct fault *fault) {
+enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
+	struct vault_object *out_object, struct fault *fault) {
 	struct vault_object object = { 0 };
 	struct str body = http_response_body(&call->http);
 	enum err err = parse_attributes(body, &object.row, fault);
@@ -200,8 +209,8 @@ static enum err push_item(struct vault_rows *rows, const cJSON *item) {
 	return err ? err : rows_push(rows, &row);
 }
 
-enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows, struct buf *out_next_link,
-			 struct fault *fault) {
+enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
+	struct buf *out_next_link, struct fault *fault) {
 	cJSON *json = NULL;
 	enum err err = json_parse(http_response_body(&call->http), &json, fault);
 	if (err) return err;
@@ -212,13 +221,16 @@ enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
 		err = fault_set(fault, ERR_PARSE, "the vault's version list has no value array");
 		goto out;
 	}
-	for (const cJSON *item = value->child; item && !err; item = item->next) err = push_item(rows, item);
+	for (const cJSON *item = value->child; item && !err; item = item->next)
+		err = push_item(rows, item);
 	if (err) {
-		err = fault_set(fault, err, "the vault's version list could not be read: %s", err_text(err));
+		err = fault_set(fault, err, "the vault's version list could not be read: %s",
+			err_text(err));
 		goto out;
 	}
 	if (next.len && str_eq(next, buf_str(&call->http.url))) {
-		err = fault_set(fault, ERR_PARSE, "the vault's version list leads back to the same page");
+		err = fault_set(
+			fault, ERR_PARSE, "the vault's version list leads back to the same page");
 		goto out;
 	}
 	buf_reset(out_next_link);
@@ -258,7 +270,8 @@ static void lead(struct vault_row *rows, size_t count, struct str current) {
 	rows[0] = row;
 }
 
-enum err vault_rows_select(struct vault_rows *rows, struct str start_version, struct str current_version, unsigned limit) {
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version,
+	struct str current_version, unsigned limit) {
 	size_t kept = 0, first = 0;
 	for (size_t i = 0; i < rows->count; i++) {
 		if (rows->rows[i].enabled) rows->rows[kept++] = rows->rows[i];
@@ -267,7 +280,9 @@ enum err vault_rows_select(struct vault_rows *rows, struct str start_version, st
 	if (kept) qsort(rows->rows, kept, sizeof *rows->rows, newest_first);
 	if (current_version.len) lead(rows->rows, kept, current_version);
 	if (start_version.len && !str_eq(start_version, STR("latest"))) {
-		while (first < kept && !str_eq_nocase(str_of(rows->rows[first].version), start_version)) first++;
+		while (first < kept &&
+			!str_eq_nocase(str_of(rows->rows[first].version), start_version))
+			first++;
 	}
 	if (first == kept) return ERR_NOT_FOUND;
 	rows->count = kept - first < limit ? kept - first : limit;

@@ -40,16 +40,18 @@ struct vault_call {
 void vault_call_deinit(struct vault_call *call);
 
 /* GET of one object; version empty: the current one. vault_url: "https://name.vault.azure.net". Received in `arena`. */
-enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url, enum vault_kind kind,
-		   struct str name, struct str version, const struct secret *bearer, struct secret_arena *arena);
+enum err vault_get(struct vault_call *call, const struct http_site *site, struct str vault_url,
+	enum vault_kind kind, struct str name, struct str version, const struct secret *bearer,
+	struct secret_arena *arena);
 
 /* Reads a 2xx answer to a GET of a secret; the value goes from the answer straight into `arena`. */
-enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena, struct vault_object *out_object,
-			   struct fault *fault);
+enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
+	struct vault_object *out_object, struct fault *fault);
 
 /* One page of the versions of an object; next_link empty: the first. ERR_DENIED when next_link leaves the vault's host. */
-enum err vault_list_versions(struct vault_call *call, const struct http_site *site, struct str vault_url,
-			     enum vault_kind kind, struct str name, struct str next_link, const struct secret *bearer);
+enum err vault_list_versions(struct vault_call *call, const struct http_site *site,
+	struct str vault_url, enum vault_kind kind, struct str name, struct str next_link,
+	const struct secret *bearer);
 
 struct vault_rows {
 	struct vault_row *rows;
@@ -59,8 +61,8 @@ struct vault_rows {
 void vault_rows_deinit(struct vault_rows *rows);
 
 /* Appends a page's rows; out_next_link (initialised by the caller) is set to the next page's URL, or emptied. */
-enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows, struct buf *out_next_link,
-			 struct fault *fault);
+enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
+	struct buf *out_next_link, struct fault *fault);
 
 /* True when two or more enabled rows share the newest `created`: times have a grain of one second and version ids no order,
  * so that only a GET without a version tells which of them is the current one. */
@@ -68,9 +70,10 @@ bool vault_rows_are_tied(const struct vault_rows *rows);
 
 /* Keeps the enabled rows, newest first (of a tie `current_version` comes first, then by version id), from `start_version` on
  * (empty or "latest": the newest), at most `limit`. ERR_NOT_FOUND when start_version is not among them or nothing is left. */
-enum err vault_rows_select(struct vault_rows *rows, struct str start_version, struct str current_version, unsigned limit);
+enum err vault_rows_select(struct vault_rows *rows, struct str start_version,
+	struct str current_version, unsigned limit);
 
 /* What an ended request means. The fault names vault, kind, object and remedy; code is the innermost error code.
  * AKV10046 and similar doubts of the service about a good token are ERR_UNAVAILABLE, not ERR_UNAUTHENTICATED. */
-enum err vault_result(const struct vault_call *call, struct fault *fault, struct str vault_url, enum vault_kind kind,
-		      struct str name);
+enum err vault_result(const struct vault_call *call, struct fault *fault, struct str vault_url,
+	enum vault_kind kind, struct str name);

@@ -36,8 +36,8 @@ struct reader {
 };
 
 static enum err refuse(struct reader *reader, const struct doc_node *at, const char *what) {
-	return fault_set(reader->fault, ERR_INVALID, "%s:%u:%u: %s", reader->path, at ? at->line : 1, at ? at->column : 1,
-		what);
+	return fault_set(reader->fault, ERR_INVALID, "%s:%u:%u: %s", reader->path,
+		at ? at->line : 1, at ? at->column : 1, what);
 }
 
 /* The text of a scalar member, or STR_NULL. */
@@ -47,13 +47,15 @@ static struct str text_of(struct reader *reader, const struct doc_node *mapping,
 }
 
 /* In a list of {name, <kind>: {...}} the inner mapping of the entry with that name; NULL: there is none. */
-static const struct doc_node *find_named(struct reader *reader, const char *list_key, struct str name, const char *kind) {
+static const struct doc_node *find_named(
+	struct reader *reader, const char *list_key, struct str name, const char *kind) {
 	const struct doc_node *root = doc_at(&reader->doc, DOC_ROOT);
 	const struct doc_node *list = doc_find(&reader->doc, root, str_of(list_key));
 	if (!list || list->kind != DOC_SEQUENCE) return NULL;
 	for (unsigned at = list->first; at != DOC_NONE; at = reader->doc.nodes[at].next) {
 		const struct doc_node *entry = doc_at(&reader->doc, at);
-		if (entry->kind != DOC_MAPPING || !str_eq(text_of(reader, entry, "name"), name)) continue;
+		if (entry->kind != DOC_MAPPING || !str_eq(text_of(reader, entry, "name"), name))
+			continue;
 		const struct doc_node *inner = doc_find(&reader->doc, entry, str_of(kind));
 		return inner && inner->kind == DOC_MAPPING ? inner : NULL;
 	}
@@ -93,7 +95,8 @@ static enum err decode_base64(struct str text, struct secret *out) {
 }
 
 /* The member KEY-data (base64), or the file that KEY names; *out stays empty when neither is there. */
-static enum err read_blob(struct reader *reader, const struct doc_node *mapping, const char *key, struct secret *out) {
+static enum err read_blob(struct reader *reader, const struct doc_node *mapping, const char *key,
+	struct secret *out) {
 	char data_key[64];
 	struct buf path = { 0 };
 	enum err err = OK;
@@ -105,7 +108,8 @@ static enum err read_blob(struct reader *reader, const struct doc_node *mapping,
 		if (err) {
 			char what[128];
 			snprintf(what, sizeof what, "%s is not valid base64", data_key);
-			err = refuse(reader, doc_find(&reader->doc, mapping, str_of(data_key)), what);
+			err = refuse(
+				reader, doc_find(&reader->doc, mapping, str_of(data_key)), what);
 		}
 	} else if (file.len) {
 		err = resolve(reader, file, &path);
@@ -115,7 +119,8 @@ static enum err read_blob(struct reader *reader, const struct doc_node *mapping,
 	return err;
 }
 
-static enum err read_plain_blob(struct reader *reader, const struct doc_node *mapping, const char *key, struct buf *out) {
+static enum err read_plain_blob(
+	struct reader *reader, const struct doc_node *mapping, const char *key, struct buf *out) {
 	struct secret blob = { 0 };
 	enum err err = read_blob(reader, mapping, key, &blob);
 	buf_init(out, PEM_BYTES);
@@ -128,18 +133,21 @@ static enum err read_plain_blob(struct reader *reader, const struct doc_node *ma
 static enum err read_cluster(struct reader *reader, const struct doc_node *cluster) {
 	struct str scheme, host, rest, server = text_of(reader, cluster, "server");
 	unsigned port;
-	if (http_url_split(server, &scheme, &host, &port, &rest) != OK || !str_eq_nocase(scheme, STR("https"))) {
+	if (http_url_split(server, &scheme, &host, &port, &rest) != OK ||
+		!str_eq_nocase(scheme, STR("https"))) {
 		return refuse(reader, cluster, "the cluster's server must be an https URL");
 	}
 	if (str_eq(text_of(reader, cluster, "insecure-skip-tls-verify"), STR("true"))) {
 		return refuse(reader, cluster,
-			"insecure-skip-tls-verify is refused, because the connection carries secrets: give certificate-authority instead");
+			"insecure-skip-tls-verify is refused, because the connection carries "
+			"secrets: give certificate-authority instead");
 	}
 	static const char *const unsupported[] = { "tls-server-name", "proxy-url" };
 	for (unsigned i = 0; i < 2; i++) {
 		if (!text_of(reader, cluster, unsupported[i]).len) continue;
 		return refuse(reader, cluster,
-			"tls-server-name and proxy-url are not supported: use a server URL whose name the certificate carries, and "
+			"tls-server-name and proxy-url are not supported: use a server URL whose "
+			"name the certificate carries, and "
 			"HTTPS_PROXY");
 	}
 	reader->access->server = mem_strdup(server);
@@ -149,7 +157,8 @@ static enum err read_cluster(struct reader *reader, const struct doc_node *clust
 
 static enum err read_user_token(struct reader *reader, const struct doc_node *user) {
 	struct kube_access *access = reader->access;
-	struct str token = text_of(reader, user, "token"), file = text_of(reader, user, "tokenFile");
+	struct str token = text_of(reader, user, "token"),
+		   file = text_of(reader, user, "tokenFile");
 	struct buf path = { 0 };
 	enum err err = OK;
 	secret_init(&access->token, reader->arena, PEM_BYTES);
@@ -171,18 +180,27 @@ static enum err read_user(struct reader *reader, const struct doc_node *user) {
 		const struct doc_node *plugin = doc_find(&reader->doc, user, str_of(plugins[i]));
 		if (!plugin) continue;
 		return refuse(reader, plugin,
-			"exec and auth-provider are not supported, because kvsync starts no other program: use a token, a tokenFile or a "
-			"client certificate (kubectl create token makes a token for a service account)");
+			"exec and auth-provider are not supported, because kvsync starts no other "
+			"program: use a token, a tokenFile or a "
+			"client certificate (kubectl create token makes a token for a service "
+			"account)");
 	}
 	if (text_of(reader, user, "username").len) {
-		return refuse(reader, user, "username and password are not supported: use a token or a client certificate");
+		return refuse(reader, user,
+			"username and password are not supported: use a token or a client "
+			"certificate");
 	}
-	enum err err = read_plain_blob(reader, user, "client-certificate", &reader->access->client_cert_pem);
+	enum err err = read_plain_blob(
+		reader, user, "client-certificate", &reader->access->client_cert_pem);
 	if (!err) err = read_blob(reader, user, "client-key", &reader->access->client_key_pem);
 	if (!err) err = read_user_token(reader, user);
 	if (err) return err;
-	bool cert = buf_str(&reader->access->client_cert_pem).len > 0, key = secret_len(&reader->access->client_key_pem) > 0;
-	if (cert != key) return refuse(reader, user, "client-certificate and client-key belong together: one of them is missing");
+	bool cert = buf_str(&reader->access->client_cert_pem).len > 0,
+	     key = secret_len(&reader->access->client_key_pem) > 0;
+	if (cert != key)
+		return refuse(reader, user,
+			"client-certificate and client-key belong together: one of them is "
+			"missing");
 	return OK;
 }
 
@@ -197,15 +215,22 @@ static enum err describe(struct reader *reader, struct str context) {
 
 static enum err read_context(struct reader *reader, const char *wanted) {
 	const struct doc_node *root = doc_at(&reader->doc, DOC_ROOT);
-	if (!root || root->kind != DOC_MAPPING) return refuse(reader, root, "not a kubeconfig: a mapping is expected");
+	if (!root || root->kind != DOC_MAPPING)
+		return refuse(reader, root, "not a kubeconfig: a mapping is expected");
 	struct str name = wanted ? str_of(wanted) : text_of(reader, root, "current-context");
-	if (!name.len) return refuse(reader, root, "there is no current-context: name one by --context");
+	if (!name.len)
+		return refuse(reader, root, "there is no current-context: name one by --context");
 	const struct doc_node *context = find_named(reader, "contexts", name, "context");
-	if (!context) return refuse(reader, root, "there is no context of that name (--context, or current-context)");
-	const struct doc_node *cluster = find_named(reader, "clusters", text_of(reader, context, "cluster"), "cluster");
+	if (!context)
+		return refuse(reader, root,
+			"there is no context of that name (--context, or current-context)");
+	const struct doc_node *cluster =
+		find_named(reader, "clusters", text_of(reader, context, "cluster"), "cluster");
 	if (!cluster) return refuse(reader, context, "the context's cluster is not in clusters");
-	const struct doc_node *user = find_named(reader, "users", text_of(reader, context, "user"), "user");
-	if (!user) return refuse(reader, context, "the context's user is not in users, or is empty");
+	const struct doc_node *user =
+		find_named(reader, "users", text_of(reader, context, "user"), "user");
+	if (!user)
+		return refuse(reader, context, "the context's user is not in users, or is empty");
 	struct str ns = text_of(reader, context, "namespace");
 	reader->access->ns = mem_strdup(ns.len ? ns : STR("default"));
 	enum err err = reader->access->ns ? OK : ERR_NOMEM;
@@ -215,8 +240,11 @@ static enum err read_context(struct reader *reader, const char *wanted) {
 }
 
 enum err kubeconfig_read(const char *path, const char *context, struct secret_arena *arena,
-			 struct kube_access *out_access, struct fault *fault) {
-	static const struct doc_limits limits = { .bytes = FILE_BYTES, .nodes = 100000, .depth = 32, .keys = 1000,
+	struct kube_access *out_access, struct fault *fault) {
+	static const struct doc_limits limits = { .bytes = FILE_BYTES,
+		.nodes = 100000,
+		.depth = 32,
+		.keys = 1000,
 		.only_document = true };
 	struct kube_access access = { 0 };
 	struct reader reader = { .path = path, .arena = arena, .access = &access, .fault = fault };
@@ -243,10 +271,13 @@ out:
 /* --- in a pod --- */
 
 static enum err set_server(struct kube_access *access, struct fault *fault) {
-	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
+	const char *host = getenv("KUBERNETES_SERVICE_HOST"),
+		   *port = getenv("KUBERNETES_SERVICE_PORT");
 	struct buf url = { 0 };
 	if (!host || !host[0] || !port || !port[0]) {
-		return fault_set(fault, ERR_INVALID, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not in a pod; "
+		return fault_set(fault, ERR_INVALID,
+			"KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not in a "
+			"pod; "
 			"give --kubeconfig");
 	}
 	buf_init(&url, 1024);
@@ -256,7 +287,8 @@ static enum err set_server(struct kube_access *access, struct fault *fault) {
 	return access->server ? OK : fault_set(fault, ERR_NOMEM, "out of memory");
 }
 
-static enum err read_beside(const char *folder, const char *name, struct secret *out, struct fault *fault) {
+static enum err read_beside(
+	const char *folder, const char *name, struct secret *out, struct fault *fault) {
 	struct buf path = { 0 };
 	buf_init(&path, PATH_BYTES);
 	buf_printf(&path, "%s/%s", folder, name);
@@ -265,7 +297,8 @@ static enum err read_beside(const char *folder, const char *name, struct secret 
 	return err;
 }
 
-static enum err read_ca(const char *folder, struct secret_arena *arena, struct kube_access *access, struct fault *fault) {
+static enum err read_ca(const char *folder, struct secret_arena *arena, struct kube_access *access,
+	struct fault *fault) {
 	struct secret pem = { 0 };
 	secret_init(&pem, arena, PEM_BYTES);
 	enum err err = read_beside(folder, "ca.crt", &pem, fault);
@@ -275,7 +308,8 @@ static enum err read_ca(const char *folder, struct secret_arena *arena, struct k
 	return err;
 }
 
-static enum err read_ns(const char *folder, struct secret_arena *arena, struct kube_access *access, struct fault *fault) {
+static enum err read_ns(const char *folder, struct secret_arena *arena, struct kube_access *access,
+	struct fault *fault) {
 	struct secret name = { 0 };
 	secret_init(&name, arena, 256);
 	enum err err = read_beside(folder, "namespace", &name, fault);
@@ -285,8 +319,8 @@ static enum err read_ns(const char *folder, struct secret_arena *arena, struct k
 	return err;
 }
 
-enum err kube_access_in_cluster(const char *folder, struct secret_arena *arena, struct kube_access *out_access,
-				struct fault *fault) {
+enum err kube_access_in_cluster(const char *folder, struct secret_arena *arena,
+	struct kube_access *out_access, struct fault *fault) {
 	struct kube_access access = { 0 };
 	struct buf path = { 0 };
 	secret_init(&access.token, arena, PEM_BYTES);
@@ -298,7 +332,8 @@ enum err kube_access_in_cluster(const char *folder, struct secret_arena *arena, 
 	buf_printf(&path, "%s/token", folder);
 	access.token_file = buf_take(&path);
 	access.description = mem_strdup(STR("the service account of this pod"));
-	if (!access.token_file || !access.description) err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!access.token_file || !access.description)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 out:
 	buf_deinit(&path);
 	if (err) kube_access_deinit(&access);
@@ -319,7 +354,7 @@ static void first_existing(struct str list, struct buf *out_path) {
 }
 
 enum err kube_access_find(const char *path, const char *context, struct secret_arena *arena,
-			  struct kube_access *out_access, struct fault *fault) {
+	struct kube_access *out_access, struct fault *fault) {
 	const char *home = getenv("HOME"), *list = getenv("KUBECONFIG");
 	struct buf found = { 0 };
 	if (path) return kubeconfig_read(path, context, arena, out_access, fault);
@@ -332,16 +367,18 @@ enum err kube_access_find(const char *path, const char *context, struct secret_a
 	} else if (home) {
 		buf_printf(&found, "%s/.kube/config", home);
 	}
-	enum err err = buf_str(&found).len && access(buf_cstr(&found), R_OK) == 0
-			       ? kubeconfig_read(buf_cstr(&found), context, arena, out_access, fault)
-			       : fault_set(fault, ERR_NOT_FOUND,
-					 "no Kubernetes API server is named: run in a pod, or give --kubeconfig FILE (or set KUBECONFIG)");
+	enum err err =
+		buf_str(&found).len && access(buf_cstr(&found), R_OK) == 0
+			? kubeconfig_read(buf_cstr(&found), context, arena, out_access, fault)
+			: fault_set(fault, ERR_NOT_FOUND,
+				  "no Kubernetes API server is named: run in a pod, or give "
+				  "--kubeconfig FILE (or set KUBECONFIG)");
 	buf_deinit(&found);
 	return err;
 }
 
-enum err kube_token_file_read(const char *path, struct secret_arena *arena, struct secret *out_token,
-			      struct fault *fault) {
+enum err kube_token_file_read(const char *path, struct secret_arena *arena,
+	struct secret *out_token, struct fault *fault) {
 	struct secret text = { 0 };
 	secret_init(&text, arena, PEM_BYTES);
 	enum err err = secret_file_read(path, &text, fault);
@@ -351,7 +388,8 @@ enum err kube_token_file_read(const char *path, struct secret_arena *arena, stru
 		if ((unsigned char)token.ptr[i] <= ' ' || token.ptr[i] == 0x7F) err = ERR_INVALID;
 	}
 	if (err || !token.len) {
-		err = fault_set(fault, ERR_INVALID, "%s holds no token: one line without blanks is expected", path);
+		err = fault_set(fault, ERR_INVALID,
+			"%s holds no token: one line without blanks is expected", path);
 		goto out;
 	}
 	secret_init(out_token, arena, PEM_BYTES);

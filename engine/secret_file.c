@@ -19,10 +19,12 @@ static enum err read_all(int file, struct secret *out_content) {
 
 enum err secret_file_read(const char *path, struct secret *out_content, struct fault *fault) {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0) return fault_set(fault, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
+	if (file < 0)
+		return fault_set(fault, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
 	enum err err = read_all(file, out_content);
 	int reason = errno;
 	close(file);
-	if (err == ERR_IO) return fault_set(fault, err, "%s cannot be read: %s", path, strerror(reason));
+	if (err == ERR_IO)
+		return fault_set(fault, err, "%s cannot be read: %s", path, strerror(reason));
 	return err ? fault_set(fault, err, "%s is too large", path) : OK;
 }

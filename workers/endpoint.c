@@ -4,7 +4,7 @@
 enum { TOKEN_CONNECTIONS = 4 };
 
 enum err endpoint_get(struct worker *worker, struct str authority, struct endpoint **out_endpoint) {
-	list_for_each(link, &worker->endpoints) {
+	list_for_each (link, &worker->endpoints) {
 		struct endpoint *known = container_of(link, struct endpoint, all);
 		if (!str_eq(str_of(known->authority), authority)) continue;
 		*out_endpoint = known;
@@ -17,14 +17,15 @@ enum err endpoint_get(struct worker *worker, struct str authority, struct endpoi
 		mem_free(endpoint);
 		return ERR_NOMEM;
 	}
-	gate_init(&endpoint->gate, &(struct gate_options){
-					   .name = endpoint->authority,
-					   .http = worker->http,
-					   .now = &worker->now,
-					   .max_in_flight = TOKEN_CONNECTIONS,
-					   .breaker_interval_ns = worker->settings.breaker_interval_ns,
-					   .wake = schedule_waiter_woken,
-				   });
+	gate_init(&endpoint->gate,
+		&(struct gate_options){
+			.name = endpoint->authority,
+			.http = worker->http,
+			.now = &worker->now,
+			.max_in_flight = TOKEN_CONNECTIONS,
+			.breaker_interval_ns = worker->settings.breaker_interval_ns,
+			.wake = schedule_waiter_woken,
+		});
 	list_push_back(&worker->endpoints, &endpoint->all);
 	*out_endpoint = endpoint;
 	return OK;

@@ -20,8 +20,8 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 		.breaker_interval_ns = options->breaker_interval_ns,
 		.wake = options->wake,
 	};
-	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6, gate->limited ? options->burst : 1e6,
-		options->now->mono_ns);
+	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6,
+		gate->limited ? options->burst : 1e6, options->now->mono_ns);
 	list_init(&gate->pending);
 	list_init(&gate->waiters);
 }
@@ -59,13 +59,15 @@ static void open_breaker(struct gate *gate, const struct fault *fault) {
 	gate->trial_at_ns = gate->now->mono_ns + gate->breaker_interval_ns;
 	if (!gate->open) {
 		metric_add(METRIC_BREAKER_OPENED, 1);
-		log_warn("cannot be reached, breaker opened", kv("server", gate->name), kv("cause", fault->text));
+		log_warn("cannot be reached, breaker opened", kv("server", gate->name),
+			kv("cause", fault->text));
 	}
 	gate->open = true;
 	/* on_done of a refused call may put new calls in line: those are not for this round. */
 	list_init(&refused);
 	list_splice(&refused, &gate->pending);
-	while (!list_is_empty(&refused)) refuse(gate, container_of(list_first(&refused), struct gate_call, link));
+	while (!list_is_empty(&refused))
+		refuse(gate, container_of(list_first(&refused), struct gate_call, link));
 }
 
 static void close_breaker(struct gate *gate) {
@@ -86,7 +88,8 @@ static void judge(struct gate *gate, const struct http_req *req, bool was_trial)
 	int64_t now_ns = gate->now->mono_ns;
 	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT) {
 		gate->transport_failures++;
-		if (was_trial || is_unreachable(req) || gate->transport_failures >= FAILURES_TO_OPEN) {
+		if (was_trial || is_unreachable(req) ||
+			gate->transport_failures >= FAILURES_TO_OPEN) {
 			open_breaker(gate, &req->fault);
 		}
 		return;
@@ -95,7 +98,8 @@ static void judge(struct gate *gate, const struct http_req *req, bool was_trial)
 	gate->transport_failures = 0;
 	if (gate->open) close_breaker(gate);
 	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
-		ratelimit_throttled(&gate->limit, now_ns, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
+		ratelimit_throttled(
+			&gate->limit, now_ns, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
 	} else if (req->status < 500) {
 		ratelimit_succeeded(&gate->limit, now_ns);
 	}

@@ -17,8 +17,8 @@ struct gate;
 /* One request on its way. Embedded by whoever asks; must stay until on_done or gate_cancel. */
 struct gate_call {
 	struct list link;
-	struct http_req *req;   /* borrowed */
-	struct gate *gate;      /* NULL: not under way */
+	struct http_req *req; /* borrowed */
+	struct gate *gate; /* NULL: not under way */
 	bool started;
 	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of
 	 * the failure that opened it, and was not sent. Never called from inside gate_start or gate_cancel. */
@@ -26,31 +26,31 @@ struct gate_call {
 };
 
 struct gate {
-	const char *name;          /* for people; borrowed */
+	const char *name; /* for people; borrowed */
 	struct http *http;
 	struct ratelimit limit;
-	bool limited;              /* the limit's ceiling applies; without it only Retry-After holds calls back */
+	bool limited; /* the limit's ceiling applies; without it only Retry-After holds calls back */
 	unsigned max_in_flight;
 	unsigned in_flight;
 	struct list pending;
 	/* Breaker. */
 	bool open;
-	bool trial;                /* the one request that goes out while open is under way */
+	bool trial; /* the one request that goes out while open is under way */
 	unsigned transport_failures; /* in a row */
 	int64_t trial_at_ns;
-	int64_t next_wake_ns;      /* the next waiter is woken for a trial not before */
+	int64_t next_wake_ns; /* the next waiter is woken for a trial not before */
 	int64_t breaker_interval_ns;
-	struct fault fault;        /* what opened it */
-	struct list waiters;       /* of objects: woken when it closes, one of them for a trial */
+	struct fault fault; /* what opened it */
+	struct list waiters; /* of objects: woken when it closes, one of them for a trial */
 	void (*wake)(struct gate *gate, struct list *waiter); /* the waiter was unlinked */
-	struct now *now;           /* the worker's reading of this turn */
+	struct now *now; /* the worker's reading of this turn */
 };
 
 struct gate_options {
 	const char *name;
 	struct http *http;
 	struct now *now;
-	double rate_per_s;         /* 0: no pace of our own */
+	double rate_per_s; /* 0: no pace of our own */
 	double burst;
 	unsigned max_in_flight;
 	int64_t breaker_interval_ns;

@@ -20,15 +20,17 @@ static int64_t now_ns(const struct identity *identity) {
 
 static enum err identity_key(const struct spec *spec, const struct spc *spc, struct buf *out_key) {
 	buf_init(out_key, 8192);
-	buf_printf(out_key, "%.*s|%.*s|%.*s|%.*s/%.*s", STR_ARG(spc->authority), STR_ARG(spc->tenant),
-		STR_ARG(spc->client_id), STR_ARG(spec->ns), STR_ARG(spec->service_account));
+	buf_printf(out_key, "%.*s|%.*s|%.*s|%.*s/%.*s", STR_ARG(spc->authority),
+		STR_ARG(spc->tenant), STR_ARG(spc->client_id), STR_ARG(spec->ns),
+		STR_ARG(spec->service_account));
 	return buf_err(out_key);
 }
 
-static enum err identity_fill(struct identity *identity, const struct spec *spec, const struct spc *spc) {
+static enum err identity_fill(
+	struct identity *identity, const struct spec *spec, const struct spc *spc) {
 	struct block block = { 0 };
-	size_t bytes = spc->authority.len + spc->tenant.len + spc->client_id.len + spc->scope.len + spc->audience.len +
-		       spec->ns.len + spec->service_account.len;
+	size_t bytes = spc->authority.len + spc->tenant.len + spc->client_id.len + spc->scope.len +
+		       spc->audience.len + spec->ns.len + spec->service_account.len;
 	enum err err = block_init(&block, bytes + 1);
 	if (err) return err;
 	identity->_block = block._ptr;
@@ -53,8 +55,8 @@ static void identity_free(struct identity *identity) {
 	mem_free(identity);
 }
 
-static enum err identity_create(struct worker *worker, const struct spec *spec, const struct spc *spc,
-				struct buf *key, struct identity **out_identity) {
+static enum err identity_create(struct worker *worker, const struct spec *spec,
+	const struct spc *spc, struct buf *key, struct identity **out_identity) {
 	struct endpoint *endpoint = NULL;
 	struct identity *identity = mem_zalloc(sizeof *identity);
 	if (!identity) return ERR_NOMEM;
@@ -77,7 +79,7 @@ static enum err identity_create(struct worker *worker, const struct spec *spec, 
 }
 
 enum err identity_get(struct worker *worker, const struct spec *spec, const struct spc *spc,
-		      struct identity **out_identity) {
+	struct identity **out_identity) {
 	struct buf key = { 0 };
 	struct identity *identity = NULL;
 	enum err err = identity_key(spec, spc, &key);
@@ -111,7 +113,8 @@ static void answer_all(struct identity *identity) {
 }
 
 static bool token_is_usable(const struct identity *identity) {
-	return secret_len(&identity->token) > 0 && now_ns(identity) < identity->expires_ns - MARGIN_NS;
+	return secret_len(&identity->token) > 0 &&
+	       now_ns(identity) < identity->expires_ns - MARGIN_NS;
 }
 
 /* The flight failed. A breaker's refusal is not a failure of this identity: the breaker has its own interval. */
@@ -119,7 +122,8 @@ static void flight_failed(struct identity *identity, struct gate *gate) {
 	struct worker *worker = identity->worker;
 	const struct settings *settings = &worker->settings;
 	bool slow = err_retry(identity->fault.err) == RETRY_SLOW;
-	struct backoff backoff = { .base_ns = slow ? settings->slow_base_ns : settings->retry_base_ns,
+	struct backoff backoff = { .base_ns =
+					   slow ? settings->slow_base_ns : settings->retry_base_ns,
 		.max_ns = slow ? settings->slow_max_ns : settings->retry_max_ns };
 	int64_t delay_ns = backoff_delay_ns(&backoff, identity->failures, &worker->rng);
 	if (identity->fault.retry_after_ns > delay_ns) delay_ns = identity->fault.retry_after_ns;
@@ -156,8 +160,11 @@ static void entra_done(struct gate_call *call) {
 	struct identity *identity = container_of(call, struct identity, call);
 	struct entra_token token = { 0 };
 	identity->fault = (struct fault){ 0 };
-	enum err err = entra_result(&identity->entra, &identity->fault, identity->tenant, identity->client_id);
-	if (!err) err = entra_read_token(&identity->entra, identity->worker->arena, &token, &identity->fault);
+	enum err err = entra_result(
+		&identity->entra, &identity->fault, identity->tenant, identity->client_id);
+	if (!err)
+		err = entra_read_token(
+			&identity->entra, identity->worker->arena, &token, &identity->fault);
 	entra_call_deinit(&identity->entra);
 	if (err) {
 		flight_failed(identity, identity->entra_gate);
@@ -173,10 +180,12 @@ static void ask_entra(struct identity *identity) {
 		flight_failed(identity, identity->entra_gate);
 		return;
 	}
-	enum err err = entra_exchange(&identity->entra, worker->pool->options.azure, identity->authority,
-		identity->tenant, identity->client_id, identity->scope, &identity->assertion, worker->arena);
+	enum err err = entra_exchange(&identity->entra, worker->pool->options.azure,
+		identity->authority, identity->tenant, identity->client_id, identity->scope,
+		&identity->assertion, worker->arena);
 	if (err) {
-		err = fault_set(&identity->fault, err, "the token request for Microsoft Entra could not be built: %s",
+		err = fault_set(&identity->fault, err,
+			"the token request for Microsoft Entra could not be built: %s",
 			err_text(err));
 		flight_failed(identity, identity->entra_gate);
 		return;
@@ -191,8 +200,8 @@ static void ask_entra(struct identity *identity) {
 static void kube_done(struct gate_call *call) {
 	struct identity *identity = container_of(call, struct identity, call);
 	char what[600];
-	snprintf(what, sizeof what, "request a token of ServiceAccount %.*s/%.*s", STR_ARG(identity->ns),
-		STR_ARG(identity->service_account));
+	snprintf(what, sizeof what, "request a token of ServiceAccount %.*s/%.*s",
+		STR_ARG(identity->ns), STR_ARG(identity->service_account));
 	identity->fault = (struct fault){ 0 };
 	secret_init(&identity->assertion, identity->worker->arena, ASSERTION_BYTES);
 	enum err err = kube_result(&identity->kube, &identity->fault, what);
@@ -207,10 +216,11 @@ static void kube_done(struct gate_call *call) {
 
 static void ask_kube(struct identity *identity) {
 	struct worker *worker = identity->worker;
-	enum err err = kube_token_request(&identity->kube, worker->pool->options.kube, worker->arena, identity->ns,
-		identity->service_account, identity->audience);
+	enum err err = kube_token_request(&identity->kube, worker->pool->options.kube,
+		worker->arena, identity->ns, identity->service_account, identity->audience);
 	if (err) {
-		err = fault_set(&identity->fault, err, "the TokenRequest could not be built: %s", err_text(err));
+		err = fault_set(&identity->fault, err, "the TokenRequest could not be built: %s",
+			err_text(err));
 		flight_failed(identity, identity->kube_gate);
 		return;
 	}
@@ -266,7 +276,7 @@ void identity_refused(struct identity *identity, uint64_t serial) {
 }
 
 void identity_sweep(struct worker *worker) {
-	list_for_each_safe(link, &worker->identity_list) {
+	list_for_each_safe (link, &worker->identity_list) {
 		struct identity *identity = container_of(link, struct identity, all);
 		if (identity->users || identity->asking || token_is_usable(identity)) continue;
 		if (worker->now.mono_ns < identity->retry_ns + KEEP_NS) continue;
@@ -277,7 +287,7 @@ void identity_sweep(struct worker *worker) {
 }
 
 void identity_destroy_all(struct worker *worker) {
-	list_for_each_safe(link, &worker->identity_list) {
+	list_for_each_safe (link, &worker->identity_list) {
 		struct identity *identity = container_of(link, struct identity, all);
 		assert(!identity->users && list_is_empty(&identity->waiters));
 		list_remove(&identity->all);

@@ -28,19 +28,20 @@ struct identity {
 	struct list all;
 	char *key;
 	struct worker *worker;
-	struct str authority, tenant, client_id, scope, audience, ns, service_account; /* in _block */
+	struct str authority, tenant, client_id, scope, audience, ns,
+		service_account; /* in _block */
 	struct gate *kube_gate, *entra_gate;
-	unsigned users;            /* reconciles that hold it */
-	bool asking;               /* a flight is under way */
+	unsigned users; /* reconciles that hold it */
+	bool asking; /* a flight is under way */
 	struct secret token;
-	uint64_t serial;           /* grows with each new token */
+	uint64_t serial; /* grows with each new token */
 	int64_t expires_ns;
 	int64_t refresh_ns;
 	unsigned failures;
-	int64_t retry_ns;          /* no new flight before */
-	struct fault fault;        /* of the last flight; err OK: it went well */
-	bool fault_is_local;       /* it came from the API server, not from Entra */
-	struct gate *fault_gate;   /* the gate whose breaker refused; NULL: none did */
+	int64_t retry_ns; /* no new flight before */
+	struct fault fault; /* of the last flight; err OK: it went well */
+	bool fault_is_local; /* it came from the API server, not from Entra */
+	struct gate *fault_gate; /* the gate whose breaker refused; NULL: none did */
 	struct list waiters;
 	struct kube_call kube;
 	struct entra_call entra;
@@ -53,7 +54,7 @@ enum identity_state { IDENTITY_READY, IDENTITY_WAIT, IDENTITY_FAILED };
 
 /* Finds or makes the identity that `spec` uses with `spc`, and counts a user. */
 enum err identity_get(struct worker *worker, const struct spec *spec, const struct spc *spc,
-		      struct identity **out_identity);
+	struct identity **out_identity);
 void identity_put(struct identity *identity); /* NULL is fine */
 
 /* Asks for a token. WAIT: `waiter` is answered later; leave by identity_leave. FAILED: see identity->fault. */

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
-		       struct object **out_object) {
+	struct object **out_object) {
 	struct object *object = mem_zalloc(sizeof *object);
 	if (!object) return ERR_NOMEM;
 	object->key = mem_strdup(key);

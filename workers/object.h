@@ -12,9 +12,9 @@
 
 /* Served in this order, with aging. */
 enum object_class {
-	CLASS_NEW,      /* never attempted */
-	CLASS_CHANGED,  /* spec, class or force value changed */
-	CLASS_RETRY,    /* a failed attempt */
+	CLASS_NEW, /* never attempted */
+	CLASS_CHANGED, /* spec, class or force value changed */
+	CLASS_RETRY, /* a failed attempt */
 	CLASS_PERIODIC, /* the poll interval has passed */
 	CLASS_COUNT
 };
@@ -23,33 +23,33 @@ struct shard;
 struct sync;
 
 struct object {
-	struct queue_item item;        /* atomic: see workqueue.h */
-	struct spec *spec;             /* rcu: writer main; NULL: the SecretSync is gone */
-	struct inbox_node retired;     /* home, then main: in main's inbox once the home has let go */
+	struct queue_item item; /* atomic: see workqueue.h */
+	struct spec *spec; /* rcu: writer main; NULL: the SecretSync is gone */
+	struct inbox_node retired; /* home, then main: in main's inbox once the home has let go */
 
-	struct map_node node;          /* main */
-	struct list cell_link;         /* main: in spc_cell.objects */
-	char *key;                     /* const: "namespace/name" */
-	char *uid;                     /* const */
-	struct list seen_link;         /* main: marks of a relist */
-	uint64_t seen;                 /* main: number of the last list that had it */
+	struct map_node node; /* main */
+	struct list cell_link; /* main: in spc_cell.objects */
+	char *key; /* const: "namespace/name" */
+	char *uid; /* const */
+	struct list seen_link; /* main: marks of a relist */
+	uint64_t seen; /* main: number of the last list that had it */
 
-	struct status status;          /* home (main until the first queue_add) */
-	struct timer timer;            /* home: next check, or retry */
-	struct list ready;             /* home: in a ready list, or in the waiters of a gate */
-	struct shard *shard;           /* home: where it is counted; NULL: nowhere yet */
-	struct sync *sync;             /* home: the running reconcile */
-	uint32_t failures;             /* home: in a row */
-	uint8_t wait_class;            /* home: enum object_class while in a ready list */
-	bool in_ready;                 /* home: `ready` is in a list of its shard, not in the waiters of a gate */
-	bool attempted;                /* home: at least one reconcile ended */
-	int64_t seen_generation;       /* home: generation of the last attempt */
-	struct list all;               /* home: every object of this worker, for shutdown */
+	struct status status; /* home (main until the first queue_add) */
+	struct timer timer; /* home: next check, or retry */
+	struct list ready; /* home: in a ready list, or in the waiters of a gate */
+	struct shard *shard; /* home: where it is counted; NULL: nowhere yet */
+	struct sync *sync; /* home: the running reconcile */
+	uint32_t failures; /* home: in a row */
+	uint8_t wait_class; /* home: enum object_class while in a ready list */
+	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
+	bool attempted; /* home: at least one reconcile ended */
+	int64_t seen_generation; /* home: generation of the last attempt */
+	struct list all; /* home: every object of this worker, for shutdown */
 };
 
 /* Takes status (moved). home: the queue of worker 0 for a start; the worker that takes it hands it on. */
 enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
-		       struct object **out_object);
+	struct object **out_object);
 /* Main; the object is idle, out of every list, and no reader can hold its spec any more. Drops the spec. */
 void object_destroy(struct object *object);
 

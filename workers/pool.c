@@ -19,7 +19,8 @@ enum err pool_create(const struct pool_options *options, struct pool **out_pool)
 	pool->settings = mem_alloc(sizeof *pool->settings);
 	enum err err = pool->settings ? OK : ERR_NOMEM;
 	if (!err) *pool->settings = options->settings;
-	for (unsigned i = 0; i < pool->count && !err; i++) err = worker_init(&pool->workers[i], pool, i);
+	for (unsigned i = 0; i < pool->count && !err; i++)
+		err = worker_init(&pool->workers[i], pool, i);
 	if (err) {
 		pool_destroy(pool);
 		return err;
@@ -110,8 +111,9 @@ enum err pool_set_settings(struct pool *pool, const struct settings *settings) {
 	return OK;
 }
 
-void pool_trace(struct pool *pool, void (*trace)(void *arg, const struct object *object, const char *step, enum err err),
-		void *arg) {
+void pool_trace(struct pool *pool,
+	void (*trace)(void *arg, const struct object *object, const char *step, enum err err),
+	void *arg) {
 	pool->trace = trace;
 	pool->trace_arg = arg;
 }

@@ -35,8 +35,8 @@ struct pool_doors {
 };
 
 struct pool_options {
-	unsigned workers;              /* at least 1 */
-	struct kube *kube;             /* kept */
+	unsigned workers; /* at least 1 */
+	struct kube *kube; /* kept */
 	const struct http_site *azure; /* kept: vaults and Entra, HTTP/1.1 */
 	struct settings settings;
 	struct pool_doors doors;
@@ -72,5 +72,6 @@ unsigned worker_object_count(const struct worker *worker);
 unsigned worker_running_count(const struct worker *worker);
 
 /* For the simulation and for traces: called after each step of a reconcile. NULL: off. Before pool_start. */
-void pool_trace(struct pool *pool, void (*trace)(void *arg, const struct object *object, const char *step, enum err err),
-		void *arg);
+void pool_trace(struct pool *pool,
+	void (*trace)(void *arg, const struct object *object, const char *step, enum err err),
+	void *arg);

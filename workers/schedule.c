@@ -12,7 +12,8 @@ void schedule_ready(struct object *object, enum object_class class) {
 
 /* A deadline that cannot be kept for want of memory becomes "now": late work is better than lost work. */
 static void set_timer(struct worker *worker, struct object *object, int64_t at_ns) {
-	if (timer_set(&worker->timers, &object->timer, at_ns) != OK) shard_enqueue(object->shard, object, CLASS_PERIODIC);
+	if (timer_set(&worker->timers, &object->timer, at_ns) != OK)
+		shard_enqueue(object->shard, object, CLASS_PERIODIC);
 }
 
 /* The next moment of the object's own phase in the grid of its interval. The phase is a function of the uid, so that checks
@@ -25,23 +26,27 @@ static int64_t next_phase_ns(const struct object *object, struct now now, int64_
 }
 
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
-	int64_t interval_ns = spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
+	int64_t interval_ns =
+		spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
 	set_timer(worker, object, next_phase_ns(object, worker->now, interval_ns));
 }
 
 static struct backoff backoff_for(const struct settings *settings, enum err err) {
-	if (err_retry(err) == RETRY_SLOW) return (struct backoff){ settings->slow_base_ns, settings->slow_max_ns };
+	if (err_retry(err) == RETRY_SLOW)
+		return (struct backoff){ settings->slow_base_ns, settings->slow_max_ns };
 	return (struct backoff){ settings->retry_base_ns, settings->retry_max_ns };
 }
 
-void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault, int64_t interval_ns) {
+void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,
+	int64_t interval_ns) {
 	struct backoff backoff = backoff_for(&worker->settings, fault->err);
 	int64_t delay_ns = backoff_delay_ns(&backoff, object->failures, &worker->rng);
 	enum retry retry = err_retry(fault->err);
 	if (retry == RETRY_SOON) delay_ns = backoff_delay_ns(&backoff, 0, &worker->rng);
 	if (fault->retry_after_ns > 0) {
 		/* The server's (or the writer's) own word on when; a little later, so that not all come at once. */
-		delay_ns = fault->retry_after_ns + rng_between(&worker->rng, 0, fault->retry_after_ns / 4 + 1);
+		delay_ns = fault->retry_after_ns +
+			   rng_between(&worker->rng, 0, fault->retry_after_ns / 4 + 1);
 	}
 	/* A failure never makes an object wait longer than its poll would. */
 	if (delay_ns > interval_ns) delay_ns = interval_ns;

@@ -5,16 +5,16 @@
 #include <stdint.h>
 
 struct settings {
-	int64_t poll_interval_ns;       /* rotationPollIntervalInSeconds */
-	double vault_rate_per_s;        /* requests per second and vault */
+	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
+	double vault_rate_per_s; /* requests per second and vault */
 	double vault_burst;
-	unsigned vault_connections;     /* per vault and worker */
-	unsigned reconciles_per_vault;  /* in flight at once */
-	int64_t request_timeout_ns;     /* of one request to a vault or to Entra */
+	unsigned vault_connections; /* per vault and worker */
+	unsigned reconciles_per_vault; /* in flight at once */
+	int64_t request_timeout_ns; /* of one request to a vault or to Entra */
 	int64_t kube_timeout_ns;
-	int64_t breaker_interval_ns;    /* between two trials of an unreachable server */
-	int64_t retry_base_ns, retry_max_ns;      /* transient failures */
-	int64_t slow_base_ns, slow_max_ns;        /* configuration and permission faults */
+	int64_t breaker_interval_ns; /* between two trials of an unreachable server */
+	int64_t retry_base_ns, retry_max_ns; /* transient failures */
+	int64_t slow_base_ns, slow_max_ns; /* configuration and permission faults */
 };
 
 /* The defaults of docs/configuration.md. */

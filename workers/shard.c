@@ -51,10 +51,11 @@ static void shard_free(struct shard *shard) {
 
 /* A more urgent class wins over the one the object waits in already. */
 void shard_enqueue(struct shard *shard, struct object *object, enum object_class class) {
-	if (list_is_linked(&object->ready) && object->in_ready && object->wait_class <= class) return;
+	if (list_is_linked(&object->ready) && object->in_ready && object->wait_class <= class)
+		return;
 	shard_dequeue(object);
 	object->in_ready = true;
-	object->wait_class = (uint8_t)class;
+	object->wait_class = (uint8_t) class;
 	list_push_back(&shard->ready[class], &object->ready);
 	shard->ready_count++;
 	shard->worker->again = true;
@@ -77,8 +78,9 @@ bool shard_has_room(const struct shard *shard) {
 /* The class whose share this turn is, should it wait; else the most urgent one. */
 static struct list *next_class(struct shard *shard) {
 	unsigned turn = shard->served % SHARE_TURNS;
-	if (turn > 0 && turn < CLASS_COUNT && !list_is_empty(&shard->ready[turn])) return &shard->ready[turn];
-	for (int class = 0; class < CLASS_COUNT; class++) {
+	if (turn > 0 && turn < CLASS_COUNT && !list_is_empty(&shard->ready[turn]))
+		return &shard->ready[turn];
+	for (int class = 0; class < CLASS_COUNT; class ++) {
 		if (!list_is_empty(&shard->ready[class])) return &shard->ready[class];
 	}
 	return NULL;
@@ -102,12 +104,14 @@ void shard_leave(struct object *object) {
 }
 
 void shard_sweep(struct worker *worker) {
-	list_for_each_safe(link, &worker->shard_list) {
+	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
-		if (!shard->objects && !shard->running && gate_is_idle(&shard->gate)) shard_free(shard);
+		if (!shard->objects && !shard->running && gate_is_idle(&shard->gate))
+			shard_free(shard);
 	}
 }
 
 void shard_destroy_all(struct worker *worker) {
-	list_for_each_safe(link, &worker->shard_list) shard_free(container_of(link, struct shard, all));
+	list_for_each_safe (link, &worker->shard_list)
+		shard_free(container_of(link, struct shard, all));
 }

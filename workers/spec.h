@@ -25,27 +25,29 @@
 /* One entry of `objects`. */
 struct spc_object {
 	struct str name;
-	struct str path;    /* alias, or the name: what a sourcePath begins with */
+	struct str path; /* alias, or the name: what a sourcePath begins with */
 	struct str version; /* "" or "latest": the current one */
 	enum vault_kind kind;
-	unsigned history;   /* 0 or 1: one version, path without an index; N >= 2: path/0 ... path/N-1 */
+	unsigned
+		history; /* 0 or 1: one version, path without an index; N >= 2: path/0 ... path/N-1 */
 };
 
 struct spc {
-	_Atomic unsigned ref;      /* atomic: acq_rel; the last one frees */
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees */
 	/* All others const after creation. */
 	struct str uid;
 	int64_t generation;
-	struct str fault;          /* not empty: the class cannot be used; what is wrong, where, what to do */
-	struct str vault_url;      /* "https://name.vault.azure.net" */
+	struct str
+		fault; /* not empty: the class cannot be used; what is wrong, where, what to do */
+	struct str vault_url; /* "https://name.vault.azure.net" */
 	struct str tenant;
 	struct str client_id;
-	struct str authority;      /* "https://login.microsoftonline.com" */
-	struct str scope;          /* "https://vault.azure.net/.default" */
-	struct str audience;       /* of the service account token */
+	struct str authority; /* "https://login.microsoftonline.com" */
+	struct str scope; /* "https://vault.azure.net/.default" */
+	struct str audience; /* of the service account token */
 	const struct spc_object *objects;
 	unsigned object_count;
-	uint64_t home_hash;        /* hash64_stable(vault_url): decides the home worker */
+	uint64_t home_hash; /* hash64_stable(vault_url): decides the home worker */
 	void *_block;
 };
 
@@ -53,18 +55,19 @@ void spc_unref(struct spc *spc); /* NULL is fine */
 
 /* The stable place of a class that objects point to, whether the class exists or not. */
 struct spc_cell {
-	_Atomic unsigned ref;      /* atomic: acq_rel; objects' specs and the store hold one each */
-	struct spc *now;           /* rcu: writer main; NULL: no such class */
-	struct map_node node;      /* main */
-	struct list objects;       /* main: objects whose current spec names this class */
-	struct list todo;          /* main: those of them that are still to be told of a change */
-	struct list turn_link;     /* main: in the store's list of cells with something in `todo` */
-	struct list seen_link;     /* main: marks of a relist, while there is a class */
-	char *key;                 /* const: "namespace/name" */
+	_Atomic unsigned ref; /* atomic: acq_rel; objects' specs and the store hold one each */
+	struct spc *now; /* rcu: writer main; NULL: no such class */
+	struct map_node node; /* main */
+	struct list objects; /* main: objects whose current spec names this class */
+	struct list todo; /* main: those of them that are still to be told of a change */
+	struct list turn_link; /* main: in the store's list of cells with something in `todo` */
+	struct list seen_link; /* main: marks of a relist, while there is a class */
+	char *key; /* const: "namespace/name" */
 };
 
 struct spc_cell *spc_cell_create(struct str key); /* ref 1 */
-void spc_cell_unref(struct spc_cell *cell);       /* any thread; frees cell and snapshot at the last one */
+void spc_cell_unref(
+	struct spc_cell *cell); /* any thread; frees cell and snapshot at the last one */
 /* The snapshot with a reference of the caller's own, or NULL. */
 struct spc *spc_borrow(struct spc_cell *cell);
 /* Publishes (NULL: the class is gone) and returns the old snapshot, to be unref'd by main after rcu_sync(). */
@@ -78,18 +81,18 @@ struct spec_item {
 };
 
 struct spec {
-	_Atomic unsigned ref;      /* atomic: acq_rel; the last one frees */
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees */
 	/* All others const after creation. */
-	struct spc_cell *cell;     /* holds a reference; NULL when the class name is unusable */
+	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
 	struct str ns, name, uid;
 	int64_t generation;
-	bool deleting;             /* a deletionTimestamp is set: not reconciled */
-	struct str fault;          /* not empty: the spec cannot be used; what is wrong, where, what to do */
+	bool deleting; /* a deletionTimestamp is set: not reconciled */
+	struct str fault; /* not empty: the spec cannot be used; what is wrong, where, what to do */
 	struct str class_name;
 	struct str service_account;
-	struct str type;           /* never empty: Opaque by default */
+	struct str type; /* never empty: Opaque by default */
 	struct str force;
-	int64_t interval_ns;       /* spec.rotationPollIntervalInSeconds; 0: the installation's */
+	int64_t interval_ns; /* spec.rotationPollIntervalInSeconds; 0: the installation's */
 	const struct spec_item *items;
 	const struct kube_pair *labels;
 	const struct kube_pair *annotations;
@@ -105,5 +108,6 @@ struct block {
 	size_t _len, _cap;
 };
 enum err block_init(struct block *block, size_t bytes);
-void *block_alloc(struct block *block, size_t bytes, size_t align); /* asserts that it fits: size it beforehand */
+void *block_alloc(struct block *block, size_t bytes,
+	size_t align); /* asserts that it fits: size it beforehand */
 struct str block_str(struct block *block, struct str s);

@@ -6,12 +6,12 @@
 
 enum { MESSAGE_BYTES = 4096, CONDITIONS_READ = 16, OBJECTS_READ = 4096 };
 
-static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "SecretUpdated", "Ready" };
+static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "SecretUpdated",
+	"Ready" };
 static const char *const VALUE_NAMES[] = { "", "False", "True", "Unknown" };
 
 const char *reason_name(enum reason reason) {
-	static const char *const names[REASON_COUNT] = {
-		[REASON_NONE] = "",
+	static const char *const names[REASON_COUNT] = { [REASON_NONE] = "",
 #define X(id, name) [REASON_##id] = name,
 		REASON_LIST(X)
 #undef X
@@ -47,7 +47,8 @@ enum err status_copy(const struct status *status, struct status *out_copy) {
 	for (int i = 0; i < CONDITION_COUNT; i++) {
 		good &= copy_text(status->conditions[i].message, &copy.conditions[i].message);
 	}
-	copy.objects = status->object_count ? mem_array(status->object_count, sizeof *copy.objects) : NULL;
+	copy.objects =
+		status->object_count ? mem_array(status->object_count, sizeof *copy.objects) : NULL;
 	if (!copy.objects) copy.object_count = 0;
 	good &= copy.object_count == status->object_count;
 	for (unsigned i = 0; i < copy.object_count; i++) {
@@ -67,13 +68,15 @@ static bool text_equal(const char *a, const char *b) {
 }
 
 static bool condition_equal(const struct condition *a, const struct condition *b) {
-	return a->value == b->value && a->reason == b->reason && a->transition_s == b->transition_s &&
-	       a->generation == b->generation && text_equal(a->message, b->message);
+	return a->value == b->value && a->reason == b->reason &&
+	       a->transition_s == b->transition_s && a->generation == b->generation &&
+	       text_equal(a->message, b->message);
 }
 
 static bool object_equal(const struct status_object *a, const struct status_object *b) {
-	return text_equal(a->name, b->name) && a->kind == b->kind && text_equal(a->version, b->version) &&
-	       a->updated_s == b->updated_s && a->synced_s == b->synced_s;
+	return text_equal(a->name, b->name) && a->kind == b->kind &&
+	       text_equal(a->version, b->version) && a->updated_s == b->updated_s &&
+	       a->synced_s == b->synced_s;
 }
 
 bool status_equal(const struct status *a, const struct status *b) {
@@ -84,8 +87,10 @@ bool status_equal(const struct status *a, const struct status *b) {
 	for (unsigned i = 0; i < a->object_count; i++) {
 		if (!object_equal(&a->objects[i], &b->objects[i])) return false;
 	}
-	return a->observed_generation == b->observed_generation && text_equal(a->sync_hash, b->sync_hash) &&
-	       a->last_successful_s == b->last_successful_s && a->secret_created_s == b->secret_created_s;
+	return a->observed_generation == b->observed_generation &&
+	       text_equal(a->sync_hash, b->sync_hash) &&
+	       a->last_successful_s == b->last_successful_s &&
+	       a->secret_created_s == b->secret_created_s;
 }
 
 static int64_t parse_time(const cJSON *json, const char *path) {
@@ -155,8 +160,8 @@ enum err status_parse(const cJSON *json, struct status *out_status) {
 	if (!json) goto out;
 	const cJSON *conditions = json_get(json, "conditions");
 	int read = 0;
-	for (const cJSON *item = cJSON_IsArray(conditions) ? conditions->child : NULL; item && read < CONDITIONS_READ;
-	     item = item->next, read++) {
+	for (const cJSON *item = cJSON_IsArray(conditions) ? conditions->child : NULL;
+		item && read < CONDITIONS_READ; item = item->next, read++) {
 		err = parse_condition(item, &status);
 		if (err) goto out;
 	}
@@ -176,8 +181,8 @@ out:
 	return err;
 }
 
-enum err status_set(struct status *status, enum condition_type type, enum condition_value value, enum reason reason,
-		    struct str message, int64_t generation, int64_t now_s) {
+enum err status_set(struct status *status, enum condition_type type, enum condition_value value,
+	enum reason reason, struct str message, int64_t generation, int64_t now_s) {
 	assert(type < CONDITION_COUNT && value != CONDITION_ABSENT && reason != REASON_NONE);
 	struct condition *condition = &status->conditions[type];
 	char *text = message.len ? mem_strdup(str_slice(message, 0, MESSAGE_BYTES)) : NULL;
@@ -207,10 +212,12 @@ static void write_conditions(const struct status *status, struct buf *out) {
 		if (condition->value == CONDITION_ABSENT) continue;
 		time_format(condition->transition_s, transition);
 		buf_printf(out,
-			"%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"lastTransitionTime\":\"%s\","
+			"%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\","
+			"\"lastTransitionTime\":\"%s\","
 			"\"observedGeneration\":%lld,\"message\":",
-			first ? "" : ",", TYPE_NAMES[i], VALUE_NAMES[condition->value], reason_name(condition->reason),
-			transition, (long long)condition->generation);
+			first ? "" : ",", TYPE_NAMES[i], VALUE_NAMES[condition->value],
+			reason_name(condition->reason), transition,
+			(long long)condition->generation);
 		buf_append_json(out, str_of(condition->message));
 		buf_append_char(out, '}');
 		first = false;
@@ -235,7 +242,8 @@ static void write_objects(const struct status *status, struct buf *out) {
 }
 
 void status_write(const struct status *status, struct buf *out_json) {
-	buf_printf(out_json, "{\"observedGeneration\":%lld", (long long)status->observed_generation);
+	buf_printf(
+		out_json, "{\"observedGeneration\":%lld", (long long)status->observed_generation);
 	if (status->sync_hash) {
 		buf_append(out_json, STR(",\"syncHash\":"));
 		buf_append_json(out_json, str_of(status->sync_hash));
@@ -256,7 +264,8 @@ static struct str own_hash(const struct status *status, struct str uid) {
 	struct str rest = str_of(status->sync_hash);
 	if (!str_starts(rest, STR("kv1:"))) return STR_NULL;
 	rest = str_slice(rest, 4, rest.len);
-	if (!str_starts(rest, uid) || rest.len <= uid.len || rest.ptr[uid.len] != ':') return STR_NULL;
+	if (!str_starts(rest, uid) || rest.len <= uid.len || rest.ptr[uid.len] != ':')
+		return STR_NULL;
 	return str_slice(rest, uid.len + 1, rest.len);
 }
 
@@ -264,7 +273,8 @@ bool status_is_ours(const struct status *status, struct str uid) {
 	return own_hash(status, uid).len > 0;
 }
 
-enum err status_set_hash(struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
+enum err status_set_hash(
+	struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
 	char hex[SHA256_HEX_BYTES];
 	struct buf text = { 0 };
 	hex_encode(digest, SHA256_BYTES, hex);
@@ -278,7 +288,8 @@ enum err status_set_hash(struct status *status, struct str uid, const unsigned c
 	return OK;
 }
 
-bool status_hash_is(const struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
+bool status_hash_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES]) {
 	char hex[SHA256_HEX_BYTES];
 	hex_encode(digest, SHA256_BYTES, hex);
 	return str_eq(own_hash(status, uid), str_of(hex));

@@ -11,20 +11,20 @@
 #include "workers/spec.h"
 
 /* X(constant, name on the wire). The first thirteen are the product's own names. */
-#define REASON_LIST(X)                                                              \
-	X(CREATE_SUCCEEDED, "CreateSucceeded")                                      \
-	X(CREATE_FAILED_PROVIDER, "CreateFailedProviderError")                      \
-	X(CREATE_FAILED_LABEL, "CreateFailedInvalidLabel")                          \
-	X(CREATE_FAILED_ANNOTATION, "CreateFailedInvalidAnnotation")                \
-	X(UPDATE_NO_CHANGE, "UpdateNoValueChangeSucceeded")                         \
-	X(UPDATE_SUCCEEDED, "UpdateValueChangeOrForceUpdateSucceeded")              \
-	X(UPDATE_FAILED_LABEL, "UpdateFailedInvalidLabel")                          \
-	X(UPDATE_FAILED_ANNOTATION, "UpdateFailedInvalidAnnotation")                \
-	X(UPDATE_FAILED_PROVIDER, "UpdateFailedProviderError")                      \
-	X(USER_INPUT, "UserInputValidationFailed")                                  \
-	X(SPC, "ControllerSpcError")                                                \
-	X(INTERNAL, "ControllerInternalError")                                      \
-	X(PATCH_FAILED, "SecretPatchFailedUnknownError")                            \
+#define REASON_LIST(X)                                                 \
+	X(CREATE_SUCCEEDED, "CreateSucceeded")                         \
+	X(CREATE_FAILED_PROVIDER, "CreateFailedProviderError")         \
+	X(CREATE_FAILED_LABEL, "CreateFailedInvalidLabel")             \
+	X(CREATE_FAILED_ANNOTATION, "CreateFailedInvalidAnnotation")   \
+	X(UPDATE_NO_CHANGE, "UpdateNoValueChangeSucceeded")            \
+	X(UPDATE_SUCCEEDED, "UpdateValueChangeOrForceUpdateSucceeded") \
+	X(UPDATE_FAILED_LABEL, "UpdateFailedInvalidLabel")             \
+	X(UPDATE_FAILED_ANNOTATION, "UpdateFailedInvalidAnnotation")   \
+	X(UPDATE_FAILED_PROVIDER, "UpdateFailedProviderError")         \
+	X(USER_INPUT, "UserInputValidationFailed")                     \
+	X(SPC, "ControllerSpcError")                                   \
+	X(INTERNAL, "ControllerInternalError")                         \
+	X(PATCH_FAILED, "SecretPatchFailedUnknownError")               \
 	X(POLICY, "ValidatingAdmissionPolicyCheckFailed")
 
 enum reason {
@@ -32,7 +32,7 @@ enum reason {
 #define X(id, name) REASON_##id,
 	REASON_LIST(X)
 #undef X
-	REASON_COUNT
+		REASON_COUNT
 };
 
 const char *reason_name(enum reason reason);
@@ -46,8 +46,8 @@ struct condition {
 	enum condition_value value;
 	enum reason reason;
 	int64_t transition_s; /* unix seconds of the last change of value */
-	int64_t generation;   /* observedGeneration */
-	char *message;        /* owned; NULL: empty */
+	int64_t generation; /* observedGeneration */
+	char *message; /* owned; NULL: empty */
 };
 
 /* One version that stands in the Secret. */
@@ -62,9 +62,9 @@ struct status_object {
 struct status {
 	struct condition conditions[CONDITION_COUNT];
 	int64_t observed_generation;
-	char *sync_hash;               /* owned; NULL: none. Any text; ours begins with "kv1:<uid>:" */
-	int64_t last_successful_s;     /* 0: never */
-	int64_t secret_created_s;      /* 0: not known */
+	char *sync_hash; /* owned; NULL: none. Any text; ours begins with "kv1:<uid>:" */
+	int64_t last_successful_s; /* 0: never */
+	int64_t secret_created_s; /* 0: not known */
 	struct status_object *objects; /* owned */
 	unsigned object_count;
 };
@@ -77,8 +77,8 @@ bool status_equal(const struct status *a, const struct status *b);
 enum err status_parse(const cJSON *json, struct status *out_status);
 
 /* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at 4 KiB. */
-enum err status_set(struct status *status, enum condition_type type, enum condition_value value, enum reason reason,
-		    struct str message, int64_t generation, int64_t now_s);
+enum err status_set(struct status *status, enum condition_type type, enum condition_value value,
+	enum reason reason, struct str message, int64_t generation, int64_t now_s);
 
 /* The whole status object as JSON. */
 void status_write(const struct status *status, struct buf *out_json);
@@ -89,5 +89,7 @@ bool status_has_synced(const struct status *status);
 bool status_is_ours(const struct status *status, struct str uid);
 
 /* "kv1:<uid>:<hex>" */
-enum err status_set_hash(struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
-bool status_hash_is(const struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
+enum err status_set_hash(
+	struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
+bool status_hash_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES]);

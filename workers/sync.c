@@ -48,7 +48,8 @@ static void plan_next(struct sync *sync) {
 		if (object->failures == 0) object->failures = 1;
 		gate_wait(sync->fault_gate, &object->ready);
 	} else {
-		int64_t interval_ns = spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
+		int64_t interval_ns =
+			spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
 		schedule_retry(worker, object, &sync->fault, interval_ns);
 	}
 }
@@ -72,7 +73,8 @@ static bool run(struct sync *sync) {
 	for (;;) {
 		const struct step *step = sync->step;
 		const struct step *next = step->run(sync);
-		if (pool->trace) pool->trace(pool->trace_arg, sync->object, step->name, sync->fault.err);
+		if (pool->trace)
+			pool->trace(pool->trace_arg, sync->object, step->name, sync->fault.err);
 		if (!next) return true;
 		if (next != &STEP_PARKED) {
 			sync->step = next;
@@ -125,7 +127,8 @@ void sync_cancel(struct sync *sync) {
 
 /* --- BORROW: take the snapshots, and see whether there is anything to do --- */
 
-static const struct step *fail_text(struct sync *sync, enum blame blame, enum err err, struct str text) {
+static const struct step *fail_text(
+	struct sync *sync, enum blame blame, enum err err, struct str text) {
 	struct fault fault = { 0 };
 	err = fault_set(&fault, err, "%.*s", STR_ARG(text));
 	return sync_fail(sync, blame, NULL, &fault);
@@ -145,14 +148,18 @@ static const struct step *borrow_run(struct sync *sync) {
 	if (spec->fault.len) return fail_text(sync, BLAME_INPUT, ERR_INVALID, spec->fault);
 	if (!sync->spc) {
 		err = fault_set(&fault, ERR_NOT_FOUND,
-			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create it there, or correct "
+			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create "
+			"it there, or correct "
 			"spec.secretProviderClassName",
 			STR_ARG(spec->class_name), STR_ARG(spec->ns));
 		return sync_fail(sync, BLAME_CLASS, NULL, &fault);
 	}
-	if (sync->spc->fault.len) return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->fault);
+	if (sync->spc->fault.len)
+		return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->fault);
 	err = sync_plan_reads(sync);
-	if (err) return sync_fail(sync, err == ERR_NOMEM ? BLAME_INTERNAL : BLAME_INPUT, NULL, &sync->fault);
+	if (err)
+		return sync_fail(
+			sync, err == ERR_NOMEM ? BLAME_INTERNAL : BLAME_INPUT, NULL, &sync->fault);
 	/* A vault that cannot be reached costs no token either. */
 	struct gate *gate = &sync->object->shard->gate;
 	if (!gate_admits(gate, &fault)) return sync_fail(sync, BLAME_PROVIDER, gate, &fault);
@@ -168,7 +175,9 @@ static const struct step *token_failed(struct sync *sync) {
 	struct fault fault = identity->fault;
 	enum blame blame = BLAME_PROVIDER;
 	if (identity->fault_is_local) {
-		blame = fault.err == ERR_NOT_FOUND ? BLAME_INPUT : fault.err == ERR_POLICY ? BLAME_POLICY : BLAME_INTERNAL;
+		blame = fault.err == ERR_NOT_FOUND ? BLAME_INPUT
+			: fault.err == ERR_POLICY  ? BLAME_POLICY
+						   : BLAME_INTERNAL;
 	}
 	/* The identity knows when it may ask again: no object of it comes earlier. */
 	int64_t wait_ns = identity->retry_ns - sync->worker->now.mono_ns;
@@ -181,7 +190,8 @@ static const struct step *token_run(struct sync *sync) {
 	if (!sync->identity) {
 		enum err err = identity_get(sync->worker, sync->spec, sync->spc, &sync->identity);
 		if (err) {
-			err = fault_set(&fault, err, "no identity could be made: %s", err_text(err));
+			err = fault_set(
+				&fault, err, "no identity could be made: %s", err_text(err));
 			return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 		}
 	}

@@ -19,15 +19,15 @@ struct step {
 	const struct step *(*run)(struct sync *sync);
 };
 
-extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE, STEP_VALUES, STEP_CREATE, STEP_PROBE,
-	STEP_SETTLE, STEP_APPLY, STEP_STATUS, STEP_END;
+extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE,
+	STEP_VALUES, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_STATUS, STEP_END;
 
 /* One version of an object that the Secret needs. */
 struct sync_value {
-	unsigned index;             /* of the history; 0 for a single version */
-	bool needed;                /* a data item names it */
+	unsigned index; /* of the history; 0 for a single version */
+	bool needed; /* a data item names it */
 	bool fetched;
-	struct vault_row row;       /* what a list row shows, with the version id */
+	struct vault_row row; /* what a list row shows, with the version id */
 	struct secret value;
 };
 
@@ -37,63 +37,63 @@ struct sync_read {
 	const struct spc_object *object; /* in sync->spc */
 	struct vault_call call;
 	struct gate_call gate;
-	struct vault_rows rows;     /* history only */
+	struct vault_rows rows; /* history only */
 	struct buf next_link;
 	unsigned pages;
-	bool asking_current;        /* history only: two versions share the newest second, a GET tells which is the current one */
+	bool asking_current; /* history only: two versions share the newest second, a GET tells which is the current one */
 	char current[VAULT_VERSION_BYTES];
-	unsigned throttled;         /* answers 429 in a row */
+	unsigned throttled; /* answers 429 in a row */
 	struct sync_value *values;
 	unsigned value_count;
 	unsigned next_value;
-	bool done;                  /* of the phase: FETCH (what a list row shows), or VALUES */
-	struct fault fault;         /* err not OK: the read failed */
+	bool done; /* of the phase: FETCH (what a list row shows), or VALUES */
+	struct fault fault; /* err not OK: the read failed */
 };
 
 /* Whose fault a failure is; with "has the Secret been written before" this gives the reason. */
 enum blame {
-	BLAME_PROVIDER,   /* vault, Entra, the way to them */
-	BLAME_INPUT,      /* the SecretSync */
-	BLAME_CLASS,      /* the SecretProviderClass */
-	BLAME_LABEL,      /* the Secret is not ours */
+	BLAME_PROVIDER, /* vault, Entra, the way to them */
+	BLAME_INPUT, /* the SecretSync */
+	BLAME_CLASS, /* the SecretProviderClass */
+	BLAME_LABEL, /* the Secret is not ours */
 	BLAME_ANNOTATION, /* the Secret's annotation was taken away */
-	BLAME_WRITE,      /* the API server refused the Secret */
-	BLAME_POLICY,     /* an admission policy refused it */
+	BLAME_WRITE, /* the API server refused the Secret */
+	BLAME_POLICY, /* an admission policy refused it */
 	BLAME_INTERNAL,
 };
 
 struct sync {
 	struct worker *worker;
 	struct object *object;
-	struct list link;           /* in worker->syncs */
-	struct spec *spec;          /* a reference; NULL: the SecretSync is gone */
-	struct spc *spc;            /* a reference; NULL: no such class */
+	struct list link; /* in worker->syncs */
+	struct spec *spec; /* a reference; NULL: the SecretSync is gone */
+	struct spc *spc; /* a reference; NULL: no such class */
 	const struct step *step;
-	bool running;               /* inside sync_run: a nested wake-up only notes that it happened */
+	bool running; /* inside sync_run: a nested wake-up only notes that it happened */
 	bool woken;
 
 	struct identity *identity;
 	struct identity_waiter waiter;
-	uint64_t token_serial;      /* of the token that the reads carry */
-	bool token_renewed;         /* a refused token has been dropped once */
+	uint64_t token_serial; /* of the token that the reads carry */
+	bool token_renewed; /* a refused token has been dropped once */
 
 	struct sync_read *reads;
 	unsigned read_count;
-	bool fetching_values;       /* the reads are in their second phase */
+	bool fetching_values; /* the reads are in their second phase */
 	unsigned char digest[SHA256_BYTES];
 
 	struct kube_call kube;
 	struct gate_call kube_gate;
-	struct kube_meta meta;      /* of the last probe, settle, create or apply */
+	struct kube_meta meta; /* of the last probe, settle, create or apply */
 	const struct step *kube_next; /* reads the answer */
-	unsigned write_tries;       /* conflicts so far */
+	unsigned write_tries; /* conflicts so far */
 	unsigned kube_throttled;
-	bool created, updated;      /* this reconcile wrote the Secret */
+	bool created, updated; /* this reconcile wrote the Secret */
 
-	struct status status;       /* what is to be written */
-	struct fault fault;         /* err OK: it went well */
+	struct status status; /* what is to be written */
+	struct fault fault; /* err OK: it went well */
 	enum blame blame;
-	struct gate *fault_gate;    /* the breaker that refused; the object waits there */
+	struct gate *fault_gate; /* the breaker that refused; the object waits there */
 };
 
 /* Begins a reconcile of a held object and runs it as far as it goes. ERR_NOMEM: nothing was begun. */
@@ -104,17 +104,20 @@ void sync_resume(struct sync *sync);
 void sync_cancel(struct sync *sync);
 
 /* sync_fetch.c */
-const struct step *sync_fetch_all(struct sync *sync);    /* STEP_PARKED, or the next step when nothing is left to do */
-enum err sync_plan_reads(struct sync *sync);             /* which objects and versions the data items need */
+const struct step *sync_fetch_all(
+	struct sync *sync); /* STEP_PARKED, or the next step when nothing is left to do */
+enum err sync_plan_reads(struct sync *sync); /* which objects and versions the data items need */
 void sync_reads_free(struct sync *sync);
 const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path);
-enum err sync_digest(struct sync *sync);                 /* over what list rows show; into sync->digest */
+enum err sync_digest(struct sync *sync); /* over what list rows show; into sync->digest */
 
 /* sync_write.c */
-bool sync_versions_match(const struct sync *sync);       /* the status names the versions that were just read */
+bool sync_versions_match(
+	const struct sync *sync); /* the status names the versions that were just read */
 
 /* sync_status.c */
-const struct step *sync_fail(struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault);
+const struct step *sync_fail(
+	struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault);
 enum err sync_status_compose(struct sync *sync);
 
 /* Asks the API server; `next` reads the answer. The call has been prepared in sync->kube. */

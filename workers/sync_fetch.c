@@ -4,8 +4,10 @@
 #include "workers/sync.h"
 
 enum {
-	MAX_PAGES = 1000,    /* of one version list: 25,000 rows, with room for rows of deleted objects */
-	MAX_THROTTLED = 6,   /* answers 429 in a row before the reconcile gives its place to another */
+	MAX_PAGES =
+		1000, /* of one version list: 25,000 rows, with room for rows of deleted objects */
+	MAX_THROTTLED =
+		6, /* answers 429 in a row before the reconcile gives its place to another */
 	INDEX_DIGITS = 5,
 };
 
@@ -14,7 +16,8 @@ enum {
 /* The index behind "path/", in canonical decimal; false when `source` is not of that form. */
 static bool history_index(struct str source, struct str path, unsigned *out_index) {
 	uint64_t index = 0;
-	if (!str_starts(source, path) || source.len <= path.len + 1 || source.ptr[path.len] != '/') return false;
+	if (!str_starts(source, path) || source.len <= path.len + 1 || source.ptr[path.len] != '/')
+		return false;
 	struct str digits = str_slice(source, path.len + 1, source.len);
 	if (digits.len > INDEX_DIGITS || (digits.len > 1 && digits.ptr[0] == '0')) return false;
 	if (str_to_u64(digits, &index) != OK) return false;
@@ -45,16 +48,20 @@ static enum err unknown_source(struct sync *sync, unsigned item) {
 	list_yield(sync->spc, &yield);
 	struct str text = buf_err(&yield) ? STR("(a longer list)") : buf_str(&yield);
 	enum err err = fault_set(&sync->fault, ERR_INVALID,
-		"spec.secretObject.data[%u].sourcePath \"%.*s\" names nothing that SecretProviderClass \"%.*s\" yields; it "
-		"yields: %.*s. Correct the sourcePath, or the objects of the class (a path with an index needs "
+		"spec.secretObject.data[%u].sourcePath \"%.*s\" names nothing that "
+		"SecretProviderClass \"%.*s\" yields; it "
+		"yields: %.*s. Correct the sourcePath, or the objects of the class (a path with an "
+		"index needs "
 		"objectVersionHistory of 2 or more)",
-		item, STR_ARG(sync->spec->items[item].source_path), STR_ARG(sync->spec->class_name), STR_ARG(text));
+		item, STR_ARG(sync->spec->items[item].source_path), STR_ARG(sync->spec->class_name),
+		STR_ARG(text));
 	buf_deinit(&yield);
 	return err;
 }
 
 /* Finds the object that yields a source path; NULL: none. */
-static const struct spc_object *find_object(const struct spc *spc, struct str source, unsigned *out_index) {
+static const struct spc_object *find_object(
+	const struct spc *spc, struct str source, unsigned *out_index) {
 	for (unsigned i = 0; i < spc->object_count; i++) {
 		if (object_yields(&spc->objects[i], source, out_index)) return &spc->objects[i];
 	}
@@ -82,7 +89,8 @@ static enum err grow_values(struct sync_read *read, unsigned count) {
 
 static enum err plan_item(struct sync *sync, unsigned item) {
 	unsigned index = 0;
-	const struct spc_object *object = find_object(sync->spc, sync->spec->items[item].source_path, &index);
+	const struct spc_object *object =
+		find_object(sync->spc, sync->spec->items[item].source_path, &index);
 	if (!object) return unknown_source(sync, item);
 	struct sync_read *read = find_read(sync, object);
 	if (!read) {
@@ -91,14 +99,18 @@ static enum err plan_item(struct sync *sync, unsigned item) {
 		read->object = object;
 	}
 	enum err err = grow_values(read, index + 1);
-	if (err) return fault_set(&sync->fault, err, "out of memory; the next attempt follows by itself");
+	if (err)
+		return fault_set(
+			&sync->fault, err, "out of memory; the next attempt follows by itself");
 	read->values[index].needed = true;
 	return OK;
 }
 
 enum err sync_plan_reads(struct sync *sync) {
 	sync->reads = mem_array(sync->spec->item_count, sizeof *sync->reads);
-	if (!sync->reads) return fault_set(&sync->fault, ERR_NOMEM, "out of memory; the next attempt follows by itself");
+	if (!sync->reads)
+		return fault_set(&sync->fault, ERR_NOMEM,
+			"out of memory; the next attempt follows by itself");
 	for (unsigned i = 0; i < sync->spec->item_count; i++) {
 		enum err err = plan_item(sync, i);
 		if (err) return err;
@@ -113,7 +125,8 @@ void sync_reads_free(struct sync *sync) {
 		vault_call_deinit(&read->call);
 		vault_rows_deinit(&read->rows);
 		buf_deinit(&read->next_link);
-		for (unsigned k = 0; k < read->value_count; k++) secret_deinit(&read->values[k].value);
+		for (unsigned k = 0; k < read->value_count; k++)
+			secret_deinit(&read->values[k].value);
 		mem_free(read->values);
 	}
 	mem_free(sync->reads);
@@ -137,18 +150,22 @@ static bool is_history(const struct sync_read *read) {
 static enum err too_few_versions(struct sync_read *read) {
 	const struct spc_object *object = read->object;
 	return fault_set(&read->fault, ERR_NOT_FOUND,
-		"%s \"%.*s\" in %.*s has %zu enabled version%s, but \"%.*s/%u\" is asked for: add a version to the vault, or "
+		"%s \"%.*s\" in %.*s has %zu enabled version%s, but \"%.*s/%u\" is asked for: add "
+		"a version to the vault, or "
 		"drop that data item",
-		vault_kind_name(object->kind), STR_ARG(object->name), STR_ARG(read->sync->spc->vault_url),
-		read->rows.count, read->rows.count == 1 ? "" : "s", STR_ARG(object->path), read->value_count - 1);
+		vault_kind_name(object->kind), STR_ARG(object->name),
+		STR_ARG(read->sync->spc->vault_url), read->rows.count,
+		read->rows.count == 1 ? "" : "s", STR_ARG(object->path), read->value_count - 1);
 }
 
 /* All pages are there: newest first, as many as are needed. */
 static enum err take_rows(struct sync_read *read) {
-	enum err err = vault_rows_select(&read->rows, read->object->version, str_of(read->current), read->value_count);
+	enum err err = vault_rows_select(
+		&read->rows, read->object->version, str_of(read->current), read->value_count);
 	if (err == ERR_NOT_FOUND && read->object->version.len && read->rows.count) {
 		return fault_set(&read->fault, err,
-			"%s \"%.*s\" in %.*s has no enabled version \"%.*s\": correct objectVersion in the SecretProviderClass",
+			"%s \"%.*s\" in %.*s has no enabled version \"%.*s\": correct "
+			"objectVersion in the SecretProviderClass",
 			vault_kind_name(read->object->kind), STR_ARG(read->object->name),
 			STR_ARG(read->sync->spc->vault_url), STR_ARG(read->object->version));
 	}
@@ -163,11 +180,13 @@ static enum err take_page(struct sync_read *read) {
 	if (err) return err;
 	if (buf_str(&read->next_link).len == 0) {
 		struct str start = read->object->version;
-		read->asking_current = (!start.len || str_eq(start, STR("latest"))) && vault_rows_are_tied(&read->rows);
+		read->asking_current = (!start.len || str_eq(start, STR("latest"))) &&
+				       vault_rows_are_tied(&read->rows);
 		return read->asking_current ? OK : take_rows(read);
 	}
 	if (++read->pages < MAX_PAGES) return OK;
-	return fault_set(&read->fault, ERR_TOO_LARGE, "the version list of \"%.*s\" in %.*s has more than %d pages: purge old "
+	return fault_set(&read->fault, ERR_TOO_LARGE,
+		"the version list of \"%.*s\" in %.*s has more than %d pages: purge old "
 		"versions, or name one by objectVersion",
 		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url), MAX_PAGES);
 }
@@ -176,7 +195,9 @@ static enum err take_page(struct sync_read *read) {
 static enum err take_current(struct sync_read *read, enum err answer) {
 	struct vault_object object = { 0 };
 	enum err err = answer;
-	if (!err) err = vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
+	if (!err)
+		err = vault_read_secret(
+			&read->call, read->sync->worker->arena, &object, &read->fault);
 	if (!err) memcpy(read->current, object.row.version, sizeof read->current);
 	vault_object_deinit(&object);
 	if (err && err != ERR_DISABLED) return err;
@@ -188,7 +209,8 @@ static enum err take_current(struct sync_read *read, enum err answer) {
 static enum err take_object(struct sync_read *read) {
 	struct vault_object object = { 0 };
 	struct sync_value *value = &read->values[is_history(read) ? read->next_value : 0];
-	enum err err = vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
+	enum err err =
+		vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
 	if (!err) {
 		value->row = object.row;
 		value->fetched = true;
@@ -208,8 +230,8 @@ static void read_answered(struct gate_call *call) {
 	struct sync *sync = read->sync;
 	bool listing = is_history(read) && !sync->fetching_values;
 	read->fault = (struct fault){ 0 };
-	enum err err = vault_result(&read->call, &read->fault, sync->spc->vault_url, read->object->kind,
-		read->object->name);
+	enum err err = vault_result(&read->call, &read->fault, sync->spc->vault_url,
+		read->object->kind, read->object->name);
 	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
 	if (err == ERR_THROTTLED && ++read->throttled <= MAX_THROTTLED) {
 		/* The gate waits for as long as the vault asks; the same request goes out again after that. */
@@ -234,14 +256,16 @@ static enum err prepare(struct sync_read *read) {
 	if (is_history(read) && !sync->fetching_values && !read->asking_current) {
 		metric_add(METRIC_VAULT_LISTS, 1);
 		if (!read->next_link._max) buf_init(&read->next_link, 8192);
-		return vault_list_versions(&read->call, site, sync->spc->vault_url, object->kind, object->name,
-			buf_str(&read->next_link), &sync->identity->token);
+		return vault_list_versions(&read->call, site, sync->spc->vault_url, object->kind,
+			object->name, buf_str(&read->next_link), &sync->identity->token);
 	}
-	if (is_history(read)) version = read->asking_current ? STR_NULL : str_of(read->values[read->next_value].row.version);
+	if (is_history(read))
+		version = read->asking_current ? STR_NULL
+					       : str_of(read->values[read->next_value].row.version);
 	if (str_eq(version, STR("latest"))) version = STR_NULL;
 	metric_add(METRIC_VAULT_GETS, 1);
-	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name, version,
-		&sync->identity->token, sync->worker->arena);
+	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name,
+		version, &sync->identity->token, sync->worker->arena);
 }
 
 static void start_read(struct sync_read *read) {
@@ -250,8 +274,10 @@ static void start_read(struct sync_read *read) {
 	if (err) {
 		vault_call_deinit(&read->call);
 		if (!read->fault.err) {
-			err = fault_set(&read->fault, err, "the request for \"%.*s\" in %.*s could not be built: %s",
-				STR_ARG(read->object->name), STR_ARG(sync->spc->vault_url), err_text(err));
+			err = fault_set(&read->fault, err,
+				"the request for \"%.*s\" in %.*s could not be built: %s",
+				STR_ARG(read->object->name), STR_ARG(sync->spc->vault_url),
+				err_text(err));
 		}
 		return;
 	}
@@ -266,7 +292,8 @@ static void start_read(struct sync_read *read) {
 /* Skips versions that nobody asked for; done when none is left. */
 static void advance_values(struct sync_read *read) {
 	while (read->next_value < read->value_count &&
-		(!read->values[read->next_value].needed || read->values[read->next_value].fetched)) {
+		(!read->values[read->next_value].needed ||
+			read->values[read->next_value].fetched)) {
 		read->next_value++;
 	}
 	if (read->next_value == read->value_count) read->done = true;
@@ -323,7 +350,8 @@ const struct step STEP_FETCH = { "fetch", fetch_run };
 
 /* --- the digest --- */
 
-static void digest_value(struct sha256 *sha, const struct sync_read *read, const struct sync_value *value) {
+static void digest_value(
+	struct sha256 *sha, const struct sync_read *read, const struct sync_value *value) {
 	const struct vault_row *row = &value->row;
 	sha256_add_field(sha, read->object->name);
 	sha256_add_i64(sha, read->object->kind);

@@ -9,14 +9,22 @@ enum { STATUS_BYTES = 512 << 10, STATUS_THROTTLE_TRIES = 5 };
 
 static enum reason failure_reason(enum blame blame, bool existed) {
 	switch (blame) {
-	case BLAME_PROVIDER: return existed ? REASON_UPDATE_FAILED_PROVIDER : REASON_CREATE_FAILED_PROVIDER;
-	case BLAME_LABEL: return existed ? REASON_UPDATE_FAILED_LABEL : REASON_CREATE_FAILED_LABEL;
-	case BLAME_ANNOTATION: return existed ? REASON_UPDATE_FAILED_ANNOTATION : REASON_CREATE_FAILED_ANNOTATION;
-	case BLAME_INPUT: return REASON_USER_INPUT;
-	case BLAME_CLASS: return REASON_SPC;
-	case BLAME_WRITE: return REASON_PATCH_FAILED;
-	case BLAME_POLICY: return REASON_POLICY;
-	case BLAME_INTERNAL: break;
+	case BLAME_PROVIDER:
+		return existed ? REASON_UPDATE_FAILED_PROVIDER : REASON_CREATE_FAILED_PROVIDER;
+	case BLAME_LABEL:
+		return existed ? REASON_UPDATE_FAILED_LABEL : REASON_CREATE_FAILED_LABEL;
+	case BLAME_ANNOTATION:
+		return existed ? REASON_UPDATE_FAILED_ANNOTATION : REASON_CREATE_FAILED_ANNOTATION;
+	case BLAME_INPUT:
+		return REASON_USER_INPUT;
+	case BLAME_CLASS:
+		return REASON_SPC;
+	case BLAME_WRITE:
+		return REASON_PATCH_FAILED;
+	case BLAME_POLICY:
+		return REASON_POLICY;
+	case BLAME_INTERNAL:
+		break;
 	}
 	return REASON_INTERNAL;
 }
@@ -26,11 +34,13 @@ static void log_failure(const struct sync *sync, enum reason reason) {
 	bool known = ready->value == CONDITION_FALSE && ready->reason == reason &&
 		     str_eq(str_of(ready->message), str_of(sync->fault.text));
 	if (known) return;
-	log_warn("reconcile failed", kv("secretsync", sync->object->key), kv("step", sync->step->name),
-		kv("reason", reason_name(reason)), kv("code", sync->fault.code), kv("cause", sync->fault.text));
+	log_warn("reconcile failed", kv("secretsync", sync->object->key),
+		kv("step", sync->step->name), kv("reason", reason_name(reason)),
+		kv("code", sync->fault.code), kv("cause", sync->fault.text));
 }
 
-const struct step *sync_fail(struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault) {
+const struct step *sync_fail(
+	struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault) {
 	assert(fault->err);
 	if (fault != &sync->fault) sync->fault = *fault;
 	sync->blame = blame;
@@ -41,8 +51,8 @@ const struct step *sync_fail(struct sync *sync, enum blame blame, struct gate *g
 
 /* --- what the status is to say --- */
 
-static enum err set(struct sync *sync, enum condition_type type, enum condition_value value, enum reason reason,
-		    struct str message) {
+static enum err set(struct sync *sync, enum condition_type type, enum condition_value value,
+	enum reason reason, struct str message) {
 	return status_set(&sync->status, type, value, reason, message, sync->spec->generation,
 		sync->worker->now.wall_ns / NS_PER_S);
 }
@@ -51,7 +61,8 @@ static enum err compose_failure(struct sync *sync) {
 	bool existed = status_has_synced(&sync->object->status);
 	enum reason reason = failure_reason(sync->blame, existed);
 	struct str text = str_of(sync->fault.text);
-	enum err err = set(sync, existed ? CONDITION_UPDATED : CONDITION_CREATED, CONDITION_FALSE, reason, text);
+	enum err err = set(sync, existed ? CONDITION_UPDATED : CONDITION_CREATED, CONDITION_FALSE,
+		reason, text);
 	return err ? err : set(sync, CONDITION_READY, CONDITION_FALSE, reason, text);
 }
 
@@ -92,14 +103,16 @@ static enum err compose_objects(struct sync *sync) {
 static enum err compose_written(struct sync *sync) {
 	int64_t now_s = sync->worker->now.wall_ns / NS_PER_S, created_s = 0;
 	enum reason reason = sync->created ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
-	struct str text = sync->created ? STR("The Secret was created with the values of the vault.")
-					: STR("The Secret was written with the values of the vault.");
+	struct str text = sync->created
+				  ? STR("The Secret was created with the values of the vault.")
+				  : STR("The Secret was written with the values of the vault.");
 	enum err err = status_set_hash(&sync->status, sync->spec->uid, sync->digest);
 	if (!err) err = compose_objects(sync);
 	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
 	if (!err) err = set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
 	if (err) return err;
-	if (time_parse(str_of(sync->meta.created), &created_s) == OK) sync->status.secret_created_s = created_s;
+	if (time_parse(str_of(sync->meta.created), &created_s) == OK)
+		sync->status.secret_created_s = created_s;
 	sync->status.last_successful_s = now_s;
 	return OK;
 }
@@ -107,16 +120,19 @@ static enum err compose_written(struct sync *sync) {
 static enum err compose_unchanged(struct sync *sync) {
 	struct str text = STR("The Secret holds the values of the vault.");
 	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
-	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
+	return err ? err
+		   : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 }
 
 enum err sync_status_compose(struct sync *sync) {
 	const struct condition *created = &sync->status.conditions[CONDITION_CREATED];
 	sync->status.observed_generation = sync->spec->generation;
 	if (sync->fault.err) return compose_failure(sync);
-	enum err err = sync->created || sync->updated ? compose_written(sync) : compose_unchanged(sync);
+	enum err err =
+		sync->created || sync->updated ? compose_written(sync) : compose_unchanged(sync);
 	if (err || (created->value == CONDITION_TRUE && !sync->created)) return err;
-	return set(sync, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED, STR("The Secret was created."));
+	return set(sync, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
+		STR("The Secret was created."));
 }
 
 /* --- STATUS --- */
@@ -128,7 +144,8 @@ static const struct step *status_lost(struct sync *sync, const struct fault *fau
 		struct gate *gate = &sync->worker->kube_gate;
 		sync->fault = *fault;
 		sync->fault_gate = gate->open ? gate : NULL;
-		log_warn("status could not be written", kv("secretsync", sync->object->key), kv("cause", fault->text));
+		log_warn("status could not be written", kv("secretsync", sync->object->key),
+			kv("cause", fault->text));
 	}
 	return &STEP_END;
 }
@@ -142,8 +159,8 @@ static void remember(struct sync *sync) {
 static const struct step *status_read(struct sync *sync) {
 	struct fault fault = { 0 };
 	char what[640];
-	snprintf(what, sizeof what, "write the status of SecretSync %.*s/%.*s", STR_ARG(sync->spec->ns),
-		STR_ARG(sync->spec->name));
+	snprintf(what, sizeof what, "write the status of SecretSync %.*s/%.*s",
+		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
 	enum err err = kube_result(&sync->kube, &fault, what);
 	kube_call_deinit(&sync->kube);
 	if (!err) {
@@ -151,7 +168,8 @@ static const struct step *status_read(struct sync *sync) {
 		remember(sync);
 		return &STEP_END;
 	}
-	if (err == ERR_THROTTLED && ++sync->kube_throttled <= STATUS_THROTTLE_TRIES) return &STEP_STATUS;
+	if (err == ERR_THROTTLED && ++sync->kube_throttled <= STATUS_THROTTLE_TRIES)
+		return &STEP_STATUS;
 	/* Deleted, or deleted and created again under another uid: main hears of it by its watch and takes the object away; a
 	 * retry meanwhile finds the same. */
 	return status_lost(sync, &fault);
@@ -168,8 +186,8 @@ static const struct step *write_status(struct sync *sync) {
 	status_write(&sync->status, &json);
 	enum err err = buf_err(&json);
 	if (!err) {
-		err = kube_status_patch(&sync->kube, sync->worker->pool->options.kube, sync->spec->ns, sync->spec->name,
-			sync->spec->uid, buf_str(&json));
+		err = kube_status_patch(&sync->kube, sync->worker->pool->options.kube,
+			sync->spec->ns, sync->spec->name, sync->spec->uid, buf_str(&json));
 	}
 	buf_deinit(&json);
 	if (!err) return sync_ask_kube(sync, &STATUS_READ);

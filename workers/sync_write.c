@@ -6,8 +6,9 @@
 #include "workers/sync.h"
 
 enum {
-	WRITE_TRIES = 3,    /* conflicts after which a probe starts over */
-	THROTTLE_TRIES = 5, /* answers 429 in a row; the gate waits for what the server asks in between */
+	WRITE_TRIES = 3, /* conflicts after which a probe starts over */
+	THROTTLE_TRIES =
+		5, /* answers 429 in a row; the gate waits for what the server asks in between */
 	WHAT_BYTES = 640,
 };
 
@@ -17,7 +18,8 @@ static const unsigned COLLECT_TRIES = 30;
 
 /* --- COMPARE --- */
 
-static const struct status_object *find_status_object(const struct status *status, struct str name) {
+static const struct status_object *find_status_object(
+	const struct status *status, struct str name) {
 	for (unsigned i = 0; i < status->object_count; i++) {
 		if (str_eq(str_of(status->objects[i].name), name)) return &status->objects[i];
 	}
@@ -32,7 +34,8 @@ bool sync_versions_match(const struct sync *sync) {
 		struct str source = sync->spec->items[i].source_path;
 		const struct sync_value *value = sync_find_value(sync, source);
 		const struct status_object *known = find_status_object(status, source);
-		if (!known || !str_eq(str_of(known->version), str_of(value->row.version))) return false;
+		if (!known || !str_eq(str_of(known->version), str_of(value->row.version)))
+			return false;
 	}
 	return true;
 }
@@ -45,7 +48,8 @@ static const struct step *compare_run(struct sync *sync) {
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
 	struct str uid = sync->spec->uid;
-	if (status_hash_is(&sync->object->status, uid, sync->digest) && sync_versions_match(sync)) return &STEP_STATUS;
+	if (status_hash_is(&sync->object->status, uid, sync->digest) && sync_versions_match(sync))
+		return &STEP_STATUS;
 	sync->fetching_values = true;
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		if (sync->reads[i].object->history >= 2) sync->reads[i].done = false;
@@ -79,7 +83,8 @@ static void shape_deinit(struct shape *shape) {
 }
 
 /* The user's pairs and the managing key with its empty value. */
-static enum err with_managed_key(const struct kube_pair *pairs, unsigned count, struct kube_pair **out_pairs) {
+static enum err with_managed_key(
+	const struct kube_pair *pairs, unsigned count, struct kube_pair **out_pairs) {
 	struct kube_pair *all = mem_array(count + 1, sizeof *all);
 	if (!all) return ERR_NOMEM;
 	if (count) memcpy(all, pairs, count * sizeof *all);
@@ -92,7 +97,9 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 	const struct spec *spec = sync->spec;
 	struct shape shape = { 0 };
 	enum err err = with_managed_key(spec->labels, spec->label_count, &shape.labels);
-	if (!err) err = with_managed_key(spec->annotations, spec->annotation_count, &shape.annotations);
+	if (!err)
+		err = with_managed_key(
+			spec->annotations, spec->annotation_count, &shape.annotations);
 	shape.data = mem_array(spec->item_count, sizeof *shape.data);
 	if (!shape.data) err = ERR_NOMEM;
 	if (err) {
@@ -105,11 +112,17 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 		shape.data[i] = (struct kube_data){ spec->items[i].target_key, &value->value };
 	}
 	shape.secret = (struct kube_secret){
-		.ns = spec->ns, .name = spec->name, .type = spec->type,
-		.owner_name = spec->name, .owner_uid = spec->uid,
-		.labels = shape.labels, .label_count = spec->label_count + 1,
-		.annotations = shape.annotations, .annotation_count = spec->annotation_count + 1,
-		.data = shape.data, .data_count = spec->item_count,
+		.ns = spec->ns,
+		.name = spec->name,
+		.type = spec->type,
+		.owner_name = spec->name,
+		.owner_uid = spec->uid,
+		.labels = shape.labels,
+		.label_count = spec->label_count + 1,
+		.annotations = shape.annotations,
+		.annotation_count = spec->annotation_count + 1,
+		.data = shape.data,
+		.data_count = spec->item_count,
 	};
 	*out_shape = shape;
 	return OK;
@@ -120,7 +133,8 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 static enum err result(struct sync *sync, const char *verb, struct fault *fault) {
 	char what[WHAT_BYTES];
 	*fault = (struct fault){ 0 };
-	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
+	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->ns),
+		STR_ARG(sync->spec->name));
 	return kube_result(&sync->kube, fault, what);
 }
 
@@ -128,16 +142,21 @@ static const struct step *cannot_build(struct sync *sync, enum err err) {
 	struct fault fault = { 0 };
 	kube_call_deinit(&sync->kube);
 	if (err == ERR_TOO_LARGE) {
-		err = fault_set(&fault, err, "the values of this SecretSync do not fit into one Secret (1 MiB): spread them over "
+		err = fault_set(&fault, err,
+			"the values of this SecretSync do not fit into one Secret (1 MiB): spread "
+			"them over "
 			"several SecretSyncs");
 		return sync_fail(sync, BLAME_INPUT, NULL, &fault);
 	}
-	err = fault_set(&fault, err, "the request for the API server could not be built: %s", err_text(err));
+	err = fault_set(&fault, err, "the request for the API server could not be built: %s",
+		err_text(err));
 	return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 }
 
 static enum blame blame_for(enum err err) {
-	return err == ERR_POLICY ? BLAME_POLICY : err == ERR_INVALID || err == ERR_TOO_LARGE ? BLAME_INPUT : BLAME_WRITE;
+	return err == ERR_POLICY                            ? BLAME_POLICY
+	       : err == ERR_INVALID || err == ERR_TOO_LARGE ? BLAME_INPUT
+							    : BLAME_WRITE;
 }
 
 /* Somebody else was faster, or the outcome is not known: look again. A bounded number of times. */
@@ -147,13 +166,16 @@ static const struct step *look_again(struct sync *sync, const struct fault *faul
 }
 
 /* The answer of a write that did not succeed: the step that comes next. `self` is the step that asked. */
-static const struct step *write_failed(struct sync *sync, const struct fault *fault, const struct step *self) {
+static const struct step *write_failed(
+	struct sync *sync, const struct fault *fault, const struct step *self) {
 	struct gate *gate = &sync->worker->kube_gate;
-	bool unknown = sync->kube.http.maybe_sent && (fault->err == ERR_NETWORK || fault->err == ERR_TIMEOUT);
+	bool unknown = sync->kube.http.maybe_sent &&
+		       (fault->err == ERR_NETWORK || fault->err == ERR_TIMEOUT);
 	kube_call_deinit(&sync->kube);
 	if (fault->err == ERR_THROTTLED && ++sync->kube_throttled <= THROTTLE_TRIES) return self;
 	if (gate->open) return sync_fail(sync, BLAME_INTERNAL, gate, fault);
-	if (unknown || fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS) return look_again(sync, fault);
+	if (unknown || fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS)
+		return look_again(sync, fault);
 	return sync_fail(sync, blame_for(fault->err), NULL, fault);
 }
 
@@ -186,7 +208,8 @@ static const struct step *create_run(struct sync *sync) {
 	struct shape shape = { 0 };
 	enum err err = shape_init(sync, &shape);
 	if (!err) {
-		err = kube_secret_create(&sync->kube, sync->worker->pool->options.kube, sync->worker->arena, &shape.secret);
+		err = kube_secret_create(&sync->kube, sync->worker->pool->options.kube,
+			sync->worker->arena, &shape.secret);
 	}
 	shape_deinit(&shape);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &CREATE_READ);
@@ -200,9 +223,11 @@ const struct step STEP_CREATE = { "create", create_run };
 static const struct step *wait_for_collection(struct sync *sync) {
 	struct fault fault = { 0 };
 	enum err err = fault_set(&fault, ERR_FOREIGN,
-		"Secret %.*s/%.*s still belongs to a deleted SecretSync of the same name: waiting until Kubernetes has collected "
+		"Secret %.*s/%.*s still belongs to a deleted SecretSync of the same name: waiting "
+		"until Kubernetes has collected "
 		"it. If it stays, delete it: kubectl delete secret -n %.*s %.*s",
-		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
+		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), STR_ARG(sync->spec->ns),
+		STR_ARG(sync->spec->name));
 	fault.err = err;
 	if (sync->object->failures < COLLECT_TRIES) fault.retry_after_ns = COLLECT_NS;
 	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
@@ -211,7 +236,8 @@ static const struct step *wait_for_collection(struct sync *sync) {
 static const struct step *not_ours(struct sync *sync, enum blame blame, const char *why) {
 	struct fault fault = { 0 };
 	enum err err = fault_set(&fault, ERR_FOREIGN,
-		"Secret %.*s/%.*s exists and %s: it is left as it is. To let this SecretSync have the name, delete the Secret: "
+		"Secret %.*s/%.*s exists and %s: it is left as it is. To let this SecretSync have "
+		"the name, delete the Secret: "
 		"kubectl delete secret -n %.*s %.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), why, STR_ARG(sync->spec->ns),
 		STR_ARG(sync->spec->name));
@@ -225,11 +251,15 @@ static const struct step *judge_owner(struct sync *sync) {
 	const struct kube_meta *meta = &sync->meta;
 	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), sync->spec->uid);
 	if (meta->deleting) return wait_for_collection(sync);
-	if (!owned && meta->has_label && meta->owner_count == 1 && meta->owner_is_sync) return wait_for_collection(sync);
-	if (!meta->has_label) return not_ours(sync, BLAME_LABEL, "does not carry the label " KUBE_MANAGED_KEY "=\"\"");
+	if (!owned && meta->has_label && meta->owner_count == 1 && meta->owner_is_sync)
+		return wait_for_collection(sync);
+	if (!meta->has_label)
+		return not_ours(
+			sync, BLAME_LABEL, "does not carry the label " KUBE_MANAGED_KEY "=\"\"");
 	if (!owned) return not_ours(sync, BLAME_LABEL, "is not owned by this SecretSync alone");
 	if (!meta->has_annotation && status_is_ours(&sync->object->status, sync->spec->uid)) {
-		return not_ours(sync, BLAME_ANNOTATION, "does not carry the annotation " KUBE_MANAGED_KEY " any more");
+		return not_ours(sync, BLAME_ANNOTATION,
+			"does not carry the annotation " KUBE_MANAGED_KEY " any more");
 	}
 	return meta->has_update_entry ? &STEP_SETTLE : &STEP_APPLY;
 }
@@ -251,8 +281,8 @@ static const struct step PROBE_READ = { "probed", probe_read };
 
 static const struct step *probe_run(struct sync *sync) {
 	metric_add(METRIC_SECRET_PROBES, 1);
-	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube, sync->worker->arena, sync->spec->ns,
-		sync->spec->name);
+	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube,
+		sync->worker->arena, sync->spec->ns, sync->spec->name);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PROBE_READ);
 }
 
@@ -270,7 +300,8 @@ static const struct step *settle_read(struct sync *sync) {
 	metric_add(METRIC_SECRETS_SETTLED, 1);
 	if (!sync->meta.has_update_entry) return &STEP_APPLY;
 	/* The server takes a list that it does not understand for no change at all. */
-	err = fault_set(&fault, ERR_CONFLICT, "the API server did not take the merged managedFields of Secret %.*s/%.*s",
+	err = fault_set(&fault, ERR_CONFLICT,
+		"the API server did not take the merged managedFields of Secret %.*s/%.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
 	return look_again(sync, &fault);
 }
@@ -278,8 +309,8 @@ static const struct step *settle_read(struct sync *sync) {
 static const struct step SETTLE_READ = { "settled", settle_read };
 
 static const struct step *settle_run(struct sync *sync) {
-	enum err err = kube_secret_settle(&sync->kube, sync->worker->pool->options.kube, sync->worker->arena, sync->spec->ns,
-		sync->spec->name, &sync->meta);
+	enum err err = kube_secret_settle(&sync->kube, sync->worker->pool->options.kube,
+		sync->worker->arena, sync->spec->ns, sync->spec->name, &sync->meta);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &SETTLE_READ);
 }
 
@@ -305,8 +336,8 @@ static const struct step *apply_run(struct sync *sync) {
 	struct shape shape = { 0 };
 	enum err err = shape_init(sync, &shape);
 	if (!err) {
-		err = kube_secret_apply(&sync->kube, sync->worker->pool->options.kube, sync->worker->arena, &shape.secret,
-			&sync->meta);
+		err = kube_secret_apply(&sync->kube, sync->worker->pool->options.kube,
+			sync->worker->arena, &shape.secret, &sync->meta);
 	}
 	shape_deinit(&shape);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &APPLY_READ);

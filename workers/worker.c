@@ -29,7 +29,8 @@ static void retire(struct worker *worker, struct object *object) {
 	let_go(worker, object);
 	/* The item stays held: nobody adds any more, and main frees it. */
 	bool was_empty = inbox_push(&pool->retired, &object->retired);
-	if (was_empty && pool->options.doors.wake_main) pool->options.doors.wake_main(pool->options.doors.arg);
+	if (was_empty && pool->options.doors.wake_main)
+		pool->options.doors.wake_main(pool->options.doors.arg);
 }
 
 static struct worker *home_of(struct pool *pool, const struct spc *spc) {
@@ -117,7 +118,7 @@ static void start_object(struct worker *worker, struct object *object) {
 /* Round robin over the vaults, one object each, so that no vault waits for another. */
 static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 	unsigned started = 0;
-	list_for_each_safe(link, &worker->shard_list) {
+	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
 		if (started == budget) break;
 		if (!shard->ready_count || !shard_has_room(shard)) continue;
@@ -147,10 +148,11 @@ static int64_t earlier(int64_t a, int64_t b) {
 
 static int64_t pump_gates(struct worker *worker) {
 	int64_t next_ns = gate_pump(&worker->kube_gate);
-	list_for_each(link, &worker->endpoints) {
-		next_ns = earlier(next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
+	list_for_each (link, &worker->endpoints) {
+		next_ns = earlier(
+			next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
 	}
-	list_for_each(link, &worker->shard_list) {
+	list_for_each (link, &worker->shard_list) {
 		next_ns = earlier(next_ns, gate_pump(&container_of(link, struct shard, all)->gate));
 	}
 	return next_ns;
@@ -169,7 +171,8 @@ static void see_stop(struct worker *worker) {
 static int64_t drain(struct worker *worker) {
 	if (!worker->stopping) return NEVER_NS;
 	if (worker->now.mono_ns < worker->drain_until_ns) return worker->drain_until_ns;
-	list_for_each_safe(link, &worker->syncs) sync_cancel(container_of(link, struct sync, link));
+	list_for_each_safe (link, &worker->syncs)
+		sync_cancel(container_of(link, struct sync, link));
 	return NEVER_NS;
 }
 
@@ -254,16 +257,18 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 	worker->arena = secret_arena_create(WORKER_ARENA_BYTES);
 	worker->http = doors->make_http(doors->arg, index, worker->loop);
 	if (!worker->arena || !worker->http) return ERR_NOMEM;
-	gate_init(&worker->kube_gate, &(struct gate_options){
-					      .name = pool->options.kube->server,
-					      .http = worker->http,
-					      .now = &worker->now,
-					      .max_in_flight = 64,
-					      .breaker_interval_ns = worker->settings.breaker_interval_ns,
-					      .wake = schedule_waiter_woken,
-				      });
+	gate_init(&worker->kube_gate,
+		&(struct gate_options){
+			.name = pool->options.kube->server,
+			.http = worker->http,
+			.now = &worker->now,
+			.max_in_flight = 64,
+			.breaker_interval_ns = worker->settings.breaker_interval_ns,
+			.wake = schedule_waiter_woken,
+		});
 	enum err err = timers_reserve(&worker->timers, 1);
-	return err ? err : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
+	return err ? err
+		   : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
 }
 
 void worker_release(struct worker *worker) {
@@ -275,7 +280,8 @@ void worker_release(struct worker *worker) {
 			let_go(worker, container_of(item, struct object, item));
 		}
 	} while (busy);
-	list_for_each_safe(link, &worker->objects) let_go(worker, container_of(link, struct object, all));
+	list_for_each_safe (link, &worker->objects)
+		let_go(worker, container_of(link, struct object, all));
 }
 
 void worker_deinit(struct worker *worker) {

@@ -15,7 +15,7 @@
 
 enum {
 	WORKER_ARENA_BYTES = 256 << 20, /* address space; committed as it is used */
-	MAX_VALUE_BYTES = 64 << 10,     /* of one object: Key Vault's own limit is 25 kB of text */
+	MAX_VALUE_BYTES = 64 << 10, /* of one object: Key Vault's own limit is 25 kB of text */
 	MAX_ANSWER_BYTES = 1 << 20,
 };
 
@@ -23,14 +23,14 @@ enum {
 struct shard {
 	struct map_node node;
 	struct list all;
-	char *url;                      /* "" for objects without a usable class */
+	char *url; /* "" for objects without a usable class */
 	struct worker *worker;
 	struct gate gate;
 	struct list ready[CLASS_COUNT];
 	unsigned ready_count;
-	unsigned objects;               /* that count this shard as theirs */
+	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
-	unsigned served;                /* dispatches so far: every class gets its share by this number */
+	unsigned served; /* dispatches so far: every class gets its share by this number */
 };
 
 /* One token endpoint. */
@@ -41,51 +41,54 @@ struct endpoint {
 };
 
 struct worker {
-	struct queue queue;             /* atomic: the inbox is the door for other threads */
-	struct pool *pool;              /* const */
-	unsigned index;                 /* const */
-	struct loop *loop;              /* const; NULL in the simulation */
-	struct http *http;              /* home */
-	struct thread thread;           /* main */
-	struct now now;                 /* home: the reading of this turn */
-	struct timers timers;           /* home */
-	struct rng rng;                 /* home */
-	struct secret_arena *arena;     /* home */
-	struct settings settings;       /* home: copied from the pool's snapshot once per turn */
-	struct map shards;              /* home */
-	struct list shard_list;         /* home */
-	struct map identities;          /* home */
-	struct list identity_list;      /* home */
-	struct list endpoints;          /* home */
-	struct gate kube_gate;          /* home */
-	struct list objects;            /* home: every object whose home this is and that arrived */
-	unsigned object_count;          /* home */
-	struct list syncs;              /* home: running reconciles */
-	unsigned sync_count;            /* home */
-	struct timer sweep;             /* home */
-	bool again;                     /* home: something became possible during this turn */
-	bool stopping;                  /* home: has seen the pool's wish */
-	int64_t drain_until_ns;         /* home */
+	struct queue queue; /* atomic: the inbox is the door for other threads */
+	struct pool *pool; /* const */
+	unsigned index; /* const */
+	struct loop *loop; /* const; NULL in the simulation */
+	struct http *http; /* home */
+	struct thread thread; /* main */
+	struct now now; /* home: the reading of this turn */
+	struct timers timers; /* home */
+	struct rng rng; /* home */
+	struct secret_arena *arena; /* home */
+	struct settings settings; /* home: copied from the pool's snapshot once per turn */
+	struct map shards; /* home */
+	struct list shard_list; /* home */
+	struct map identities; /* home */
+	struct list identity_list; /* home */
+	struct list endpoints; /* home */
+	struct gate kube_gate; /* home */
+	struct list objects; /* home: every object whose home this is and that arrived */
+	unsigned object_count; /* home */
+	struct list syncs; /* home: running reconciles */
+	unsigned sync_count; /* home */
+	struct timer sweep; /* home */
+	bool again; /* home: something became possible during this turn */
+	bool stopping; /* home: has seen the pool's wish */
+	int64_t drain_until_ns; /* home */
 };
 
 struct pool {
-	struct pool_options options;    /* const, but for settings */
-	struct settings *settings;      /* rcu: writer main */
-	struct inbox retired;           /* atomic: producers workers, consumer main */
-	struct hash_key hash_key;       /* const */
-	_Atomic int64_t drain_ns;       /* atomic: relaxed, published by stop's release */
-	_Atomic bool stop;              /* atomic: release by main, acquire by workers */
-	void (*trace)(void *arg, const struct object *object, const char *step, enum err err); /* const after start */
+	struct pool_options options; /* const, but for settings */
+	struct settings *settings; /* rcu: writer main */
+	struct inbox retired; /* atomic: producers workers, consumer main */
+	struct hash_key hash_key; /* const */
+	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
+	_Atomic bool stop; /* atomic: release by main, acquire by workers */
+	void (*trace)(void *arg, const struct object *object, const char *step,
+		enum err err); /* const after start */
 	void *trace_arg;
-	unsigned count;                 /* const */
+	unsigned count; /* const */
 	struct worker workers[];
 };
 
 #define assert_home(worker) assert(thread_role() == ROLE_WORKER + (worker)->index)
 
 /* worker.c */
-enum err worker_init(struct worker *worker, struct pool *pool, unsigned index); /* into zeroed memory; deinit also after a failure */
-void worker_release(struct worker *worker); /* lets go of every object; no reconcile is under way, no other thread runs */
+enum err worker_init(struct worker *worker, struct pool *pool,
+	unsigned index); /* into zeroed memory; deinit also after a failure */
+void worker_release(struct worker *
+		worker); /* lets go of every object; no reconcile is under way, no other thread runs */
 void worker_deinit(struct worker *worker);
 
 /* shard.c */
@@ -94,7 +97,7 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */
 struct object *shard_next(struct shard *shard);
 bool shard_has_room(const struct shard *shard);
-void shard_leave(struct object *object);   /* the object does not count here any more */
+void shard_leave(struct object *object); /* the object does not count here any more */
 void shard_sweep(struct worker *worker);
 void shard_destroy_all(struct worker *worker);
 
@@ -105,6 +108,7 @@ void endpoint_destroy_all(struct worker *worker);
 /* schedule.c: when an object is looked at next. */
 void schedule_ready(struct object *object, enum object_class class);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
-void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault, int64_t interval_ns);
+void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,
+	int64_t interval_ns);
 void schedule_timer_fired(struct timer *timer);
 void schedule_waiter_woken(struct gate *gate, struct list *waiter);
