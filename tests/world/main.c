@@ -111,6 +111,7 @@ static bool start_kube(struct world *world) {
 	struct kube_config config = {
 		.seed = world->options.seed,
 		.gc_delay_ns = NS_PER_S,
+		.owner_permission_enforcement = true,
 		.issuer = world->options.issuer,
 		.signing_key = world->signing_key,
 	};
