@@ -192,66 +192,6 @@ void azure_issuer_set(struct azure *azure, struct str issuer, cJSON **jwks, stru
 	list_push_back(&azure->issuers, &new->link);
 }
 
-void azure_grant_add(struct azure_vault *vault, struct str client_id, const unsigned rights[static AZURE_KINDS],
-		     struct str object, bool policy, int64_t from_ns) {
-	struct azure_grant *grant = zalloc(sizeof(*grant));
-	grant->client_id = copy(client_id);
-	memcpy(grant->rights, rights, sizeof(grant->rights));
-	grant->object = object.len ? copy(object) : NULL;
-	grant->policy = policy;
-	grant->from_ns = from_ns;
-	grant->until_ns = NEVER_NS;
-	list_push_back(&vault->grants, &grant->link);
-}
-
-unsigned azure_grant_end(struct azure_vault *vault, struct str client_id, struct str object, int64_t until_ns) {
-	unsigned count = 0;
-	list_for_each(node, &vault->grants) {
-		struct azure_grant *grant = container_of(node, struct azure_grant, link);
-		if (!str_eq_nocase(str_of(grant->client_id), client_id)) continue;
-		if (object.len && !str_eq_nocase(str_of(grant->object), object)) continue;
-		if (grant->until_ns <= until_ns) continue;
-		grant->until_ns = until_ns;
-		count++;
-	}
-	return count;
-}
-
-const unsigned *azure_role(struct str name) {
-	enum { READ = AZURE_GET | AZURE_LIST, ALL = READ | AZURE_WRITE };
-	static const struct {
-		const char *name;
-		unsigned rights[AZURE_KINDS];
-	} roles[] = {
-		{ "Key Vault Secrets User", { READ, 0, 0 } },
-		{ "Key Vault Secrets Officer", { ALL, 0, 0 } },
-		{ "Key Vault Crypto User", { 0, READ, 0 } },
-		{ "Key Vault Crypto Officer", { 0, ALL, 0 } },
-		{ "Key Vault Certificate User", { READ, READ, READ } },
-		{ "Key Vault Certificates Officer", { 0, 0, ALL } },
-		{ "Key Vault Administrator", { ALL, ALL, ALL } },
-		/* Metadata alone: public parts of keys and certificates are metadata, a secret's value is not. */
-		{ "Key Vault Reader", { AZURE_LIST, READ, READ } },
-	};
-	for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
-		if (str_eq_nocase(name, str_of(roles[i].name))) return roles[i].rights;
-	}
-	return NULL;
-}
-
-bool azure_allowed(const struct azure_vault *vault, struct now now, struct str client_id, enum azure_kind kind,
-		   enum azure_right right, struct str object) {
-	list_for_each(node, &vault->grants) {
-		const struct azure_grant *grant = container_of(node, struct azure_grant, link);
-		if (grant->policy != vault->policy_mode) continue;
-		if (now.mono_ns < grant->from_ns || now.mono_ns >= grant->until_ns) continue;
-		if (!(grant->rights[kind] & right)) continue;
-		if (!str_eq_nocase(str_of(grant->client_id), client_id)) continue;
-		if (!grant->object || str_eq_nocase(str_of(grant->object), object)) return true;
-	}
-	return false;
-}
-
 /* What stands in the kernel's HTTP driver answers for a host that nobody registered. */
 static void unknown_host(struct world_response *out) {
 	out->status = 404;

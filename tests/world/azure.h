@@ -137,6 +137,8 @@ void azure_federate(struct azure_identity *identity, struct str issuer, struct s
 		    int64_t from_ns);
 /* jwks is taken; jwks_file instead of it when not empty. Replaces the issuer's earlier keys. */
 void azure_issuer_set(struct azure *azure, struct str issuer, cJSON **jwks, struct str jwks_file);
+
+/* azure_access.c */
 void azure_grant_add(struct azure_vault *vault, struct str client_id, const unsigned rights[static AZURE_KINDS],
 		     struct str object, bool policy, int64_t from_ns);
 /* Ends the grants of an identity (object empty: all of them) at until_ns; returns how many. */
@@ -258,7 +260,7 @@ bool azure_fault_before(struct azure *azure, struct now now, const struct world_
 void azure_fault_after(struct azure *azure, struct now now, const struct world_request *req,
 		       struct world_response *out);
 
-/* azure_vault.c, azure_list.c, azure_write.c, azure_entra.c: the services. */
+/* azure_vault.c, azure_check.c, azure_list.c, azure_write.c, azure_entra.c: the services. */
 struct azure_call {
 	struct azure *azure;
 	struct azure_vault *vault;
@@ -279,7 +281,12 @@ void azure_entra_handle(struct azure *azure, struct now now, const struct world_
 void azure_error(struct azure_call *call, int status, const char *code, const char *inner, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 void azure_not_found(struct azure_call *call);
-/* Right, then existence; false: the answer is written. */
+/* In this order. False: the answer is written. */
+bool azure_check_limit(struct azure_call *call);
+bool azure_check_token(struct azure_call *call);
+bool azure_check_network(struct azure_call *call);
+bool azure_check_version(struct azure_call *call);
+bool azure_check_path(struct azure_call *call);
 bool azure_permit(struct azure_call *call, enum azure_right right, const char *action);
 void azure_list(struct azure_call *call);
 void azure_list_versions(struct azure_call *call);
@@ -287,6 +294,10 @@ void azure_write(struct azure_call *call);
 /* Sends a bundle of `version` with status 200. */
 void azure_answer_bundle(struct azure_call *call, const struct azure_object *object,
 			 const struct azure_version *version, bool with_value);
+
+/* azure_assertion.c: 0, or the AADSTS code of what is wrong with it. */
+int64_t azure_assertion_check(const struct azure *azure, struct now now, const struct azure_identity *identity,
+			      struct str assertion);
 
 /* azure_entra_error.c: the body of section "error" with the code's own status and error word. */
 void azure_entra_error(struct azure *azure, struct now now, const struct azure_fault *how, int64_t code,

@@ -94,11 +94,16 @@ void server_stop(struct server *server);
 void server_turn(struct server *server, int64_t deadline_ns);
 /* Brings connections in line with the cuts: kills, freezes, thaws. */
 void server_apply_net(struct server *server);
+
+/* conn.c. open takes the descriptor. A killed connection is freed at the end of the turn, by conn_free. */
+void conn_open(struct listener *listener, int fd);
 void conn_kill(struct conn *conn, bool reset);
+void conn_free(struct conn *conn);
+void conn_freeze(struct conn *conn, bool frozen);
 void conn_flush(struct conn *conn);
+void conn_resume(struct conn *conn);   /* does what is due */
 void conn_schedule(struct conn *conn); /* sets its timer to what is due next */
-/* The TLS server begins on a plain connection. */
-void conn_start_tls(struct conn *conn);
+void conn_start_tls(struct conn *conn); /* the TLS server begins on a plain connection */
 
 /* server_exchange.c */
 struct exchange *exchange_create(struct conn *conn, int32_t stream_id);
