@@ -1,0 +1,178 @@
+/* What a status says, reads and compares: it is all that a restart knows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "clients/json.h"
+#include "workers/status.h"
+
+#define UID "11111111-2222-3333-4444-555555555555"
+
+static const unsigned char DIGEST[SHA256_BYTES] = { 1, 2, 3 };
+
+static cJSON *parse(const char *text) {
+	cJSON *json = NULL;
+	struct fault fault = { 0 };
+	assert_int_equal(json_parse(str_of(text), &json, &fault), OK);
+	return json;
+}
+
+static struct status read_status(const char *text) {
+	struct status status = { 0 };
+	cJSON *json = parse(text);
+	assert_int_equal(status_parse(json, &status), OK);
+	cJSON_Delete(json);
+	return status;
+}
+
+static void assert_writes(const struct status *status, const char *expected) {
+	struct buf json;
+	buf_init(&json, 1 << 16);
+	status_write(status, &json);
+	assert_int_equal(buf_err(&json), OK);
+	assert_string_equal(buf_cstr(&json), expected);
+	buf_deinit(&json);
+}
+
+static const char FULL[] =
+	"{\"observedGeneration\":3,\"syncHash\":\"kv1:" UID ":aa\",\"lastSuccessfulSyncTime\":\"2026-11-24T03:14:15Z\","
+	"\"secretCreationTime\":\"2026-11-24T03:14:14Z\",\"conditions\":["
+	"{\"type\":\"SecretCreated\",\"status\":\"True\",\"reason\":\"CreateSucceeded\","
+	"\"lastTransitionTime\":\"2026-11-24T03:14:14Z\",\"observedGeneration\":1,\"message\":\"\"},"
+	"{\"type\":\"Ready\",\"status\":\"False\",\"reason\":\"UpdateFailedProviderError\","
+	"\"lastTransitionTime\":\"2026-11-24T04:00:00Z\",\"observedGeneration\":3,\"message\":\"it \\\"broke\\\"\"}],"
+	"\"objects\":[{\"name\":\"a/0\",\"type\":\"secret\",\"version\":\"0123\",\"updated\":\"2026-11-24T03:00:00Z\","
+	"\"syncedAt\":\"2026-11-24T03:14:15Z\"}]}";
+
+static void what_is_written_reads_back_the_same(void **state) {
+	(void)state;
+	struct status status = read_status(FULL), copy = { 0 };
+	assert_writes(&status, FULL);
+	assert_int_equal(status_copy(&status, &copy), OK);
+	assert_true(status_equal(&status, &copy));
+	copy.objects[0].updated_s++;
+	assert_false(status_equal(&status, &copy));
+	status_deinit(&status);
+	status_deinit(&copy);
+}
+
+static void each_difference_counts(void **state) {
+	(void)state;
+	struct status a = read_status(FULL);
+	for (int which = 0; which < 7; which++) {
+		struct status b = read_status(FULL);
+		assert_true(status_equal(&a, &b));
+		if (which == 0) b.observed_generation++;
+		if (which == 1) b.sync_hash[5] = 'x';
+		if (which == 2) b.last_successful_s++;
+		if (which == 3) b.secret_created_s++;
+		if (which == 4) b.conditions[CONDITION_READY].message[0] = 'I';
+		if (which == 5) b.conditions[CONDITION_READY].reason = REASON_SPC;
+		if (which == 6) b.objects[0].version[0] = 'f';
+		assert_false(status_equal(&a, &b));
+		status_deinit(&b);
+	}
+	status_deinit(&a);
+}
+
+static void another_controllers_conditions_are_taken_over(void **state) {
+	(void)state;
+	struct status status = read_status(
+		"{\"syncHash\":\"v1:00\",\"conditions\":[{\"type\":\"SecretCreated\",\"status\":\"True\",\"reason\":\"CreateSuccessful\","
+		"\"lastTransitionTime\":\"2026-01-01T00:00:00Z\",\"message\":\"x\"},{\"type\":\"SecretUpdated\",\"status\":\"False\","
+		"\"reason\":\"ControllerPatchError\",\"lastTransitionTime\":\"2026-01-02T00:00:00Z\",\"message\":\"y\"},"
+		"{\"type\":\"Update\",\"status\":\"True\",\"reason\":\"Old\",\"lastTransitionTime\":\"2026-01-02T00:00:00Z\"}]}");
+	assert_int_equal(status.conditions[CONDITION_CREATED].reason, REASON_CREATE_SUCCEEDED);
+	assert_int_equal(status.conditions[CONDITION_UPDATED].reason, REASON_INTERNAL);
+	assert_int_equal(status.conditions[CONDITION_READY].value, CONDITION_ABSENT);
+	assert_true(status_has_synced(&status));
+	assert_false(status_is_ours(&status, STR(UID)));
+	status_deinit(&status);
+}
+
+static void nonsense_is_dropped(void **state) {
+	(void)state;
+	const char *const texts[] = { "{}", "{\"conditions\":7,\"objects\":\"x\",\"syncHash\":[]}",
+		"{\"conditions\":[1,null,{\"type\":\"Ready\",\"status\":\"Perhaps\"},{\"type\":\"Other\",\"status\":\"True\"}]}",
+		"{\"syncHash\":\"\",\"lastSuccessfulSyncTime\":\"yesterday\"}" };
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct status status = read_status(texts[i]);
+		assert_writes(&status, "{\"observedGeneration\":0,\"conditions\":[]}");
+		status_deinit(&status);
+	}
+	struct status none = { 0 };
+	assert_int_equal(status_parse(NULL, &none), OK);
+	assert_false(status_has_synced(&none));
+}
+
+static void the_transition_time_moves_with_the_value_only(void **state) {
+	(void)state;
+	struct status status = { 0 };
+	const struct condition *ready = &status.conditions[CONDITION_READY];
+	assert_int_equal(status_set(&status, CONDITION_READY, CONDITION_TRUE, REASON_CREATE_SUCCEEDED, STR("a"), 1, 100), OK);
+	assert_int_equal(status_set(&status, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, STR("b"), 2, 200), OK);
+	assert_int_equal(ready->transition_s, 100);
+	assert_int_equal(ready->generation, 2);
+	assert_string_equal(ready->message, "b");
+	assert_int_equal(status_set(&status, CONDITION_READY, CONDITION_FALSE, REASON_SPC, STR(""), 2, 300), OK);
+	assert_int_equal(ready->transition_s, 300);
+	assert_null(ready->message);
+	status_deinit(&status);
+}
+
+static void the_hash_belongs_to_one_uid(void **state) {
+	(void)state;
+	struct status status = { 0 };
+	unsigned char other[SHA256_BYTES] = { 1, 2, 4 };
+	assert_int_equal(status_set_hash(&status, STR(UID), DIGEST), OK);
+	assert_true(str_starts(str_of(status.sync_hash), STR("kv1:" UID ":010203")));
+	assert_true(status_hash_is(&status, STR(UID), DIGEST));
+	assert_true(status_is_ours(&status, STR(UID)));
+	assert_false(status_hash_is(&status, STR(UID), other));
+	assert_false(status_hash_is(&status, STR("11111111-2222-3333-4444-55555555555"), DIGEST));
+	assert_false(status_is_ours(&status, STR("another")));
+	status_deinit(&status);
+}
+
+static void every_reason_has_a_name_of_its_own(void **state) {
+	(void)state;
+	for (enum reason r = REASON_NONE + 1; r < REASON_COUNT; r++) {
+		assert_true(reason_name(r)[0] != 0);
+		assert_int_equal(reason_of(str_of(reason_name(r))), r);
+	}
+	assert_int_equal(reason_of(STR("CreateSuccessful")), REASON_NONE);
+}
+
+static void running_out_of_memory_leaves_nothing_behind(void **state) {
+	(void)state;
+	for (uint64_t nth = 1;; nth++) {
+		struct status status = { 0 }, copy = { 0 };
+		cJSON *json = parse(FULL);
+		mem_fail_at(nth);
+		enum err err = status_parse(json, &status);
+		if (!err) err = status_copy(&status, &copy);
+		int reached = mem_fail_reached();
+		mem_fail_at(0);
+		assert_int_equal(err, reached ? ERR_NOMEM : OK);
+		cJSON_Delete(json);
+		status_deinit(&status);
+		status_deinit(&copy);
+		if (!reached) break;
+	}
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_reads_back_the_same),
+		cmocka_unit_test(each_difference_counts),
+		cmocka_unit_test(another_controllers_conditions_are_taken_over),
+		cmocka_unit_test(nonsense_is_dropped),
+		cmocka_unit_test(the_transition_time_moves_with_the_value_only),
+		cmocka_unit_test(the_hash_belongs_to_one_uid),
+		cmocka_unit_test(every_reason_has_a_name_of_its_own),
+		cmocka_unit_test(running_out_of_memory_leaves_nothing_behind),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
