@@ -39,7 +39,7 @@ struct azure *azure_create(uint64_t seed) {
 
 static void vault_free(struct azure_vault *vault) {
 	azure_vault_free_objects(vault);
-	list_for_each_safe(node, &vault->grants) {
+	list_for_each_safe (node, &vault->grants) {
 		struct azure_grant *grant = container_of(node, struct azure_grant, link);
 		mem_free(grant->client_id);
 		mem_free(grant->object);
@@ -55,8 +55,9 @@ static void vault_free(struct azure_vault *vault) {
 }
 
 static void identity_free(struct azure_identity *identity) {
-	list_for_each_safe(node, &identity->credentials) {
-		struct azure_credential *credential = container_of(node, struct azure_credential, link);
+	list_for_each_safe (node, &identity->credentials) {
+		struct azure_credential *credential =
+			container_of(node, struct azure_credential, link);
 		mem_free(credential->issuer);
 		mem_free(credential->subject);
 		mem_free(credential->audience);
@@ -79,12 +80,14 @@ static void issuer_free(struct azure_issuer *issuer) {
 void azure_destroy(struct azure *azure) {
 	if (!azure) return;
 	azure_fault_end(azure, 0);
-	list_for_each_safe(node, &azure->vaults) vault_free(container_of(node, struct azure_vault, link));
-	list_for_each_safe(node, &azure->identities) {
+	list_for_each_safe (node, &azure->vaults)
+		vault_free(container_of(node, struct azure_vault, link));
+	list_for_each_safe (node, &azure->identities) {
 		identity_free(container_of(node, struct azure_identity, link));
 	}
-	list_for_each_safe(node, &azure->issuers) issuer_free(container_of(node, struct azure_issuer, link));
-	list_for_each_safe(node, &azure->tenants) {
+	list_for_each_safe (node, &azure->issuers)
+		issuer_free(container_of(node, struct azure_issuer, link));
+	list_for_each_safe (node, &azure->tenants) {
 		struct azure_tenant *tenant = container_of(node, struct azure_tenant, link);
 		mem_free(tenant->id);
 		mem_free(tenant);
@@ -116,7 +119,7 @@ struct azure_vault *azure_vault_add(struct azure *azure, struct str name, struct
 }
 
 struct azure_vault *azure_vault_find(const struct azure *azure, struct str name) {
-	list_for_each(node, &azure->vaults) {
+	list_for_each (node, &azure->vaults) {
 		struct azure_vault *vault = container_of(node, struct azure_vault, link);
 		if (str_eq_nocase(str_of(vault->name), name)) return vault;
 	}
@@ -124,7 +127,7 @@ struct azure_vault *azure_vault_find(const struct azure *azure, struct str name)
 }
 
 struct azure_vault *azure_vault_of_host(const struct azure *azure, struct str host) {
-	list_for_each(node, &azure->vaults) {
+	list_for_each (node, &azure->vaults) {
 		struct azure_vault *vault = container_of(node, struct azure_vault, link);
 		if (str_eq_nocase(str_of(vault->host), host)) return vault;
 	}
@@ -139,13 +142,15 @@ void azure_tenant_add(struct azure *azure, struct str id) {
 }
 
 bool azure_tenant_known(const struct azure *azure, struct str id) {
-	list_for_each(node, &azure->tenants) {
-		if (str_eq_nocase(str_of(container_of(node, struct azure_tenant, link)->id), id)) return true;
+	list_for_each (node, &azure->tenants) {
+		if (str_eq_nocase(str_of(container_of(node, struct azure_tenant, link)->id), id))
+			return true;
 	}
 	return false;
 }
 
-struct azure_identity *azure_identity_add(struct azure *azure, struct str tenant, struct str client_id) {
+struct azure_identity *azure_identity_add(
+	struct azure *azure, struct str tenant, struct str client_id) {
 	assert(!azure_identity_find(azure, client_id));
 	struct azure_identity *identity = zalloc(sizeof(*identity));
 	char guid[WORLD_GUID_BYTES];
@@ -161,15 +166,15 @@ struct azure_identity *azure_identity_add(struct azure *azure, struct str tenant
 }
 
 struct azure_identity *azure_identity_find(const struct azure *azure, struct str client_id) {
-	list_for_each(node, &azure->identities) {
+	list_for_each (node, &azure->identities) {
 		struct azure_identity *identity = container_of(node, struct azure_identity, link);
 		if (str_eq_nocase(str_of(identity->client_id), client_id)) return identity;
 	}
 	return NULL;
 }
 
-void azure_federate(struct azure_identity *identity, struct str issuer, struct str subject, struct str audience,
-		    int64_t from_ns) {
+void azure_federate(struct azure_identity *identity, struct str issuer, struct str subject,
+	struct str audience, int64_t from_ns) {
 	struct azure_credential *credential = zalloc(sizeof(*credential));
 	credential->issuer = copy(issuer);
 	credential->subject = copy(subject);
@@ -179,7 +184,7 @@ void azure_federate(struct azure_identity *identity, struct str issuer, struct s
 }
 
 void azure_issuer_set(struct azure *azure, struct str issuer, cJSON **jwks, struct str jwks_file) {
-	list_for_each_safe(node, &azure->issuers) {
+	list_for_each_safe (node, &azure->issuers) {
 		struct azure_issuer *old = container_of(node, struct azure_issuer, link);
 		if (!str_eq(str_of(old->issuer), issuer)) continue;
 		list_remove(node);
@@ -200,7 +205,8 @@ static void unknown_host(struct world_response *out) {
 				   "<BODY><h2>Not Found</h2></BODY></HTML>\r\n"));
 }
 
-void azure_handle(struct azure *azure, struct now now, const struct world_request *req, struct world_response *out) {
+void azure_handle(struct azure *azure, struct now now, const struct world_request *req,
+	struct world_response *out) {
 	if (azure_fault_before(azure, now, req, out)) return;
 	struct azure_vault *vault = azure_vault_of_host(azure, req->host);
 	if (vault) {

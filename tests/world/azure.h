@@ -23,28 +23,28 @@ enum azure_key_type { AZURE_RSA, AZURE_EC };
 
 struct azure_version {
 	char id[WORLD_HEX_BYTES];
-	int64_t created_s, updated_s;       /* unix seconds, rounded to nearest */
-	int64_t nbf_s, exp_s;               /* AZURE_UNSET: not set */
+	int64_t created_s, updated_s; /* unix seconds, rounded to nearest */
+	int64_t nbf_s, exp_s; /* AZURE_UNSET: not set */
 	bool enabled;
-	bool managed;                       /* key or secret of a certificate */
-	char *content_type;                 /* NULL: not set */
-	cJSON *tags;                        /* NULL: not set */
-	struct str value;                   /* secret: its bytes; certificate: DER; owned */
-	enum azure_key_type key_type;       /* keys and certificates */
-	unsigned key_index;                 /* which of the fixed test keys */
-	unsigned seq;                       /* the highest is the current version */
+	bool managed; /* key or secret of a certificate */
+	char *content_type; /* NULL: not set */
+	cJSON *tags; /* NULL: not set */
+	struct str value; /* secret: its bytes; certificate: DER; owned */
+	enum azure_key_type key_type; /* keys and certificates */
+	unsigned key_index; /* which of the fixed test keys */
+	unsigned seq; /* the highest is the current version */
 };
 
 struct azure_object {
-	char *name;                         /* as first written */
-	char *upper;                        /* storage order is by upper-cased name, bytewise */
-	struct azure_version **versions;    /* sorted by id: random in time */
+	char *name; /* as first written */
+	char *upper; /* storage order is by upper-cased name, bytewise */
+	struct azure_version **versions; /* sorted by id: random in time */
 	size_t count;
 	struct azure_version *current;
-	bool deleted;                       /* a tombstone: walked by lists, found by nobody */
-	int64_t deleted_s, purge_s;         /* unix seconds */
-	int64_t deleted_visible_ns;         /* mono: until then the service is "deleting" and knows it nowhere */
-	bool pending;                       /* a certificate that is still being issued */
+	bool deleted; /* a tombstone: walked by lists, found by nobody */
+	int64_t deleted_s, purge_s; /* unix seconds */
+	int64_t deleted_visible_ns; /* mono: until then the service is "deleting" and knows it nowhere */
+	bool pending; /* a certificate that is still being issued */
 };
 
 enum azure_right { AZURE_GET = 1, AZURE_LIST = 2, AZURE_WRITE = 4 };
@@ -52,10 +52,10 @@ enum azure_right { AZURE_GET = 1, AZURE_LIST = 2, AZURE_WRITE = 4 };
 struct azure_grant {
 	struct list link;
 	char *client_id;
-	unsigned rights[AZURE_KINDS];       /* azure_right */
-	char *object;                       /* NULL: the whole vault */
-	bool policy;                        /* an access policy, not a role assignment */
-	int64_t from_ns, until_ns;          /* mono; propagation makes both lag */
+	unsigned rights[AZURE_KINDS]; /* azure_right */
+	char *object; /* NULL: the whole vault */
+	bool policy; /* an access policy, not a role assignment */
+	int64_t from_ns, until_ns; /* mono; propagation makes both lag */
 };
 
 enum { AZURE_RATE_CALLS = 4000, AZURE_PAGE = 25, AZURE_VALUE_BYTES = 25600 };
@@ -64,29 +64,29 @@ enum { AZURE_RATE_CALLS = 4000, AZURE_PAGE = 25, AZURE_VALUE_BYTES = 25600 };
 struct azure_vault {
 	struct list link;
 	char *name;
-	char *host;                         /* "name.vault.azure.net" */
+	char *host; /* "name.vault.azure.net" */
 	char *tenant;
 	char *region;
-	bool policy_mode;                   /* access policies instead of RBAC */
+	bool policy_mode; /* access policies instead of RBAC */
 	int64_t retention_days;
-	int64_t delete_lag_ns;              /* -1: 10 to 20 s by chance */
-	unsigned rate_calls;                /* limit of calls in a window */
+	int64_t delete_lag_ns; /* -1: 10 to 20 s by chance */
+	unsigned rate_calls; /* limit of calls in a window */
 	struct azure_object **objects[AZURE_KINDS]; /* sorted by upper */
 	size_t count[AZURE_KINDS];
 	struct list grants;
-	int64_t _first_purge_s;             /* no tombstone is due before it */
-	int64_t *_rate;                     /* ring of the last rate_calls times, mono */
+	int64_t _first_purge_s; /* no tombstone is due before it */
+	int64_t *_rate; /* ring of the last rate_calls times, mono */
 	size_t _rate_next;
-	uint64_t calls, refused;            /* refused: by the limit */
-	uint64_t most_in_window;            /* the most calls that any window of 10 s saw, refused ones too */
-	int64_t *_seen;                     /* ring of all calls' times, for most_in_window */
+	uint64_t calls, refused; /* refused: by the limit */
+	uint64_t most_in_window; /* the most calls that any window of 10 s saw, refused ones too */
+	int64_t *_seen; /* ring of all calls' times, for most_in_window */
 	size_t _seen_first, _seen_count, _seen_size;
 };
 
 struct azure_credential {
 	struct list link;
 	char *issuer, *subject, *audience;
-	int64_t from_ns;                    /* mono: known from then on */
+	int64_t from_ns; /* mono: known from then on */
 };
 
 struct azure_identity {
@@ -94,28 +94,28 @@ struct azure_identity {
 	char *tenant;
 	char *client_id;
 	char *object_id;
-	char *secret;                       /* client secret; NULL: none */
-	int64_t secret_until_s;             /* unix; AZURE_UNSET: for ever */
+	char *secret; /* client secret; NULL: none */
+	int64_t secret_until_s; /* unix; AZURE_UNSET: for ever */
 	struct list credentials;
 };
 
 struct azure_issuer {
 	struct list link;
 	char *issuer;
-	char *jwks_file;                    /* read anew at every token request; NULL: jwks is set */
+	char *jwks_file; /* read anew at every token request; NULL: jwks is set */
 	cJSON *jwks;
 };
 
 struct azure {
 	struct rng rng;
 	struct list vaults, identities, issuers, faults;
-	char *suffix;                       /* "vault.azure.net": vault hosts end in it, tokens are for it */
-	char *login_host;                   /* "login.microsoftonline.com" */
+	char *suffix; /* "vault.azure.net": vault hosts end in it, tokens are for it */
+	char *login_host; /* "login.microsoftonline.com" */
 	struct list tenants;
 	unsigned char token_key[32];
 	unsigned next_seq;
 	unsigned next_fault;
-	uint64_t tokens;                    /* issued */
+	uint64_t tokens; /* issued */
 };
 
 struct azure_tenant {
@@ -131,51 +131,59 @@ struct azure_vault *azure_vault_find(const struct azure *azure, struct str name)
 struct azure_vault *azure_vault_of_host(const struct azure *azure, struct str host);
 void azure_tenant_add(struct azure *azure, struct str id); /* harmless when known */
 bool azure_tenant_known(const struct azure *azure, struct str id);
-struct azure_identity *azure_identity_add(struct azure *azure, struct str tenant, struct str client_id);
+struct azure_identity *azure_identity_add(
+	struct azure *azure, struct str tenant, struct str client_id);
 struct azure_identity *azure_identity_find(const struct azure *azure, struct str client_id);
-void azure_federate(struct azure_identity *identity, struct str issuer, struct str subject, struct str audience,
-		    int64_t from_ns);
+void azure_federate(struct azure_identity *identity, struct str issuer, struct str subject,
+	struct str audience, int64_t from_ns);
 /* jwks is taken; jwks_file instead of it when not empty. Replaces the issuer's earlier keys. */
 void azure_issuer_set(struct azure *azure, struct str issuer, cJSON **jwks, struct str jwks_file);
 
 /* azure_access.c */
-void azure_grant_add(struct azure_vault *vault, struct str client_id, const unsigned rights[static AZURE_KINDS],
-		     struct str object, bool policy, int64_t from_ns);
+void azure_grant_add(struct azure_vault *vault, struct str client_id,
+	const unsigned rights[static AZURE_KINDS], struct str object, bool policy, int64_t from_ns);
 /* Ends the grants of an identity (object empty: all of them) at until_ns; returns how many. */
-unsigned azure_grant_end(struct azure_vault *vault, struct str client_id, struct str object, int64_t until_ns);
+unsigned azure_grant_end(
+	struct azure_vault *vault, struct str client_id, struct str object, int64_t until_ns);
 /* Rights of a built-in role's name; NULL for an unknown one. */
 const unsigned *azure_role(struct str name);
-bool azure_allowed(const struct azure_vault *vault, struct now now, struct str client_id, enum azure_kind kind,
-		   enum azure_right right, struct str object);
+bool azure_allowed(const struct azure_vault *vault, struct now now, struct str client_id,
+	enum azure_kind kind, enum azure_right right, struct str object);
 
 /* azure_object.c. Rows are found without regard to case. */
-struct azure_object *azure_object_find(const struct azure_vault *vault, enum azure_kind kind, struct str name);
+struct azure_object *azure_object_find(
+	const struct azure_vault *vault, enum azure_kind kind, struct str name);
 /* Index of the first row whose upper-cased name is greater than the marker (empty: 0). */
 size_t azure_object_after(const struct azure_vault *vault, enum azure_kind kind, struct str marker);
 struct azure_version *azure_version_find(const struct azure_object *object, struct str id);
 size_t azure_version_after(const struct azure_object *object, struct str marker);
 /* A new current version, of a new object where there is none (or only a tombstone that is due). `id` empty: by chance. */
-struct azure_version *azure_version_add(struct azure *azure, struct azure_vault *vault, enum azure_kind kind,
-					struct str name, struct str id, int64_t at_s);
+struct azure_version *azure_version_add(struct azure *azure, struct azure_vault *vault,
+	enum azure_kind kind, struct str name, struct str id, int64_t at_s);
 void azure_version_set_value(struct azure_version *version, struct str value);
-void azure_object_delete(struct azure *azure, struct azure_vault *vault, struct azure_object *object, struct now now);
+void azure_object_delete(struct azure *azure, struct azure_vault *vault,
+	struct azure_object *object, struct now now);
 void azure_object_recover(struct azure_object *object);
-void azure_object_purge(struct azure_vault *vault, enum azure_kind kind, struct azure_object *object);
-void azure_purge_due(struct azure_vault *vault, struct now now); /* drops tombstones whose retention is over */
+void azure_object_purge(
+	struct azure_vault *vault, enum azure_kind kind, struct azure_object *object);
+void azure_purge_due(
+	struct azure_vault *vault, struct now now); /* drops tombstones whose retention is over */
 void azure_vault_free_objects(struct azure_vault *vault);
 /* Rounded to nearest, so up to half a second ahead of the clock. */
 int64_t azure_seconds(struct now now);
 
 /* azure_keys.c. `name` becomes the subject of a certificate: self-signed, valid from 10 minutes before created. */
 void azure_key_json(enum azure_key_type type, unsigned index, const char *kid, struct buf *out);
-void azure_certificate_make(enum azure_key_type type, unsigned index, struct str name, int64_t nbf_s, int64_t exp_s,
-			    struct buf *out_der);
-void azure_certificate_pem(enum azure_key_type type, unsigned index, struct str der, struct buf *out_pem);
-void azure_certificate_pfx(enum azure_key_type type, unsigned index, struct str der, struct buf *out_base64);
+void azure_certificate_make(enum azure_key_type type, unsigned index, struct str name,
+	int64_t nbf_s, int64_t exp_s, struct buf *out_der);
+void azure_certificate_pem(
+	enum azure_key_type type, unsigned index, struct str der, struct buf *out_pem);
+void azure_certificate_pfx(
+	enum azure_key_type type, unsigned index, struct str der, struct buf *out_base64);
 void azure_sha1(struct str bytes, struct buf *out_base64url);
 /* A certificate with its key and its secret, all of one version id. */
-struct azure_version *azure_certificate_add(struct azure *azure, struct azure_vault *vault, struct str name,
-					    enum azure_key_type type, bool pem, struct now now);
+struct azure_version *azure_certificate_add(struct azure *azure, struct azure_vault *vault,
+	struct str name, enum azure_key_type type, bool pem, struct now now);
 
 /* azure_token.c */
 void azure_base64url(struct str bytes, struct buf *out);
@@ -186,8 +194,8 @@ struct azure_claims {
 	int64_t not_before_s, expires_s;
 };
 /* pad_bytes: the token is made at least so long. */
-void azure_token_make(struct azure *azure, const struct azure_claims *claims, struct now now, size_t pad_bytes,
-		      struct buf *out_token);
+void azure_token_make(struct azure *azure, const struct azure_claims *claims, struct now now,
+	size_t pad_bytes, struct buf *out_token);
 bool azure_token_read(const struct azure *azure, struct str token, struct azure_claims *out_claims);
 /* RS256 only. False: no key of the set has this kid, or the signature is wrong. */
 bool azure_jwt_verify(const cJSON *jwks, struct str jwt);
@@ -196,33 +204,61 @@ cJSON *azure_jwt_payload(struct str jwt);
 
 /* azure_json.c: bodies as the service writes them, member order included. */
 struct azure_shape {
-	bool no_days;                                /* api-version 7.0 and older */
+	bool no_days; /* api-version 7.0 and older */
 	bool unknown_members, tags_empty, tags_null; /* faults */
 };
-void azure_json_bundle(const struct azure_vault *vault, enum azure_kind kind, const struct azure_object *object,
-		       const struct azure_version *version, bool with_value, struct azure_shape shape, struct buf *out);
+void azure_json_bundle(const struct azure_vault *vault, enum azure_kind kind,
+	const struct azure_object *object, const struct azure_version *version, bool with_value,
+	struct azure_shape shape, struct buf *out);
 /* A row of a list; version NULL: the object's current one, without its version id. */
-void azure_json_item(const struct azure_vault *vault, enum azure_kind kind, const struct azure_object *object,
-		     const struct azure_version *version, struct azure_shape shape, struct buf *out);
+void azure_json_item(const struct azure_vault *vault, enum azure_kind kind,
+	const struct azure_object *object, const struct azure_version *version,
+	struct azure_shape shape, struct buf *out);
 void azure_json_policy(const struct azure_vault *vault, const struct azure_object *object,
-		       const struct azure_version *version, struct buf *out);
+	const struct azure_version *version, struct buf *out);
 /* The members that deleted objects have on top: a comma and no braces. */
-void azure_json_deleted(const struct azure_vault *vault, enum azure_kind kind, const struct azure_object *object,
-			struct buf *out);
+void azure_json_deleted(const struct azure_vault *vault, enum azure_kind kind,
+	const struct azure_object *object, struct buf *out);
 
 /* azure_faults.c */
 enum azure_fault_kind {
 	FAULT_NONE,
-#define AZURE_FAULTS(X)                                                                                                   \
-	X(AKV10046, "akv10046") X(CHALLENGE, "challenge") X(EMPTY_401, "empty-401") X(NULL_LIST, "null-list")             \
-	X(SHORT_PAGES, "short-pages") X(AHEAD, "ahead") X(UNKNOWN, "unknown-members") X(TAGS_EMPTY, "tags-empty")         \
-	X(TAGS_NULL, "tags-null") X(ERROR_NULL, "error-null") X(NESTED, "nested-innererror")                              \
-	X(NO_INNER, "no-innererror") X(FIREWALL, "firewall") X(CONNECTION, "connection") X(HTML, "html")                  \
-	X(THROTTLE, "throttle") X(STATUS, "status") X(RESET, "reset") X(RESET_AFTER, "reset-after")                       \
-	X(RESET_REUSED, "reset-reused") X(STALL, "stall") X(STALL_HEADERS, "stall-headers") X(TRUNCATE, "truncate")       \
-	X(CLOSE, "close") X(GOAWAY, "goaway") X(DELAY, "delay") X(AADSTS, "aadsts") X(CHUNKED, "chunked")                 \
-	X(GZIP, "gzip") X(COOKIES, "cookies") X(TOKEN_LIFE, "token-life") X(TOKEN_BYTES, "token-bytes")                   \
-	X(WRONG_TYPE, "wrong-type") X(NOT_JSON, "not-json") X(OVERSIZED, "oversized")
+#define AZURE_FAULTS(X)                   \
+	X(AKV10046, "akv10046")           \
+	X(CHALLENGE, "challenge")         \
+	X(EMPTY_401, "empty-401")         \
+	X(NULL_LIST, "null-list")         \
+	X(SHORT_PAGES, "short-pages")     \
+	X(AHEAD, "ahead")                 \
+	X(UNKNOWN, "unknown-members")     \
+	X(TAGS_EMPTY, "tags-empty")       \
+	X(TAGS_NULL, "tags-null")         \
+	X(ERROR_NULL, "error-null")       \
+	X(NESTED, "nested-innererror")    \
+	X(NO_INNER, "no-innererror")      \
+	X(FIREWALL, "firewall")           \
+	X(CONNECTION, "connection")       \
+	X(HTML, "html")                   \
+	X(THROTTLE, "throttle")           \
+	X(STATUS, "status")               \
+	X(RESET, "reset")                 \
+	X(RESET_AFTER, "reset-after")     \
+	X(RESET_REUSED, "reset-reused")   \
+	X(STALL, "stall")                 \
+	X(STALL_HEADERS, "stall-headers") \
+	X(TRUNCATE, "truncate")           \
+	X(CLOSE, "close")                 \
+	X(GOAWAY, "goaway")               \
+	X(DELAY, "delay")                 \
+	X(AADSTS, "aadsts")               \
+	X(CHUNKED, "chunked")             \
+	X(GZIP, "gzip")                   \
+	X(COOKIES, "cookies")             \
+	X(TOKEN_LIFE, "token-life")       \
+	X(TOKEN_BYTES, "token-bytes")     \
+	X(WRONG_TYPE, "wrong-type")       \
+	X(NOT_JSON, "not-json")           \
+	X(OVERSIZED, "oversized")
 #define X(name, text) FAULT_##name,
 	AZURE_FAULTS(X)
 #undef X
@@ -233,32 +269,33 @@ struct azure_fault {
 	struct list link;
 	unsigned id;
 	enum azure_fault_kind kind;
-	char *host;                         /* NULL: every host */
-	char *object;                       /* NULL: every path; else a path segment, without regard to case */
+	char *host; /* NULL: every host */
+	char *object; /* NULL: every path; else a path segment, without regard to case */
 	unsigned share_permille;
-	int64_t count;                      /* uses left; -1: no limit */
-	int64_t from_ns, until_ns;          /* mono */
-	int64_t number;                     /* what the kind counts in: status, AADSTS code, ms, s, bytes */
-	char *text;                         /* variant */
-	int64_t retry_after_s;              /* -1: not sent */
-	bool crlf;                          /* older separators in Entra's error_description */
+	int64_t count; /* uses left; -1: no limit */
+	int64_t from_ns, until_ns; /* mono */
+	int64_t number; /* what the kind counts in: status, AADSTS code, ms, s, bytes */
+	char *text; /* variant */
+	int64_t retry_after_s; /* -1: not sent */
+	bool crlf; /* older separators in Entra's error_description */
 	bool no_error_codes;
-	int64_t status;                     /* of an AADSTS error; 0: the usual one */
+	int64_t status; /* of an AADSTS error; 0: the usual one */
 };
 
 enum azure_fault_kind azure_fault_kind_of(struct str name); /* FAULT_NONE for an unknown one */
 const char *azure_fault_name(enum azure_fault_kind kind);
-struct azure_fault *azure_fault_add(struct azure *azure, enum azure_fault_kind kind, struct now now);
+struct azure_fault *azure_fault_add(
+	struct azure *azure, enum azure_fault_kind kind, struct now now);
 void azure_fault_end(struct azure *azure, unsigned id); /* 0: all */
 /* The fault of this kind that hits this request, or NULL. Draws chance, counts the use. */
-const struct azure_fault *azure_fault_hit(struct azure *azure, struct now now, const struct world_request *req,
-					  enum azure_fault_kind kind);
+const struct azure_fault *azure_fault_hit(struct azure *azure, struct now now,
+	const struct world_request *req, enum azure_fault_kind kind);
 /* Faults that answer in the service's place, before it sees the request. True: out is final. */
 bool azure_fault_before(struct azure *azure, struct now now, const struct world_request *req,
-			struct world_response *out);
+	struct world_response *out);
 /* Faults that change an answer on its way. */
 void azure_fault_after(struct azure *azure, struct now now, const struct world_request *req,
-		       struct world_response *out);
+	struct world_response *out);
 
 /* azure_vault.c, azure_check.c, azure_list.c, azure_write.c, azure_entra.c: the services. */
 struct azure_call {
@@ -268,18 +305,18 @@ struct azure_call {
 	const struct world_request *req;
 	struct world_response *out;
 	enum azure_kind kind;
-	bool deleted;                       /* below /deleted... */
-	struct buf name, segment, action;   /* after the kind: name, version or word, and one more */
+	bool deleted; /* below /deleted... */
+	struct buf name, segment, action; /* after the kind: name, version or word, and one more */
 	struct azure_claims claims;
 	struct azure_shape shape;
 };
 
-void azure_vault_handle(struct azure *azure, struct azure_vault *vault, struct now now, const struct world_request *req,
-			struct world_response *out);
+void azure_vault_handle(struct azure *azure, struct azure_vault *vault, struct now now,
+	const struct world_request *req, struct world_response *out);
 void azure_entra_handle(struct azure *azure, struct now now, const struct world_request *req,
-			struct world_response *out);
-void azure_error(struct azure_call *call, int status, const char *code, const char *inner, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+	struct world_response *out);
+void azure_error(struct azure_call *call, int status, const char *code, const char *inner,
+	const char *format, ...) __attribute__((format(printf, 5, 6)));
 void azure_not_found(struct azure_call *call);
 /* In this order. False: the answer is written. */
 bool azure_check_limit(struct azure_call *call);
@@ -293,12 +330,12 @@ void azure_list_versions(struct azure_call *call);
 void azure_write(struct azure_call *call);
 /* Sends a bundle of `version` with status 200. */
 void azure_answer_bundle(struct azure_call *call, const struct azure_object *object,
-			 const struct azure_version *version, bool with_value);
+	const struct azure_version *version, bool with_value);
 
 /* azure_assertion.c: 0, or the AADSTS code of what is wrong with it. */
-int64_t azure_assertion_check(const struct azure *azure, struct now now, const struct azure_identity *identity,
-			      struct str assertion);
+int64_t azure_assertion_check(const struct azure *azure, struct now now,
+	const struct azure_identity *identity, struct str assertion);
 
 /* azure_entra_error.c: the body of section "error" with the code's own status and error word. */
-void azure_entra_error(struct azure *azure, struct now now, const struct azure_fault *how, int64_t code,
-		       struct world_response *out);
+void azure_entra_error(struct azure *azure, struct now now, const struct azure_fault *how,
+	int64_t code, struct world_response *out);

@@ -9,8 +9,9 @@ static char *copy(struct str s) {
 	return text;
 }
 
-void azure_grant_add(struct azure_vault *vault, struct str client_id, const unsigned rights[static AZURE_KINDS],
-		     struct str object, bool policy, int64_t from_ns) {
+void azure_grant_add(struct azure_vault *vault, struct str client_id,
+	const unsigned rights[static AZURE_KINDS], struct str object, bool policy,
+	int64_t from_ns) {
 	struct azure_grant *grant = mem_zalloc(sizeof(*grant));
 	assert(grant);
 	grant->client_id = copy(client_id);
@@ -22,9 +23,10 @@ void azure_grant_add(struct azure_vault *vault, struct str client_id, const unsi
 	list_push_back(&vault->grants, &grant->link);
 }
 
-unsigned azure_grant_end(struct azure_vault *vault, struct str client_id, struct str object, int64_t until_ns) {
+unsigned azure_grant_end(
+	struct azure_vault *vault, struct str client_id, struct str object, int64_t until_ns) {
 	unsigned count = 0;
-	list_for_each(node, &vault->grants) {
+	list_for_each (node, &vault->grants) {
 		struct azure_grant *grant = container_of(node, struct azure_grant, link);
 		if (!str_eq_nocase(str_of(grant->client_id), client_id)) continue;
 		if (object.len && !str_eq_nocase(str_of(grant->object), object)) continue;
@@ -57,9 +59,9 @@ const unsigned *azure_role(struct str name) {
 	return NULL;
 }
 
-bool azure_allowed(const struct azure_vault *vault, struct now now, struct str client_id, enum azure_kind kind,
-		   enum azure_right right, struct str object) {
-	list_for_each(node, &vault->grants) {
+bool azure_allowed(const struct azure_vault *vault, struct now now, struct str client_id,
+	enum azure_kind kind, enum azure_right right, struct str object) {
+	list_for_each (node, &vault->grants) {
 		const struct azure_grant *grant = container_of(node, struct azure_grant, link);
 		if (grant->policy != vault->policy_mode) continue;
 		if (now.mono_ns < grant->from_ns || now.mono_ns >= grant->until_ns) continue;
@@ -72,7 +74,8 @@ bool azure_allowed(const struct azure_vault *vault, struct now now, struct str c
 
 static const char *action_of(enum azure_kind kind, enum azure_right right) {
 	static const char *const actions[AZURE_KINDS][3] = {
-		{ "secrets/getSecret/action", "secrets/readMetadata/action", "secrets/setSecret/action" },
+		{ "secrets/getSecret/action", "secrets/readMetadata/action",
+			"secrets/setSecret/action" },
 		{ "keys/read", "keys/read", "keys/write" },
 		{ "certificates/read", "certificates/read", "certificates/write" },
 	};
@@ -85,7 +88,8 @@ bool azure_permit(struct azure_call *call, enum azure_right right, const char *a
 	char assignment[WORLD_HEX_BYTES];
 	if (azure_allowed(vault, call->now, client_id, call->kind, right, buf_str(&call->name))) {
 		world_hex32(&call->azure->rng, assignment);
-		world_response_header(call->out, "x-ms-keyvault-rbac-assignment-id", "%s", assignment);
+		world_response_header(
+			call->out, "x-ms-keyvault-rbac-assignment-id", "%s", assignment);
 		return true;
 	}
 	const struct azure_identity *identity = azure_identity_find(call->azure, client_id);
@@ -93,19 +97,25 @@ bool azure_permit(struct azure_call *call, enum azure_right right, const char *a
 	const char *many = azure_kinds[call->kind].many;
 	if (vault->policy_mode) {
 		azure_error(call, 403, "Forbidden", "ForbiddenByPolicy",
-			    "The user, group or application 'appid=%s;oid=%s;iss=%s' does not have %s %s permission on key "
-			    "vault '%s;location=%s'. For help resolving this issue, please see "
-			    "https://go.microsoft.com/fwlink/?linkid=2125287",
-			    call->claims.client_id, oid, call->claims.issuer, many, action, vault->name, vault->region);
+			"The user, group or application 'appid=%s;oid=%s;iss=%s' does not have %s "
+			"%s permission on key "
+			"vault '%s;location=%s'. For help resolving this issue, please see "
+			"https://go.microsoft.com/fwlink/?linkid=2125287",
+			call->claims.client_id, oid, call->claims.issuer, many, action, vault->name,
+			vault->region);
 		return false;
 	}
 	azure_error(call, 403, "Forbidden", "ForbiddenByRbac",
-		    "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role "
-		    "definitions were changed recently, please observe propagation time.\r\nCaller: appid=%s;oid=%s;iss=%s\r\n"
-		    "Action: 'Microsoft.KeyVault/vaults/%s'\r\nResource: '/subscriptions/00000000-0000-0000-0000-000000000000/"
-		    "resourcegroups/world/providers/microsoft.keyvault/vaults/%s/%s/%s'\r\nAssignment: (not found)\r\n"
-		    "DenyAssignmentId: null\r\nDecisionReason: null \r\nVault: %s;location=%s\r\n",
-		    call->claims.client_id, oid, call->claims.issuer, action_of(call->kind, right), vault->name, many,
-		    buf_cstr(&call->name), vault->name, vault->region);
+		"Caller is not authorized to perform action on resource.\r\nIf role assignments, "
+		"deny assignments or role "
+		"definitions were changed recently, please observe propagation time.\r\nCaller: "
+		"appid=%s;oid=%s;iss=%s\r\n"
+		"Action: 'Microsoft.KeyVault/vaults/%s'\r\nResource: "
+		"'/subscriptions/00000000-0000-0000-0000-000000000000/"
+		"resourcegroups/world/providers/microsoft.keyvault/vaults/%s/%s/%s'\r\nAssignment: "
+		"(not found)\r\n"
+		"DenyAssignmentId: null\r\nDecisionReason: null \r\nVault: %s;location=%s\r\n",
+		call->claims.client_id, oid, call->claims.issuer, action_of(call->kind, right),
+		vault->name, many, buf_cstr(&call->name), vault->name, vault->region);
 	return false;
 }

@@ -7,7 +7,7 @@ enum { SKEW_SECONDS = 300 };
 
 /* The keys of an issuer, the caller's; NULL: nobody can fetch them. */
 static cJSON *keys_of(const struct azure *azure, struct str issuer) {
-	list_for_each(node, &azure->issuers) {
+	list_for_each (node, &azure->issuers) {
 		const struct azure_issuer *known = container_of(node, struct azure_issuer, link);
 		if (!str_eq(str_of(known->issuer), issuer)) continue;
 		if (known->jwks) return cJSON_Duplicate(known->jwks, true);
@@ -30,7 +30,8 @@ static cJSON *keys_of(const struct azure *azure, struct str issuer) {
 /* aud is a string or an array of one; more than one audience is not what a federated credential can name. */
 static struct str audience_of(const cJSON *claims) {
 	const cJSON *aud = world_json_at(claims, "aud");
-	if (cJSON_IsArray(aud)) aud = cJSON_GetArraySize(aud) == 1 ? cJSON_GetArrayItem(aud, 0) : NULL;
+	if (cJSON_IsArray(aud))
+		aud = cJSON_GetArraySize(aud) == 1 ? cJSON_GetArrayItem(aud, 0) : NULL;
 	return str_of(cJSON_GetStringValue(aud));
 }
 
@@ -38,8 +39,9 @@ static struct str audience_of(const cJSON *claims) {
 static int64_t match(struct now now, const struct azure_identity *identity, const cJSON *claims) {
 	struct str issuer = world_json_str(claims, "iss"), subject = world_json_str(claims, "sub");
 	bool some = false, issuers = false, subjects = false, young = false;
-	list_for_each(node, &identity->credentials) {
-		const struct azure_credential *known = container_of(node, struct azure_credential, link);
+	list_for_each (node, &identity->credentials) {
+		const struct azure_credential *known =
+			container_of(node, struct azure_credential, link);
 		some = true;
 		if (!str_eq(str_of(known->issuer), issuer)) continue;
 		issuers = true;
@@ -54,8 +56,8 @@ static int64_t match(struct now now, const struct azure_identity *identity, cons
 	return !issuers ? 700211 : !subjects ? 700213 : 700212;
 }
 
-int64_t azure_assertion_check(const struct azure *azure, struct now now, const struct azure_identity *identity,
-			      struct str assertion) {
+int64_t azure_assertion_check(const struct azure *azure, struct now now,
+	const struct azure_identity *identity, struct str assertion) {
 	cJSON *claims = azure_jwt_payload(assertion), *jwks = NULL;
 	int64_t now_s = now.wall_ns / NS_PER_S, code = 700027;
 	if (!claims) goto out;

@@ -89,13 +89,15 @@ void azure_key_json(enum azure_key_type type, unsigned index, const char *kid, s
 	EVP_PKEY *key = key_of(type, index);
 	buf_printf(out, "{\"kid\":%s,", kid);
 	if (type == AZURE_RSA) {
-		buf_append(out, STR("\"kty\":\"RSA\",\"key_ops\":[\"encrypt\",\"decrypt\",\"sign\",\"verify\","
+		buf_append(out, STR("\"kty\":\"RSA\",\"key_ops\":[\"encrypt\",\"decrypt\",\"sign\","
+				    "\"verify\","
 				    "\"wrapKey\",\"unwrapKey\"],\"n\":\""));
 		number(key, OSSL_PKEY_PARAM_RSA_N, 0, out);
 		buf_append(out, STR("\",\"e\":\""));
 		number(key, OSSL_PKEY_PARAM_RSA_E, 0, out);
 	} else {
-		buf_append(out, STR("\"kty\":\"EC\",\"key_ops\":[\"sign\",\"verify\"],\"crv\":\"P-256\",\"x\":\""));
+		buf_append(out, STR("\"kty\":\"EC\",\"key_ops\":[\"sign\",\"verify\"],\"crv\":\"P-"
+				    "256\",\"x\":\""));
 		number(key, OSSL_PKEY_PARAM_EC_PUB_X, 32, out);
 		buf_append(out, STR("\",\"y\":\""));
 		number(key, OSSL_PKEY_PARAM_EC_PUB_Y, 32, out);
@@ -105,13 +107,13 @@ void azure_key_json(enum azure_key_type type, unsigned index, const char *kid, s
 }
 
 static void name_set(X509_NAME *subject, struct str name) {
-	int added = X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name.ptr,
-					       (int)(name.len < 64 ? name.len : 64), -1, 0);
+	int added = X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+		(const unsigned char *)name.ptr, (int)(name.len < 64 ? name.len : 64), -1, 0);
 	assert(added == 1);
 }
 
-void azure_certificate_make(enum azure_key_type type, unsigned index, struct str name, int64_t nbf_s, int64_t exp_s,
-			    struct buf *out_der) {
+void azure_certificate_make(enum azure_key_type type, unsigned index, struct str name,
+	int64_t nbf_s, int64_t exp_s, struct buf *out_der) {
 	EVP_PKEY *key = key_of(type, index);
 	EVP_PKEY *signer = key_of(AZURE_RSA, type == AZURE_RSA ? index : 0);
 	X509 *certificate = X509_new();
@@ -121,7 +123,8 @@ void azure_certificate_make(enum azure_key_type type, unsigned index, struct str
 	good &= ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)nbf_s) != NULL;
 	good &= ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)exp_s) != NULL;
 	name_set(X509_get_subject_name(certificate), name);
-	name_set(X509_get_issuer_name(certificate), type == AZURE_RSA ? name : STR("world test issuer"));
+	name_set(X509_get_issuer_name(certificate),
+		type == AZURE_RSA ? name : STR("world test issuer"));
 	good &= X509_set_pubkey(certificate, key);
 	good &= X509_sign(certificate, signer, EVP_sha256()) > 0;
 	unsigned char *der = NULL;
@@ -148,7 +151,8 @@ static void append_bio(BIO *bio, struct buf *out) {
 	BIO_free(bio);
 }
 
-void azure_certificate_pem(enum azure_key_type type, unsigned index, struct str der, struct buf *out_pem) {
+void azure_certificate_pem(
+	enum azure_key_type type, unsigned index, struct str der, struct buf *out_pem) {
 	EVP_PKEY *key = key_of(type, index);
 	X509 *certificate = parse(der);
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -161,7 +165,8 @@ void azure_certificate_pem(enum azure_key_type type, unsigned index, struct str 
 	EVP_PKEY_free(key);
 }
 
-void azure_certificate_pfx(enum azure_key_type type, unsigned index, struct str der, struct buf *out_base64) {
+void azure_certificate_pfx(
+	enum azure_key_type type, unsigned index, struct str der, struct buf *out_base64) {
 	EVP_PKEY *key = key_of(type, index);
 	X509 *certificate = parse(der);
 	int nid = NID_pbe_WithSHA1And3_Key_TripleDES_CBC;
@@ -187,12 +192,13 @@ void azure_sha1(struct str bytes, struct buf *out_base64url) {
 	azure_base64url((struct str){ (char *)digest, len }, out_base64url);
 }
 
-struct azure_version *azure_certificate_add(struct azure *azure, struct azure_vault *vault, struct str name,
-					    enum azure_key_type type, bool pem, struct now now) {
+struct azure_version *azure_certificate_add(struct azure *azure, struct azure_vault *vault,
+	struct str name, enum azure_key_type type, bool pem, struct now now) {
 	const struct azure_object *known = azure_object_find(vault, AZURE_CERTIFICATE, name);
 	unsigned index = known ? (unsigned)known->count : 0;
 	int64_t at_s = azure_seconds(now);
-	struct azure_version *certificate = azure_version_add(azure, vault, AZURE_CERTIFICATE, name, STR_NULL, at_s);
+	struct azure_version *certificate =
+		azure_version_add(azure, vault, AZURE_CERTIFICATE, name, STR_NULL, at_s);
 	struct str id = str_of(certificate->id);
 	struct azure_version *parts[] = {
 		certificate,
@@ -213,7 +219,8 @@ struct azure_version *azure_certificate_add(struct azure *azure, struct azure_va
 	(pem ? azure_certificate_pem : azure_certificate_pfx)(type, index, buf_str(&der), &secret);
 	azure_version_set_value(certificate, buf_str(&der));
 	azure_version_set_value(parts[2], buf_str(&secret));
-	parts[2]->content_type = mem_strdup(pem ? STR("application/x-pem-file") : STR("application/x-pkcs12"));
+	parts[2]->content_type =
+		mem_strdup(pem ? STR("application/x-pem-file") : STR("application/x-pkcs12"));
 	assert(parts[2]->content_type);
 	buf_deinit(&der);
 	buf_deinit(&secret);

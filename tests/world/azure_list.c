@@ -9,7 +9,9 @@
 /* The rows of one page; 0: the parameter is bad and the answer is written. */
 static size_t page_size(struct azure_call *call) {
 	if (!world_query(call->req->query, "maxresults", NULL)) {
-		return azure_fault_hit(call->azure, call->now, call->req, FAULT_SHORT_PAGES) ? 24 : AZURE_PAGE;
+		return azure_fault_hit(call->azure, call->now, call->req, FAULT_SHORT_PAGES)
+			       ? 24
+			       : AZURE_PAGE;
 	}
 	int64_t asked = world_query_i64(call->req->query, "maxresults", 0);
 	if (asked >= 1 && asked <= AZURE_PAGE) return (size_t)asked;
@@ -48,15 +50,18 @@ static void next_link(struct azure_call *call, struct str marker) {
 	buf_init(&token, 8192);
 	buf_init(&version, 256);
 	buf_init(&limit, 64);
-	buf_printf(&token, "{\"NextMarker\":\"%.*s\",\"TargetLocation\":0,\"Expires\":\"9999-12-31T23:59:59Z\",\"Pad\":"
-		   "\"c3RvcmFnZSBjb250aW51YXRpb24gbWFya2VyIG9mIG5vIG1lYW5pbmcgdG8gYW55IGNsaWVudCBhdCBhbGw\"}",
-		   STR_ARG(marker));
+	buf_printf(&token,
+		"{\"NextMarker\":\"%.*s\",\"TargetLocation\":0,\"Expires\":\"9999-12-31T23:59:"
+		"59Z\",\"Pad\":"
+		"\"c3RvcmFnZSBjb250aW51YXRpb24gbWFya2VyIG9mIG5vIG1lYW5pbmcgdG8gYW55IGNsaWVudCBhdCBh"
+		"bGw\"}",
+		STR_ARG(marker));
 	world_query(call->req->query, "api-version", &version);
 	bool limited = world_query(call->req->query, "maxresults", &limit);
 	struct buf link;
 	buf_init(&link, 16384);
 	buf_printf(&link, "https://%s:443/%s%s", call->vault->host, call->deleted ? "deleted" : "",
-		   azure_kinds[call->kind].many);
+		azure_kinds[call->kind].many);
 	if (buf_str(&call->name).len) buf_printf(&link, "/%s/versions", buf_cstr(&call->name));
 	buf_printf(&link, "?api-version=%s&$skiptoken=", buf_cstr(&version));
 	azure_base64url(buf_str(&token), &link);
@@ -75,8 +80,8 @@ static bool is_shown(const struct azure_call *call, const struct azure_object *o
 	return object->deleted && call->now.mono_ns >= object->deleted_visible_ns;
 }
 
-static void row(struct azure_call *call, const struct azure_object *object, const struct azure_version *version,
-		bool first) {
+static void row(struct azure_call *call, const struct azure_object *object,
+	const struct azure_version *version, bool first) {
 	struct buf *body = &call->out->body;
 	buf_append(body, first ? STR("{") : STR(",{"));
 	azure_json_item(call->vault, call->kind, object, version, call->shape, body);
@@ -91,7 +96,8 @@ void azure_list(struct azure_call *call) {
 	buf_init(&marker, 4096);
 	size_t rows = page_size(call);
 	if (!rows || !read_marker(call, &marker)) goto out;
-	if (vault->count[call->kind] == 0 && azure_fault_hit(call->azure, call->now, call->req, FAULT_NULL_LIST)) {
+	if (vault->count[call->kind] == 0 &&
+		azure_fault_hit(call->azure, call->now, call->req, FAULT_NULL_LIST)) {
 		buf_append(&call->out->body, STR("{\"value\":null,\"nextLink\":null}"));
 		goto out;
 	}
@@ -117,7 +123,8 @@ void azure_list_versions(struct azure_call *call) {
 	buf_init(&marker, 4096);
 	size_t rows = page_size(call);
 	if (!rows || !read_marker(call, &marker)) goto out;
-	const struct azure_object *object = azure_object_find(call->vault, call->kind, buf_str(&call->name));
+	const struct azure_object *object =
+		azure_object_find(call->vault, call->kind, buf_str(&call->name));
 	buf_append(&call->out->body, STR("{\"value\":["));
 	if (!object || object->deleted) {
 		next_link(call, STR_NULL);

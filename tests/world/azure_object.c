@@ -31,7 +31,8 @@ static size_t row_at(const struct azure_vault *vault, enum azure_kind kind, stru
 	return low;
 }
 
-struct azure_object *azure_object_find(const struct azure_vault *vault, enum azure_kind kind, struct str name) {
+struct azure_object *azure_object_find(
+	const struct azure_vault *vault, enum azure_kind kind, struct str name) {
 	char *upper = upper_of(name);
 	size_t i = row_at(vault, kind, str_of(upper));
 	struct azure_object *object = i < vault->count[kind] ? vault->objects[kind][i] : NULL;
@@ -40,7 +41,8 @@ struct azure_object *azure_object_find(const struct azure_vault *vault, enum azu
 	return object;
 }
 
-size_t azure_object_after(const struct azure_vault *vault, enum azure_kind kind, struct str marker) {
+size_t azure_object_after(
+	const struct azure_vault *vault, enum azure_kind kind, struct str marker) {
 	if (!marker.len) return 0;
 	size_t i = row_at(vault, kind, marker);
 	if (i < vault->count[kind] && str_eq(str_of(vault->objects[kind][i]->upper), marker)) i++;
@@ -69,7 +71,9 @@ size_t azure_version_after(const struct azure_object *object, struct str marker)
 
 struct azure_version *azure_version_find(const struct azure_object *object, struct str id) {
 	size_t i = version_at(object, id);
-	return i < object->count && str_eq(str_of(object->versions[i]->id), id) ? object->versions[i] : NULL;
+	return i < object->count && str_eq(str_of(object->versions[i]->id), id)
+		       ? object->versions[i]
+		       : NULL;
 }
 
 /* Puts a pointer in at `at`. There is always room up to the next power of two, so that `count` is the only size kept. */
@@ -83,20 +87,22 @@ static void **insert(void **array, size_t count, size_t at, void *item) {
 	return array;
 }
 
-static struct azure_object *object_add(struct azure_vault *vault, enum azure_kind kind, struct str name) {
+static struct azure_object *object_add(
+	struct azure_vault *vault, enum azure_kind kind, struct str name) {
 	struct azure_object *object = mem_zalloc(sizeof(*object));
 	assert(object);
 	object->name = mem_strdup(name);
 	assert(object->name);
 	object->upper = upper_of(name);
 	size_t at = row_at(vault, kind, str_of(object->upper));
-	vault->objects[kind] = (struct azure_object **)insert((void **)vault->objects[kind], vault->count[kind], at, object);
+	vault->objects[kind] = (struct azure_object **)insert(
+		(void **)vault->objects[kind], vault->count[kind], at, object);
 	vault->count[kind]++;
 	return object;
 }
 
-struct azure_version *azure_version_add(struct azure *azure, struct azure_vault *vault, enum azure_kind kind,
-					struct str name, struct str id, int64_t at_s) {
+struct azure_version *azure_version_add(struct azure *azure, struct azure_vault *vault,
+	enum azure_kind kind, struct str name, struct str id, int64_t at_s) {
 	assert(id.len < WORLD_HEX_BYTES);
 	struct azure_object *object = azure_object_find(vault, kind, name);
 	if (!object) object = object_add(vault, kind, name);
@@ -114,7 +120,8 @@ struct azure_version *azure_version_add(struct azure *azure, struct azure_vault 
 	version->enabled = true;
 	version->seq = ++azure->next_seq;
 	size_t at = version_at(object, str_of(version->id));
-	object->versions = (struct azure_version **)insert((void **)object->versions, object->count, at, version);
+	object->versions = (struct azure_version **)insert(
+		(void **)object->versions, object->count, at, version);
 	object->count++;
 	object->current = version;
 	return version;
@@ -142,7 +149,8 @@ static void object_free(struct azure_object *object) {
 	mem_free(object);
 }
 
-void azure_object_delete(struct azure *azure, struct azure_vault *vault, struct azure_object *object, struct now now) {
+void azure_object_delete(struct azure *azure, struct azure_vault *vault,
+	struct azure_object *object, struct now now) {
 	assert(!object->deleted);
 	int64_t lag_ns = vault->delete_lag_ns;
 	if (lag_ns < 0) lag_ns = rng_between(&azure->rng, 10 * NS_PER_S, 20 * NS_PER_S);
@@ -158,7 +166,8 @@ void azure_object_recover(struct azure_object *object) {
 	object->deleted = false;
 }
 
-void azure_object_purge(struct azure_vault *vault, enum azure_kind kind, struct azure_object *object) {
+void azure_object_purge(
+	struct azure_vault *vault, enum azure_kind kind, struct azure_object *object) {
 	size_t at = row_at(vault, kind, str_of(object->upper));
 	assert(at < vault->count[kind] && vault->objects[kind][at] == object);
 	memmove(vault->objects[kind] + at, vault->objects[kind] + at + 1,
@@ -187,7 +196,8 @@ void azure_purge_due(struct azure_vault *vault, struct now now) {
 
 void azure_vault_free_objects(struct azure_vault *vault) {
 	for (int kind = 0; kind < AZURE_KINDS; kind++) {
-		for (size_t i = 0; i < vault->count[kind]; i++) object_free(vault->objects[kind][i]);
+		for (size_t i = 0; i < vault->count[kind]; i++)
+			object_free(vault->objects[kind][i]);
 		mem_free(vault->objects[kind]);
 		vault->objects[kind] = NULL;
 		vault->count[kind] = 0;

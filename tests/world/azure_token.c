@@ -10,12 +10,14 @@
 #include <stdio.h>
 
 void azure_base64url(struct str bytes, struct buf *out) {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	uint32_t bits = 0;
 	int count = 0;
 	for (size_t i = 0; i < bytes.len; i++) {
 		bits = bits << 8 | (unsigned char)bytes.ptr[i];
-		for (count += 8; count >= 6; count -= 6) buf_append_char(out, digits[bits >> (count - 6) & 63]);
+		for (count += 8; count >= 6; count -= 6)
+			buf_append_char(out, digits[bits >> (count - 6) & 63]);
 	}
 	if (count) buf_append_char(out, digits[bits << (6 - count) & 63]);
 }
@@ -56,27 +58,30 @@ static void sign(const struct azure *azure, struct str bytes, struct buf *out) {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 	unsigned char *made = HMAC(EVP_sha256(), azure->token_key, sizeof(azure->token_key),
-				   (const unsigned char *)bytes.ptr, bytes.len, mac, &len);
+		(const unsigned char *)bytes.ptr, bytes.len, mac, &len);
 	assert(made);
 	azure_base64url((struct str){ (char *)mac, len }, out);
 }
 
-void azure_token_make(struct azure *azure, const struct azure_claims *claims, struct now now, size_t pad_bytes,
-		      struct buf *out_token) {
+void azure_token_make(struct azure *azure, const struct azure_claims *claims, struct now now,
+	size_t pad_bytes, struct buf *out_token) {
 	struct buf payload;
 	char uti[WORLD_HEX_BYTES];
 	world_hex32(&azure->rng, uti);
 	buf_init(&payload, 1 << 16);
 	buf_printf(&payload,
-		   "{\"aud\":\"%s\",\"iss\":\"%s\",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld,\"aio\":\"%s\",\"appid\":\"%s\","
-		   "\"appidacr\":\"2\",\"idtyp\":\"app\",\"tid\":\"%s\",\"uti\":\"%s\",\"ver\":\"1.0\"",
-		   claims->audience, claims->issuer, (long long)(now.wall_ns / NS_PER_S),
-		   (long long)claims->not_before_s, (long long)claims->expires_s, uti, claims->client_id, claims->tenant,
-		   uti);
+		"{\"aud\":\"%s\",\"iss\":\"%s\",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld,\"aio\":\"%"
+		"s\",\"appid\":\"%s\","
+		"\"appidacr\":\"2\",\"idtyp\":\"app\",\"tid\":\"%s\",\"uti\":\"%s\",\"ver\":\"1."
+		"0\"",
+		claims->audience, claims->issuer, (long long)(now.wall_ns / NS_PER_S),
+		(long long)claims->not_before_s, (long long)claims->expires_s, uti,
+		claims->client_id, claims->tenant, uti);
 	size_t have = buf_str(&payload).len * 4 / 3 + 128;
 	if (have < pad_bytes) {
 		buf_append(&payload, STR(",\"groups\":\""));
-		for (size_t i = 0; i < (pad_bytes - have) * 3 / 4; i++) buf_append_char(&payload, 'g');
+		for (size_t i = 0; i < (pad_bytes - have) * 3 / 4; i++)
+			buf_append_char(&payload, 'g');
 		buf_append_char(&payload, '"');
 	}
 	buf_append_char(&payload, '}');
@@ -109,7 +114,8 @@ static cJSON *part_json(struct str part) {
 	struct buf text;
 	buf_init(&text, WORLD_HEAD_BYTES);
 	cJSON *json = NULL;
-	if (azure_base64url_decode(part, &text)) json = cJSON_ParseWithLength(buf_str(&text).ptr, buf_str(&text).len);
+	if (azure_base64url_decode(part, &text))
+		json = cJSON_ParseWithLength(buf_str(&text).ptr, buf_str(&text).len);
 	buf_deinit(&text);
 	return json;
 }
@@ -123,7 +129,8 @@ static void copy_claim(const cJSON *payload, const char *name, char *out, size_t
 	snprintf(out, size, "%.*s", STR_ARG(world_json_str(payload, name)));
 }
 
-bool azure_token_read(const struct azure *azure, struct str token, struct azure_claims *out_claims) {
+bool azure_token_read(
+	const struct azure *azure, struct str token, struct azure_claims *out_claims) {
 	struct str covered, parts[3];
 	if (!split(token, &covered, parts)) return false;
 	struct buf expected;
@@ -150,7 +157,8 @@ static BIGNUM *bn_of(const cJSON *jwk, const char *member) {
 	buf_init(&bytes, 1024);
 	BIGNUM *n = NULL;
 	if (azure_base64url_decode(world_json_str(jwk, member), &bytes) && buf_str(&bytes).len) {
-		n = BN_bin2bn((const unsigned char *)buf_str(&bytes).ptr, (int)buf_str(&bytes).len, NULL);
+		n = BN_bin2bn(
+			(const unsigned char *)buf_str(&bytes).ptr, (int)buf_str(&bytes).len, NULL);
 	}
 	buf_deinit(&bytes);
 	return n;
@@ -163,10 +171,11 @@ static EVP_PKEY *rsa_of(const cJSON *jwk) {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
 	EVP_PKEY *key = NULL;
 	if (n && e && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e)) {
+		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e)) {
 		params = OSSL_PARAM_BLD_to_param(build);
 	}
-	if (params && EVP_PKEY_fromdata_init(ctx) == 1) EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params);
+	if (params && EVP_PKEY_fromdata_init(ctx) == 1)
+		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params);
 	EVP_PKEY_CTX_free(ctx);
 	OSSL_PARAM_free(params);
 	OSSL_PARAM_BLD_free(build);
@@ -181,7 +190,7 @@ static bool verify_with(const cJSON *jwk, struct str covered, struct str signatu
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good = EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
 		    EVP_DigestVerify(ctx, (const unsigned char *)signature.ptr, signature.len,
-				     (const unsigned char *)covered.ptr, covered.len) == 1;
+			    (const unsigned char *)covered.ptr, covered.len) == 1;
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
 	return good;
@@ -194,10 +203,12 @@ bool azure_jwt_verify(const cJSON *jwks, struct str jwt) {
 	struct buf signature;
 	buf_init(&signature, 4096);
 	bool good = false;
-	if (str_eq(world_json_str(head, "alg"), STR("RS256")) && azure_base64url_decode(parts[2], &signature)) {
+	if (str_eq(world_json_str(head, "alg"), STR("RS256")) &&
+		azure_base64url_decode(parts[2], &signature)) {
 		const cJSON *jwk = NULL;
 		cJSON_ArrayForEach(jwk, world_json_at(jwks, "keys")) {
-			if (!str_eq(world_json_str(jwk, "kid"), world_json_str(head, "kid"))) continue;
+			if (!str_eq(world_json_str(jwk, "kid"), world_json_str(head, "kid")))
+				continue;
 			good |= verify_with(jwk, covered, buf_str(&signature));
 		}
 	}

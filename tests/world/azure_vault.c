@@ -15,11 +15,12 @@ static void headers(struct azure_call *call) {
 	world_guid(&call->azure->rng, guid);
 	struct str client_id = world_request_header(call->req, "x-ms-client-request-id");
 	world_response_header(out, "x-ms-keyvault-region", "%s", call->vault->region);
-	if (client_id.ptr) world_response_header(out, "x-ms-client-request-id", "%.*s", STR_ARG(client_id));
+	if (client_id.ptr)
+		world_response_header(out, "x-ms-client-request-id", "%.*s", STR_ARG(client_id));
 	world_response_header(out, "x-ms-request-id", "%s", guid);
 	world_response_header(out, "x-ms-keyvault-service-version", "1.9.3070.2");
 	world_response_header(out, "x-ms-keyvault-network-info",
-			      "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
+		"conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
 }
 
 static void headers_first(struct world_response *out) {
@@ -36,11 +37,13 @@ static void headers_last(struct now now, struct world_response *out) {
 	gmtime_r(&unix_s, &tm);
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	world_response_header(out, "X-Content-Type-Options", "nosniff");
-	world_response_header(out, "Strict-Transport-Security", "max-age=31536000;includeSubDomains");
+	world_response_header(
+		out, "Strict-Transport-Security", "max-age=31536000;includeSubDomains");
 	world_response_header(out, "Date", "%s", date);
 }
 
-void azure_error(struct azure_call *call, int status, const char *code, const char *inner, const char *format, ...) {
+void azure_error(struct azure_call *call, int status, const char *code, const char *inner,
+	const char *format, ...) {
 	struct buf text;
 	buf_init(&text, 1 << 16);
 	va_list args;
@@ -55,9 +58,13 @@ void azure_error(struct azure_call *call, int status, const char *code, const ch
 	} else {
 		buf_printf(body, "{\"error\":{\"code\":\"%s\",\"message\":", code);
 		buf_append_json(body, buf_str(&text));
-		bool none = !inner || azure_fault_hit(call->azure, call->now, call->req, FAULT_NO_INNER);
+		bool none = !inner ||
+			    azure_fault_hit(call->azure, call->now, call->req, FAULT_NO_INNER);
 		if (!none && azure_fault_hit(call->azure, call->now, call->req, FAULT_NESTED)) {
-			buf_printf(body, ",\"innererror\":{\"code\":\"Outer\",\"innererror\":{\"code\":\"%s\"}}", inner);
+			buf_printf(body,
+				",\"innererror\":{\"code\":\"Outer\",\"innererror\":{\"code\":\"%"
+				"s\"}}",
+				inner);
 		} else if (!none) {
 			buf_printf(body, ",\"innererror\":{\"code\":\"%s\"}", inner);
 		}
@@ -73,16 +80,18 @@ void azure_not_found(struct azure_call *call) {
 	buf_printf(&code, "%sNotFound", kind->title);
 	bool versioned = !call->deleted && buf_str(&call->segment).len > 0;
 	azure_error(call, 404, buf_cstr(&code), NULL,
-		    "A %s with (name/id) %s%s%s was not found in this key vault. If you recently deleted this %s you may be "
-		    "able to recover it using the correct recovery command. For help resolving this issue, please see "
-		    "https://go.microsoft.com/fwlink/?linkid=2125182",
-		    kind->one, buf_cstr(&call->name), versioned ? "/" : "",
-		    versioned ? buf_cstr(&call->segment) : "", kind->one);
+		"A %s with (name/id) %s%s%s was not found in this key vault. If you recently "
+		"deleted this %s you may be "
+		"able to recover it using the correct recovery command. For help resolving this "
+		"issue, please see "
+		"https://go.microsoft.com/fwlink/?linkid=2125182",
+		kind->one, buf_cstr(&call->name), versioned ? "/" : "",
+		versioned ? buf_cstr(&call->segment) : "", kind->one);
 	buf_deinit(&code);
 }
 
 void azure_answer_bundle(struct azure_call *call, const struct azure_object *object,
-			 const struct azure_version *version, bool with_value) {
+	const struct azure_version *version, bool with_value) {
 	struct buf *body = &call->out->body;
 	call->out->status = 200;
 	buf_reset(body);
@@ -94,17 +103,20 @@ void azure_answer_bundle(struct azure_call *call, const struct azure_object *obj
 
 static void get_object(struct azure_call *call) {
 	if (!azure_permit(call, AZURE_GET, "get")) return;
-	const struct azure_object *object = azure_object_find(call->vault, call->kind, buf_str(&call->name));
+	const struct azure_object *object =
+		azure_object_find(call->vault, call->kind, buf_str(&call->name));
 	if (!object || object->deleted) {
 		azure_not_found(call);
 		return;
 	}
 	struct str id = buf_str(&call->segment);
-	const struct azure_version *version = id.len ? azure_version_find(object, id) : object->current;
+	const struct azure_version *version =
+		id.len ? azure_version_find(object, id) : object->current;
 	if (!version) {
 		azure_not_found(call);
 	} else if (call->kind == AZURE_SECRET && !version->enabled) {
-		azure_error(call, 403, "Forbidden", "SecretDisabled", "Operation get is not allowed on a disabled secret.");
+		azure_error(call, 403, "Forbidden", "SecretDisabled",
+			"Operation get is not allowed on a disabled secret.");
 	} else {
 		azure_answer_bundle(call, object, version, true);
 	}
@@ -112,7 +124,8 @@ static void get_object(struct azure_call *call) {
 
 static void get_deleted(struct azure_call *call) {
 	if (!azure_permit(call, AZURE_WRITE, "get")) return;
-	const struct azure_object *object = azure_object_find(call->vault, call->kind, buf_str(&call->name));
+	const struct azure_object *object =
+		azure_object_find(call->vault, call->kind, buf_str(&call->name));
 	if (!object || !object->deleted || call->now.mono_ns < object->deleted_visible_ns) {
 		azure_not_found(call);
 		return;
@@ -123,7 +136,8 @@ static void get_deleted(struct azure_call *call) {
 /* What the part behind a certificate's name may be besides a version. */
 static void get_certificate_part(struct azure_call *call) {
 	if (!azure_permit(call, AZURE_GET, "get")) return;
-	const struct azure_object *object = azure_object_find(call->vault, AZURE_CERTIFICATE, buf_str(&call->name));
+	const struct azure_object *object =
+		azure_object_find(call->vault, AZURE_CERTIFICATE, buf_str(&call->name));
 	if (!object || object->deleted) {
 		azure_not_found(call);
 	} else if (str_eq(buf_str(&call->segment), STR("policy"))) {
@@ -132,10 +146,13 @@ static void get_certificate_part(struct azure_call *call) {
 	} else {
 		if (object->pending) world_response_header(call->out, "Retry-After", "10");
 		buf_printf(&call->out->body,
-			   "{\"id\":\"https://%s/certificates/%s/pending\",\"issuer\":{\"name\":\"Self\"},"
-			   "\"cancellation_requested\":false,\"status\":\"%s\",\"target\":\"https://%s/certificates/%s\"}",
-			   call->vault->host, object->name, object->pending ? "inProgress" : "completed", call->vault->host,
-			   object->name);
+			"{\"id\":\"https://%s/certificates/%s/"
+			"pending\",\"issuer\":{\"name\":\"Self\"},"
+			"\"cancellation_requested\":false,\"status\":\"%s\",\"target\":\"https://"
+			"%s/certificates/%s\"}",
+			call->vault->host, object->name,
+			object->pending ? "inProgress" : "completed", call->vault->host,
+			object->name);
 	}
 }
 
@@ -191,13 +208,17 @@ static void route(struct azure_call *call) {
 
 static void shape_of(struct azure_call *call) {
 	struct azure *azure = call->azure;
-	call->shape.unknown_members = azure_fault_hit(azure, call->now, call->req, FAULT_UNKNOWN) != NULL;
-	call->shape.tags_empty = azure_fault_hit(azure, call->now, call->req, FAULT_TAGS_EMPTY) != NULL;
-	call->shape.tags_null = azure_fault_hit(azure, call->now, call->req, FAULT_TAGS_NULL) != NULL;
+	call->shape.unknown_members =
+		azure_fault_hit(azure, call->now, call->req, FAULT_UNKNOWN) != NULL;
+	call->shape.tags_empty =
+		azure_fault_hit(azure, call->now, call->req, FAULT_TAGS_EMPTY) != NULL;
+	call->shape.tags_null =
+		azure_fault_hit(azure, call->now, call->req, FAULT_TAGS_NULL) != NULL;
 }
 
 static void serve(struct azure_call *call) {
-	if (!azure_check_limit(call) || !azure_check_token(call) || !azure_check_network(call)) return;
+	if (!azure_check_limit(call) || !azure_check_token(call) || !azure_check_network(call))
+		return;
 	if (!azure_check_version(call) || !azure_check_path(call)) return;
 	azure_purge_due(call->vault, call->now);
 	shape_of(call);
@@ -213,13 +234,16 @@ static void unroutable(struct world_response *out) {
 	out->status = 404;
 	world_response_header(out, "Content-Type", "text/html; charset=us-ascii");
 	buf_append(&out->body, STR("<!DOCTYPE HTML><HTML><HEAD><TITLE>Not Found</TITLE></HEAD>"
-				   "<BODY><h2>Not Found</h2><hr><p>HTTP Error 404. The requested resource is not found.</p>"
+				   "<BODY><h2>Not Found</h2><hr><p>HTTP Error 404. The requested "
+				   "resource is not found.</p>"
 				   "</BODY></HTML>\r\n"));
 }
 
-void azure_vault_handle(struct azure *azure, struct azure_vault *vault, struct now now, const struct world_request *req,
-			struct world_response *out) {
-	struct azure_call call = { .azure = azure, .vault = vault, .now = now, .req = req, .out = out };
+void azure_vault_handle(struct azure *azure, struct azure_vault *vault, struct now now,
+	const struct world_request *req, struct world_response *out) {
+	struct azure_call call = {
+		.azure = azure, .vault = vault, .now = now, .req = req, .out = out
+	};
 	buf_init(&call.name, 4096);
 	buf_init(&call.segment, 4096);
 	buf_init(&call.action, 4096);

@@ -44,7 +44,8 @@ void conn_free(struct conn *conn) {
 	assert(conn->dead);
 	list_remove(&conn->link);
 	if (conn->h2) nghttp2_session_del(conn->h2);
-	list_for_each_safe(node, &conn->exchanges) exchange_destroy(container_of(node, struct exchange, link));
+	list_for_each_safe (node, &conn->exchanges)
+		exchange_destroy(container_of(node, struct exchange, link));
 	SSL_free(conn->ssl);
 	buf_deinit(&conn->in);
 	buf_deinit(&conn->out);
@@ -55,7 +56,8 @@ void conn_free(struct conn *conn) {
 static ssize_t put(struct conn *conn, struct str bytes) {
 	conn->want_write = false;
 	if (!conn->ssl) {
-		ssize_t sent = send(conn->watch.fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t sent =
+			send(conn->watch.fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		return sent < 0 ? (errno == EAGAIN || errno == EINTR ? 0 : -1) : sent;
 	}
 	ERR_clear_error();
@@ -142,7 +144,8 @@ static void handshake(struct conn *conn) {
 	if (done != 1) {
 		int why = SSL_get_error(conn->ssl, done);
 		conn->want_write = why == SSL_ERROR_WANT_WRITE;
-		if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) conn_kill(conn, false);
+		if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+			conn_kill(conn, false);
 		watch_events(conn);
 		return;
 	}
@@ -184,9 +187,10 @@ static void conn_ready(struct loop_fd *watch, uint32_t events) {
 void conn_schedule(struct conn *conn) {
 	if (conn->dead) return;
 	int64_t at_ns = conn->idle_ns;
-	list_for_each(node, &conn->exchanges) {
+	list_for_each (node, &conn->exchanges) {
 		const struct exchange *exchange = container_of(node, struct exchange, link);
-		if (exchange->handled && !exchange->started && exchange->due_ns < at_ns) at_ns = exchange->due_ns;
+		if (exchange->handled && !exchange->started && exchange->due_ns < at_ns)
+			at_ns = exchange->due_ns;
 	}
 	if (at_ns == NEVER_NS || conn->frozen) {
 		heap_remove(&conn->server->timers, &conn->timer);

@@ -27,8 +27,10 @@ static void word_fault(struct job *job) {
 	const cJSON *share = world_json_at(job->item, "share");
 	double part = cJSON_IsNumber(share) ? share->valuedouble : 1;
 	if (part < 0 || part > 1) job_fail(job, "'share' must lie between 0 and 1");
-	if (kind == FAULT_AADSTS && !job_number(job, "number", 0)) job_fail(job, "'number' (the AADSTS code) is missing");
-	if (kind == FAULT_STATUS && !job_number(job, "number", 0)) job_fail(job, "'number' (the status) is missing");
+	if (kind == FAULT_AADSTS && !job_number(job, "number", 0))
+		job_fail(job, "'number' (the AADSTS code) is missing");
+	if (kind == FAULT_STATUS && !job_number(job, "number", 0))
+		job_fail(job, "'number' (the status) is missing");
 	if (buf_str(job->error).len) return;
 	struct azure_fault *fault = azure_fault_add(job->azure, kind, job->now);
 	struct buf host;
@@ -59,7 +61,8 @@ static void word_cut(struct job *job) {
 	static const struct {
 		const char *name;
 		enum world_link how;
-	} ways[] = { { "refused", WORLD_REFUSED }, { "blackhole", WORLD_BLACKHOLE }, { "nxdomain", WORLD_NXDOMAIN } };
+	} ways[] = { { "refused", WORLD_REFUSED }, { "blackhole", WORLD_BLACKHOLE },
+		{ "nxdomain", WORLD_NXDOMAIN } };
 	enum world_link how = WORLD_UP;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		if (str_eq(job_text(job, "how"), str_of(ways[i].name))) how = ways[i].how;
@@ -74,7 +77,8 @@ static void word_cut(struct job *job) {
 		struct buf host;
 		buf_init(&host, 512);
 		host_of(job, &host);
-		world_net_cut(&job->server->net, buf_str(&host), how, from_ns, lasts_ns < 0 ? NEVER_NS : from_ns + lasts_ns);
+		world_net_cut(&job->server->net, buf_str(&host), how, from_ns,
+			lasts_ns < 0 ? NEVER_NS : from_ns + lasts_ns);
 		buf_deinit(&host);
 		server_apply_net(job->server);
 	}
@@ -91,7 +95,7 @@ static void word_heal(struct job *job) {
 
 static void word_reset_stats(struct job *job) {
 	world_counters_reset(job->server->log);
-	list_for_each(node, &job->azure->vaults) {
+	list_for_each (node, &job->azure->vaults) {
 		struct azure_vault *vault = container_of(node, struct azure_vault, link);
 		vault->calls = vault->refused = vault->most_in_window = 0;
 	}
@@ -104,23 +108,28 @@ static const struct word {
 	const char *members;
 } words[] = {
 	{ "tenant", "tenants", word_tenant, "id" },
-	{ "vault", "vaults", word_vault, "name tenant policyMode retentionDays deleteLagSeconds callsPer10s" },
-	{ "identity", "identities", word_identity, "clientId tenant secret secretExpires federated" },
-	{ "federated", "federatedCredentials", word_federated, "clientId issuer subject audience lagSeconds" },
+	{ "vault", "vaults", word_vault,
+		"name tenant policyMode retentionDays deleteLagSeconds callsPer10s" },
+	{ "identity", "identities", word_identity,
+		"clientId tenant secret secretExpires federated" },
+	{ "federated", "federatedCredentials", word_federated,
+		"clientId issuer subject audience lagSeconds" },
 	{ "unfederate", NULL, word_unfederate, "clientId subject" },
 	{ "issuer", "issuers", word_issuer, "issuer jwks jwksFile" },
 	{ "secret", "secrets", word_secret,
-	  "vault name value valueBase64 values version enabled nbf exp tags contentType" },
+		"vault name value valueBase64 values version enabled nbf exp tags contentType" },
 	{ "key", "keys", word_key, "vault name type enabled nbf exp tags" },
 	{ "certificate", "certificates", word_certificate, "vault name type pem pending" },
-	{ "update", "updates", word_update, "vault kind name version enabled nbf exp tags contentType" },
+	{ "update", "updates", word_update,
+		"vault kind name version enabled nbf exp tags contentType" },
 	{ "delete", "deletes", word_delete, "vault kind name" },
 	{ "recover", NULL, word_recover, "vault kind name" },
 	{ "purge", NULL, word_purge, "vault kind name" },
 	{ "grant", "grants", word_grant, "vault clientId role rights object policy lagSeconds" },
 	{ "revoke", NULL, word_revoke, "vault clientId object lagSeconds" },
 	{ "fault", "faults", word_fault,
-	  "fault vault host object share count seconds afterSeconds number text status retryAfterSeconds crlf noErrorCodes" },
+		"fault vault host object share count seconds afterSeconds number text status "
+		"retryAfterSeconds crlf noErrorCodes" },
 	{ "fault-end", NULL, word_fault_end, "id" },
 	{ "cut", "cuts", word_cut, "vault host how seconds afterSeconds" },
 	{ "heal", NULL, word_heal, "vault host" },
@@ -135,7 +144,8 @@ static bool is_member(const char *members, const char *name) {
 	return false;
 }
 
-static char *run(const struct word *word, struct server *server, struct now now, const cJSON *item, cJSON *answer) {
+static char *run(const struct word *word, struct server *server, struct now now, const cJSON *item,
+	cJSON *answer) {
 	struct buf error;
 	buf_init(&error, 4096);
 	struct job job = { server, server->azure, now, item, answer, &error };
@@ -143,7 +153,8 @@ static char *run(const struct word *word, struct server *server, struct now now,
 	if (!cJSON_IsObject(item)) job_fail(&job, "%s: a JSON object is wanted", word->name);
 	cJSON_ArrayForEach(member, item) {
 		if (is_member(word->members, member->string) || buf_str(&error).len) continue;
-		job_fail(&job, "%s: member '%s' is not known; there are: %s", word->name, member->string, word->members);
+		job_fail(&job, "%s: member '%s' is not known; there are: %s", word->name,
+			member->string, word->members);
 	}
 	if (!buf_str(&error).len) word->run(&job);
 	if (buf_str(&error).len) return buf_take(&error);
@@ -151,9 +162,11 @@ static char *run(const struct word *word, struct server *server, struct now now,
 	return NULL;
 }
 
-char *control_apply(struct server *server, struct now now, struct str name, const cJSON *item, cJSON *answer) {
+char *control_apply(
+	struct server *server, struct now now, struct str name, const cJSON *item, cJSON *answer) {
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-		if (str_eq(name, str_of(words[i].name))) return run(&words[i], server, now, item, answer);
+		if (str_eq(name, str_of(words[i].name)))
+			return run(&words[i], server, now, item, answer);
 	}
 	return control_kube_apply(server, now, name, item);
 }
@@ -169,12 +182,15 @@ char *control_apply_all(struct server *server, struct now now, const cJSON *docu
 		if (known && cJSON_IsArray(item)) continue;
 		struct buf text;
 		buf_init(&text, 512);
-		buf_printf(&text, known ? "member '%s' must be an array" : "member '%s' is not known", item->string);
+		buf_printf(&text,
+			known ? "member '%s' must be an array" : "member '%s' is not known",
+			item->string);
 		return buf_take(&text);
 	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words) && !error; i++) {
 		if (!words[i].plural) continue;
-		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(document, words[i].plural)) {
+		cJSON_ArrayForEach(
+			item, cJSON_GetObjectItemCaseSensitive(document, words[i].plural)) {
 			error = run(&words[i], server, now, item, NULL);
 			if (error) break;
 		}

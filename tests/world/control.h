@@ -8,8 +8,8 @@ struct job {
 	struct azure *azure;
 	struct now now;
 	const cJSON *item;
-	cJSON *answer;      /* may be NULL */
-	struct buf *error;  /* not empty: it failed */
+	cJSON *answer; /* may be NULL */
+	struct buf *error; /* not empty: it failed */
 };
 
 /* control_job.c. Members that are absent or of another type: ptr NULL, or the fallback. */
@@ -22,7 +22,8 @@ int64_t job_seconds_ns(const struct job *job, const char *name, int64_t fallback
 struct str job_need(struct job *job, const char *name);
 struct azure_vault *job_vault(struct job *job);
 enum azure_kind job_kind(struct job *job);
-struct azure_object *job_object(struct job *job, struct azure_vault *vault, enum azure_kind kind, bool deleted);
+struct azure_object *job_object(
+	struct job *job, struct azure_vault *vault, enum azure_kind kind, bool deleted);
 
 /* control_vault.c */
 void word_vault(struct job *job);

@@ -14,14 +14,15 @@ static void answer_error(struct world_response *out, int status, const char *tex
 
 static cJSON *vaults_json(const struct azure *azure) {
 	cJSON *vaults = cJSON_CreateObject();
-	list_for_each(node, &azure->vaults) {
+	list_for_each (node, &azure->vaults) {
 		const struct azure_vault *vault = container_of(node, struct azure_vault, link);
 		cJSON *item = cJSON_AddObjectToObject(vaults, vault->name);
 		world_json_add_i64(item, "calls", (int64_t)vault->calls);
 		world_json_add_i64(item, "throttled", (int64_t)vault->refused);
 		world_json_add_i64(item, "mostIn10s", (int64_t)vault->most_in_window);
 		for (int kind = 0; kind < AZURE_KINDS; kind++) {
-			world_json_add_i64(item, azure_kinds[kind].many, (int64_t)vault->count[kind]);
+			world_json_add_i64(
+				item, azure_kinds[kind].many, (int64_t)vault->count[kind]);
 		}
 	}
 	return vaults;
@@ -42,8 +43,10 @@ static cJSON *stats_json(const struct server *server) {
 
 static cJSON *log_json(const struct server *server, struct str query) {
 	cJSON *json = cJSON_CreateObject();
-	int64_t since = world_query_i64(query, "since", 0), limit = world_query_i64(query, "limit", 1000);
-	cJSON *entries = world_log_json(server->log, since > 0 ? (uint64_t)since : 0, limit > 0 ? (size_t)limit : 1000);
+	int64_t since = world_query_i64(query, "since", 0),
+		limit = world_query_i64(query, "limit", 1000);
+	cJSON *entries = world_log_json(
+		server->log, since > 0 ? (uint64_t)since : 0, limit > 0 ? (size_t)limit : 1000);
 	const cJSON *last = cJSON_GetArrayItem(entries, cJSON_GetArraySize(entries) - 1);
 	world_json_add_i64(json, "next", world_json_i64(last, "seq", since));
 	cJSON_AddItemToObject(json, "entries", entries);
@@ -62,10 +65,12 @@ static cJSON *versions_json(const struct server *server, struct str query) {
 	world_query(query, "name", &name);
 	enum azure_kind kind = AZURE_SECRET;
 	for (int i = 0; i < AZURE_KINDS; i++) {
-		if (str_eq(buf_str(&kind_name), str_of(azure_kinds[i].one))) kind = (enum azure_kind)i;
+		if (str_eq(buf_str(&kind_name), str_of(azure_kinds[i].one)))
+			kind = (enum azure_kind)i;
 	}
 	const struct azure_vault *vault = azure_vault_find(server->azure, buf_str(&vault_name));
-	const struct azure_object *object = vault ? azure_object_find(vault, kind, buf_str(&name)) : NULL;
+	const struct azure_object *object =
+		vault ? azure_object_find(vault, kind, buf_str(&name)) : NULL;
 	if (!object) goto out;
 	json = cJSON_CreateObject();
 	cJSON_AddBoolToObject(json, "deleted", object->deleted);
@@ -75,7 +80,8 @@ static cJSON *versions_json(const struct server *server, struct str query) {
 		const struct azure_version *next = NULL;
 		for (size_t i = 0; i < object->count; i++) {
 			const struct azure_version *version = object->versions[i];
-			if (version->seq > after && (!next || version->seq < next->seq)) next = version;
+			if (version->seq > after && (!next || version->seq < next->seq))
+				next = version;
 		}
 		after = next->seq;
 		cJSON *item = cJSON_CreateObject();
@@ -92,7 +98,8 @@ out:
 	return json;
 }
 
-static void get(struct server *server, const struct world_request *req, struct world_response *out) {
+static void get(
+	struct server *server, const struct world_request *req, struct world_response *out) {
 	if (str_eq(req->path, STR("/world/stats"))) {
 		answer(out, 200, stats_json(server));
 	} else if (str_eq(req->path, STR("/world/log"))) {
@@ -105,11 +112,14 @@ static void get(struct server *server, const struct world_request *req, struct w
 			answer_error(out, 404, "there is no such object in such a vault");
 		}
 	} else {
-		answer_error(out, 404, "GET: /world/stats, /world/log?since=&limit=, /world/versions?vault=&kind=&name=");
+		answer_error(out, 404,
+			"GET: /world/stats, /world/log?since=&limit=, "
+			"/world/versions?vault=&kind=&name=");
 	}
 }
 
-static void post(struct server *server, struct now now, struct str word, const cJSON *body, struct world_response *out) {
+static void post(struct server *server, struct now now, struct str word, const cJSON *body,
+	struct world_response *out) {
 	cJSON *json = cJSON_CreateObject();
 	char *error = str_eq(word, STR("apply")) ? control_apply_all(server, now, body)
 						 : control_apply(server, now, word, body, json);
@@ -124,7 +134,7 @@ static void post(struct server *server, struct now now, struct str word, const c
 }
 
 void control_handle(struct server *server, struct now now, const struct world_request *req,
-		    struct world_response *out) {
+	struct world_response *out) {
 	struct str prefix = STR("/world/");
 	if (str_eq(req->method, STR("GET"))) {
 		get(server, req, out);

@@ -45,12 +45,13 @@ enum azure_kind job_kind(struct job *job) {
 	return AZURE_SECRET;
 }
 
-struct azure_object *job_object(struct job *job, struct azure_vault *vault, enum azure_kind kind, bool deleted) {
+struct azure_object *job_object(
+	struct job *job, struct azure_vault *vault, enum azure_kind kind, bool deleted) {
 	struct str name = job_need(job, "name");
 	if (buf_str(job->error).len) return NULL;
 	struct azure_object *object = azure_object_find(vault, kind, name);
 	if (object && object->deleted == deleted) return object;
-	job_fail(job, "there is no %s%s '%.*s' in vault '%s'", deleted ? "deleted " : "", azure_kinds[kind].one, STR_ARG(name),
-	     vault->name);
+	job_fail(job, "there is no %s%s '%.*s' in vault '%s'", deleted ? "deleted " : "",
+		azure_kinds[kind].one, STR_ARG(name), vault->name);
 	return NULL;
 }

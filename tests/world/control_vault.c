@@ -43,10 +43,12 @@ static void attributes(struct job *job, struct azure_version *version) {
 }
 
 /* Where a new version may go: no tombstone holds the name. */
-static bool is_free(struct job *job, const struct azure_vault *vault, enum azure_kind kind, struct str name) {
+static bool is_free(
+	struct job *job, const struct azure_vault *vault, enum azure_kind kind, struct str name) {
 	const struct azure_object *object = azure_object_find(vault, kind, name);
 	if (!object || !object->deleted) return true;
-	job_fail(job, "%s '%.*s' is deleted: recover or purge it first", azure_kinds[kind].one, STR_ARG(name));
+	job_fail(job, "%s '%.*s' is deleted: recover or purge it first", azure_kinds[kind].one,
+		STR_ARG(name));
 	return false;
 }
 
@@ -68,7 +70,8 @@ static void put_secret(struct job *job, struct azure_vault *vault, struct str va
 		return;
 	}
 	int64_t at_s = azure_seconds(job->now);
-	struct azure_version *version = azure_version_add(job->azure, vault, AZURE_SECRET, name, id, at_s);
+	struct azure_version *version =
+		azure_version_add(job->azure, vault, AZURE_SECRET, name, id, at_s);
 	azure_version_set_value(version, value);
 	attributes(job, version);
 	answer_version(job, version);
@@ -82,17 +85,20 @@ void word_secret(struct job *job) {
 	struct buf bytes;
 	buf_init(&bytes, 1 << 20);
 	if (job_text(job, "valueBase64").ptr) {
-		if (!azure_base64_decode(job_text(job, "valueBase64"), &bytes)) job_fail(job, "'valueBase64' is not base64");
+		if (!azure_base64_decode(job_text(job, "valueBase64"), &bytes))
+			job_fail(job, "'valueBase64' is not base64");
 	} else if (job_text(job, "value").ptr) {
 		world_json_value(world_json_at(job->item, "value"), &bytes);
 	} else if (!cJSON_IsArray(values)) {
 		job_fail(job, "one of 'value', 'valueBase64', 'values' is missing");
 	}
-	if (buf_str(&bytes).len > AZURE_VALUE_BYTES) job_fail(job, "a value has at most %d bytes", AZURE_VALUE_BYTES);
+	if (buf_str(&bytes).len > AZURE_VALUE_BYTES)
+		job_fail(job, "a value has at most %d bytes", AZURE_VALUE_BYTES);
 	if (!buf_str(job->error).len && !values) put_secret(job, vault, buf_str(&bytes));
 	/* Several at once: all of one second. */
 	cJSON_ArrayForEach(value, values) {
-		if (!buf_str(job->error).len) put_secret(job, vault, str_of(cJSON_GetStringValue(value)));
+		if (!buf_str(job->error).len)
+			put_secret(job, vault, str_of(cJSON_GetStringValue(value)));
 	}
 	buf_deinit(&bytes);
 }
@@ -103,7 +109,8 @@ void word_key(struct job *job) {
 	if (buf_str(job->error).len || !is_free(job, vault, AZURE_KEY, name)) return;
 	const struct azure_object *known = azure_object_find(vault, AZURE_KEY, name);
 	unsigned index = known ? (unsigned)known->count : 0;
-	struct azure_version *version = azure_version_add(job->azure, vault, AZURE_KEY, name, STR_NULL, azure_seconds(job->now));
+	struct azure_version *version = azure_version_add(
+		job->azure, vault, AZURE_KEY, name, STR_NULL, azure_seconds(job->now));
 	version->key_type = str_eq(job_text(job, "type"), STR("EC")) ? AZURE_EC : AZURE_RSA;
 	version->key_index = index;
 	attributes(job, version);
@@ -118,8 +125,10 @@ void word_certificate(struct job *job) {
 	}
 	if (buf_str(job->error).len) return;
 	enum azure_key_type type = str_eq(job_text(job, "type"), STR("EC")) ? AZURE_EC : AZURE_RSA;
-	bool pem = world_json_bool(job->item, "pem", false), pending = world_json_bool(job->item, "pending", false);
-	struct azure_version *version = azure_certificate_add(job->azure, vault, name, type, pem, job->now);
+	bool pem = world_json_bool(job->item, "pem", false),
+	     pending = world_json_bool(job->item, "pending", false);
+	struct azure_version *version =
+		azure_certificate_add(job->azure, vault, name, type, pem, job->now);
 	/* While it is issued, its secret stands in the list, disabled. */
 	azure_object_find(vault, AZURE_CERTIFICATE, name)->pending = pending;
 	if (pending) azure_object_find(vault, AZURE_SECRET, name)->current->enabled = false;
@@ -145,20 +154,23 @@ void word_update(struct job *job) {
 void word_delete(struct job *job) {
 	struct azure_vault *vault = job_vault(job);
 	enum azure_kind kind = job_kind(job);
-	struct azure_object *object = buf_str(job->error).len ? NULL : job_object(job, vault, kind, false);
+	struct azure_object *object =
+		buf_str(job->error).len ? NULL : job_object(job, vault, kind, false);
 	if (object) azure_object_delete(job->azure, vault, object, job->now);
 }
 
 void word_recover(struct job *job) {
 	struct azure_vault *vault = job_vault(job);
 	enum azure_kind kind = job_kind(job);
-	struct azure_object *object = buf_str(job->error).len ? NULL : job_object(job, vault, kind, true);
+	struct azure_object *object =
+		buf_str(job->error).len ? NULL : job_object(job, vault, kind, true);
 	if (object) azure_object_recover(object);
 }
 
 void word_purge(struct job *job) {
 	struct azure_vault *vault = job_vault(job);
 	enum azure_kind kind = job_kind(job);
-	struct azure_object *object = buf_str(job->error).len ? NULL : job_object(job, vault, kind, true);
+	struct azure_object *object =
+		buf_str(job->error).len ? NULL : job_object(job, vault, kind, true);
 	if (object) azure_object_purge(vault, kind, object);
 }

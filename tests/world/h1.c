@@ -6,22 +6,24 @@
 
 struct head {
 	struct world_request req;
-	size_t bytes;           /* up to and with the empty line */
-	size_t body_bytes;      /* as encoded */
+	size_t bytes; /* up to and with the empty line */
+	size_t body_bytes; /* as encoded */
 	bool chunked, close, expects;
 	char host[256];
 };
 
 /* A whole answer of the front end itself, then close. */
 static void refuse(struct conn *conn, int status) {
-	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status, world_reason(status));
+	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		status, world_reason(status));
 	conn->closing = true;
 	buf_reset(&conn->in);
 }
 
 static bool is_token(struct str s) {
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] <= ' ' || s.ptr[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.ptr[i])) return false;
+		if (s.ptr[i] <= ' ' || s.ptr[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.ptr[i]))
+			return false;
 	}
 	return s.len > 0;
 }
@@ -32,7 +34,8 @@ static bool request_line(struct str line, struct world_request *req) {
 	if (!rest.ptr) return false;
 	struct str target = str_next(&rest, ' ');
 	/* Python's http.client opens tunnels by HTTP/1.0, and without Host. */
-	bool tunnel = str_eq(req->method, STR("CONNECT")) && rest.ptr && str_eq(rest, STR("HTTP/1.0"));
+	bool tunnel =
+		str_eq(req->method, STR("CONNECT")) && rest.ptr && str_eq(rest, STR("HTTP/1.0"));
 	if (!tunnel && (!rest.ptr || !str_eq(rest, STR("HTTP/1.1")))) return false;
 	if (!is_token(req->method) || !target.len) return false;
 	req->query = target;
@@ -45,7 +48,8 @@ static bool host_of(struct str value, struct head *head) {
 	size_t colon = str_find_char(value, ':');
 	struct str name = str_slice(value, 0, colon);
 	int64_t port = 443;
-	if (colon != SIZE_MAX && str_to_i64(str_slice(value, colon + 1, SIZE_MAX), &port) != OK) return false;
+	if (colon != SIZE_MAX && str_to_i64(str_slice(value, colon + 1, SIZE_MAX), &port) != OK)
+		return false;
 	if (!name.len || name.len >= sizeof(head->host)) return false;
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.ptr[i];
@@ -60,12 +64,14 @@ static bool header_line(struct str line, struct head *head) {
 	struct world_request *req = &head->req;
 	size_t colon = str_find_char(line, ':');
 	if (colon == SIZE_MAX || req->header_count == WORLD_MAX_HEADERS) return false;
-	struct str name = str_slice(line, 0, colon), value = str_trim(str_slice(line, colon + 1, SIZE_MAX));
+	struct str name = str_slice(line, 0, colon),
+		   value = str_trim(str_slice(line, colon + 1, SIZE_MAX));
 	uint64_t length = 0;
 	if (!is_token(name)) return false;
 	req->headers[req->header_count++] = (struct world_header){ name, value };
 	if (str_eq_nocase(name, STR("Host"))) return host_of(value, head);
-	if (str_eq_nocase(name, STR("Connection"))) head->close = str_eq_nocase(value, STR("close"));
+	if (str_eq_nocase(name, STR("Connection")))
+		head->close = str_eq_nocase(value, STR("close"));
 	if (str_eq_nocase(name, STR("Expect"))) head->expects = true;
 	if (str_eq_nocase(name, STR("Transfer-Encoding"))) {
 		head->chunked = str_eq_nocase(value, STR("chunked"));
@@ -86,7 +92,8 @@ static int parse_head(struct str in, struct head *out_head) {
 	struct str rest = str_slice(in, 0, end + 2);
 	size_t cut = str_find(rest, STR("\r\n"));
 	if (!request_line(str_slice(rest, 0, cut), &out_head->req)) return -1;
-	for (rest = str_slice(rest, cut + 2, SIZE_MAX); rest.len; rest = str_slice(rest, cut + 2, SIZE_MAX)) {
+	for (rest = str_slice(rest, cut + 2, SIZE_MAX); rest.len;
+		rest = str_slice(rest, cut + 2, SIZE_MAX)) {
 		cut = str_find(rest, STR("\r\n"));
 		if (!header_line(str_slice(rest, 0, cut), out_head)) return -1;
 	}
@@ -102,7 +109,9 @@ static int parse_chunks(struct str in, struct buf *out_body, size_t *out_bytes) 
 		if (line == SIZE_MAX) return 0;
 		for (size_t i = 0; i < line && rest.ptr[i] != ';'; i++) {
 			char c = rest.ptr[i];
-			int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+			int digit = c >= '0' && c <= '9'                 ? c - '0'
+				    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+									 : -1;
 			if (digit < 0 || size > WORLD_BODY_BYTES) return -1;
 			size = size * 16 + (size_t)digit;
 		}
@@ -140,7 +149,8 @@ static bool take_request(struct conn *conn) {
 		struct str rest = str_slice(in, head.bytes, SIZE_MAX);
 		if (head.chunked) found = parse_chunks(rest, &body, &head.body_bytes);
 		if (!head.chunked && rest.len < head.body_bytes) found = 0;
-		if (!head.chunked && found > 0) buf_append(&body, str_slice(rest, 0, head.body_bytes));
+		if (!head.chunked && found > 0)
+			buf_append(&body, str_slice(rest, 0, head.body_bytes));
 		if (found == 0 && head.expects && !rest.len) {
 			buf_append(&conn->out, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 		}
@@ -164,7 +174,8 @@ static bool take_request(struct conn *conn) {
 static void write_head(struct conn *conn, struct exchange *exchange) {
 	struct world_response *out = &exchange->out;
 	bool chunked = out->chunked || exchange->watch;
-	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\n", out->status, out->no_reason ? "" : world_reason(out->status));
+	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\n", out->status,
+		out->no_reason ? "" : world_reason(out->status));
 	buf_append(&conn->out, buf_str(&out->head));
 	if (chunked) {
 		buf_append(&conn->out, STR("Transfer-Encoding: chunked\r\n"));
@@ -186,7 +197,8 @@ static void write_chunk(struct conn *conn, struct str bytes) {
 static void end(struct conn *conn, struct exchange *exchange) {
 	enum world_fault fault = exchange->out.fault;
 	exchange_destroy(exchange);
-	if (conn->close_after || fault == WORLD_CLOSE || fault == WORLD_GOAWAY || fault == WORLD_TRUNCATE) {
+	if (conn->close_after || fault == WORLD_CLOSE || fault == WORLD_GOAWAY ||
+		fault == WORLD_TRUNCATE) {
 		conn->closing = true;
 	}
 }

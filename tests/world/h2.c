@@ -12,17 +12,19 @@ static struct exchange *find(nghttp2_session *session, int32_t stream_id) {
 }
 
 static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
-	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
 	struct exchange *exchange = exchange_create(user, frame->hd.stream_id);
 	nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, exchange);
 	return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-		     const uint8_t *value, size_t value_len, uint8_t flags, void *user) {
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user) {
 	(void)flags, (void)user;
 	struct exchange *exchange = find(session, frame->hd.stream_id);
-	if (!exchange || exchange->mark_count + 2 > 2 * WORLD_MAX_HEADERS) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (!exchange || exchange->mark_count + 2 > 2 * WORLD_MAX_HEADERS)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	exchange->marks[exchange->mark_count++] = buf_str(&exchange->head).len;
 	buf_append(&exchange->head, (struct str){ (const char *)name, name_len });
 	exchange->marks[exchange->mark_count++] = buf_str(&exchange->head).len;
@@ -30,8 +32,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes, size_t len,
-		   void *user) {
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
+	size_t len, void *user) {
 	(void)flags, (void)user;
 	struct exchange *exchange = find(session, stream_id);
 	if (exchange) buf_append(&exchange->body, (struct str){ (const char *)bytes, len });
@@ -44,7 +46,8 @@ static void read_head(const struct exchange *exchange, struct world_request *req
 	for (unsigned i = 0; i < exchange->mark_count; i += 2) {
 		size_t name_at = exchange->marks[i], value_at = exchange->marks[i + 1];
 		size_t end = i + 2 < exchange->mark_count ? exchange->marks[i + 2] : all.len;
-		struct str name = str_slice(all, name_at, value_at - name_at), value = str_slice(all, value_at, end - value_at);
+		struct str name = str_slice(all, name_at, value_at - name_at),
+			   value = str_slice(all, value_at, end - value_at);
 		if (str_eq(name, STR(":method"))) {
 			req->method = value;
 		} else if (str_eq(name, STR(":authority"))) {
@@ -61,7 +64,9 @@ static void read_head(const struct exchange *exchange, struct world_request *req
 
 static void dispatch(struct exchange *exchange) {
 	struct conn *conn = exchange->conn;
-	struct world_request req = { .port = 443, .body = buf_str(&exchange->body), .reused_connection = conn->served > 0 };
+	struct world_request req = {
+		.port = 443, .body = buf_str(&exchange->body), .reused_connection = conn->served > 0
+	};
 	char names[512];
 	exchange_peer(conn, &req, names);
 	read_head(exchange, &req);
@@ -102,11 +107,12 @@ void h2_start(struct conn *conn) {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MAX_STREAMS },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES },
 	};
-	nghttp2_submit_settings(conn->h2, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(*settings));
+	nghttp2_submit_settings(
+		conn->h2, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(*settings));
 }
 
-static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *bytes, size_t size, uint32_t *flags,
-			 nghttp2_data_source *source, void *user) {
+static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *bytes, size_t size,
+	uint32_t *flags, nghttp2_data_source *source, void *user) {
 	(void)session, (void)stream_id, (void)user;
 	struct exchange *exchange = source->ptr;
 	struct str rest = str_slice(buf_str(&exchange->out.body), exchange->sent, SIZE_MAX);
@@ -125,7 +131,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *b
 }
 
 static nghttp2_nv field(struct str name, struct str value) {
-	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, NGHTTP2_NV_FLAG_NONE };
+	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len,
+		NGHTTP2_NV_FLAG_NONE };
 }
 
 static void submit(struct exchange *exchange) {
@@ -148,10 +155,13 @@ static void submit(struct exchange *exchange) {
 	while (count + 1 < WORLD_MAX_HEADERS && world_next_header(&head, &name, &value)) {
 		fields[count++] = field(name, value);
 	}
-	if (!exchange->watch && out->status != 204) fields[count++] = field(STR("content-length"), str_of(length));
+	if (!exchange->watch && out->status != 204)
+		fields[count++] = field(STR("content-length"), str_of(length));
 	nghttp2_data_provider provider = { .source.ptr = exchange, .read_callback = read_body };
-	bool body = exchange->watch || buf_str(&out->body).len > 0 || out->fault == WORLD_STALL_HEADERS;
-	nghttp2_submit_response(exchange->conn->h2, exchange->stream_id, fields, count, body ? &provider : NULL);
+	bool body =
+		exchange->watch || buf_str(&out->body).len > 0 || out->fault == WORLD_STALL_HEADERS;
+	nghttp2_submit_response(
+		exchange->conn->h2, exchange->stream_id, fields, count, body ? &provider : NULL);
 }
 
 /* True: the connection is dead and its exchanges are no business of ours any more. */
@@ -166,8 +176,9 @@ static bool answer(struct exchange *exchange) {
 	if (fault == WORLD_STALL) return false;
 	submit(exchange);
 	if (fault == WORLD_GOAWAY || fault == WORLD_CLOSE) {
-		nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->h2),
-				      NGHTTP2_NO_ERROR, NULL, 0);
+		nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE,
+			nghttp2_session_get_last_proc_stream_id(conn->h2), NGHTTP2_NO_ERROR, NULL,
+			0);
 	}
 	return false;
 }
@@ -176,24 +187,26 @@ bool h2_pump(struct conn *conn) {
 	const uint8_t *bytes = NULL;
 	ssize_t len = 0;
 	while (buf_str(&conn->out).len - conn->out_sent < OUT_BYTES &&
-	       (len = nghttp2_session_mem_send(conn->h2, &bytes)) > 0) {
+		(len = nghttp2_session_mem_send(conn->h2, &bytes)) > 0) {
 		buf_append(&conn->out, (struct str){ (const char *)bytes, (size_t)len });
 	}
 	if (len < 0) {
 		conn_kill(conn, true);
 		return false;
 	}
-	if (!nghttp2_session_want_read(conn->h2) && !nghttp2_session_want_write(conn->h2)) conn->closing = true;
+	if (!nghttp2_session_want_read(conn->h2) && !nghttp2_session_want_write(conn->h2))
+		conn->closing = true;
 	return buf_str(&conn->out).len > conn->out_sent;
 }
 
 void h2_resume(struct conn *conn) {
 	struct now now = loop_now(conn->server->loop);
-	list_for_each_safe(node, &conn->exchanges) {
+	list_for_each_safe (node, &conn->exchanges) {
 		struct exchange *exchange = container_of(node, struct exchange, link);
 		if (!exchange->handled || exchange->due_ns > now.mono_ns) continue;
 		if (exchange->started) {
-			if (exchange->watch) nghttp2_session_resume_data(conn->h2, exchange->stream_id);
+			if (exchange->watch)
+				nghttp2_session_resume_data(conn->h2, exchange->stream_id);
 		} else if (answer(exchange)) {
 			return;
 		}

@@ -37,15 +37,19 @@ struct world {
 
 static void usage(FILE *to) {
 	fputs("usage: kvsync-world --dir DIR [options]\n"
-	      "  --dir DIR          writes world.json, ca.pem, kubeconfig and the administrator's certificate there\n"
+	      "  --dir DIR          writes world.json, ca.pem, kubeconfig and the administrator's "
+	      "certificate there\n"
 	      "  --azure-only       Entra and Key Vault alone, no API server\n"
 	      "  --azure-h2         Key Vault and Entra offer HTTP/2, too\n"
 	      "  --seed-file FILE   vaults, secrets, identities (JSON; tests/world/README.md)\n"
 	      "  --seed N           of every chance; default 1\n"
-	      "  --crd FILE         serves the CustomResourceDefinitions of a YAML file; may be repeated\n"
-	      "  --issuer URL       of service account tokens; default https://kubernetes.default.svc\n"
-	      "  --port-azure N, --port-kube N, --port-proxy N, --port-control N: instead of free ports\n",
-	      to);
+	      "  --crd FILE         serves the CustomResourceDefinitions of a YAML file; may be "
+	      "repeated\n"
+	      "  --issuer URL       of service account tokens; default "
+	      "https://kubernetes.default.svc\n"
+	      "  --port-azure N, --port-kube N, --port-proxy N, --port-control N: instead of free "
+	      "ports\n",
+		to);
 }
 
 static bool take_number(const char *text, uint64_t max, uint64_t *out_number) {
@@ -53,7 +57,8 @@ static bool take_number(const char *text, uint64_t max, uint64_t *out_number) {
 }
 
 static bool port_option(struct options *options, const char *name, const char *value) {
-	static const char *const names[SERVER_KINDS] = { "--port-azure", "--port-kube", "--port-proxy", "--port-control" };
+	static const char *const names[SERVER_KINDS] = { "--port-azure", "--port-kube",
+		"--port-proxy", "--port-control" };
 	uint64_t port = 0;
 	for (int kind = 0; kind < SERVER_KINDS; kind++) {
 		if (strcmp(name, names[kind]) != 0 || !take_number(value, 65535, &port)) continue;
@@ -85,7 +90,10 @@ static bool read_options(int argc, char **argv, struct options *options) {
 		} else if (!strcmp(name, "--seed")) {
 			if (!take_number(value, UINT64_MAX, &options->seed)) return false;
 		} else if (!port_option(options, name, value)) {
-			fprintf(stderr, "kvsync-world: option '%s' is not known, or its value is missing or wrong\n", name);
+			fprintf(stderr,
+				"kvsync-world: option '%s' is not known, or its value is missing "
+				"or wrong\n",
+				name);
 			return false;
 		}
 	}
@@ -100,7 +108,8 @@ static bool read_file(const char *path, struct buf *out) {
 		return false;
 	}
 	char chunk[4096];
-	for (size_t got; (got = fread(chunk, 1, sizeof(chunk), file)) > 0;) buf_append(out, (struct str){ chunk, got });
+	for (size_t got; (got = fread(chunk, 1, sizeof(chunk), file)) > 0;)
+		buf_append(out, (struct str){ chunk, got });
 	fclose(file);
 	return buf_err(out) == OK;
 }
@@ -119,19 +128,23 @@ static bool start_kube(struct world *world) {
 	for (unsigned i = 0; i < world->options.crd_count; i++) {
 		struct buf yaml;
 		buf_init(&yaml, 16 << 20);
-		bool good = read_file(world->options.crds[i], &yaml) && kube_crd_load(world->kube, buf_str(&yaml)) == OK;
+		bool good = read_file(world->options.crds[i], &yaml) &&
+			    kube_crd_load(world->kube, buf_str(&yaml)) == OK;
 		buf_deinit(&yaml);
 		if (good) continue;
-		fprintf(stderr, "kvsync-world: no CustomResourceDefinition in %s\n", world->options.crds[i]);
+		fprintf(stderr, "kvsync-world: no CustomResourceDefinition in %s\n",
+			world->options.crds[i]);
 		return false;
 	}
 	/* Entra trusts the API server's own keys from the start. */
 	struct buf jwks;
 	buf_init(&jwks, 1 << 16);
-	int status = kube_request(world->kube, now, NULL, "GET", "/openid/v1/jwks", NULL, STR_NULL, &jwks);
+	int status = kube_request(
+		world->kube, now, NULL, "GET", "/openid/v1/jwks", NULL, STR_NULL, &jwks);
 	cJSON *json = cJSON_ParseWithLength(buf_str(&jwks).ptr, buf_str(&jwks).len);
 	buf_deinit(&jwks);
-	if (status == 200 && json) azure_issuer_set(world->azure, str_of(world->options.issuer), &json, STR_NULL);
+	if (status == 200 && json)
+		azure_issuer_set(world->azure, str_of(world->options.issuer), &json, STR_NULL);
 	cJSON_Delete(json);
 	return status == 200;
 }
@@ -143,7 +156,8 @@ static bool apply_seed(struct world *world) {
 	cJSON *document = NULL;
 	if (read_file(world->options.seed_file, &text)) {
 		document = world_json_parse(buf_str(&text));
-		if (!document) fprintf(stderr, "kvsync-world: %s is not JSON\n", world->options.seed_file);
+		if (!document)
+			fprintf(stderr, "kvsync-world: %s is not JSON\n", world->options.seed_file);
 	}
 	buf_deinit(&text);
 	if (!document) return false;
@@ -162,7 +176,9 @@ static bool write_file(const char *dir, const char *name, struct str text) {
 	FILE *file = fopen(buf_cstr(&path), "we");
 	bool good = file && fwrite(text.ptr, 1, text.len, file) == text.len;
 	if (file && fclose(file) != 0) good = false;
-	if (!good) fprintf(stderr, "kvsync-world: cannot write %s: %s\n", buf_cstr(&path), strerror(errno));
+	if (!good)
+		fprintf(stderr, "kvsync-world: cannot write %s: %s\n", buf_cstr(&path),
+			strerror(errno));
 	buf_deinit(&path);
 	return good;
 }
@@ -201,11 +217,14 @@ static bool write_world(const struct world *world) {
 	cJSON_Delete(json);
 	buf_reset(&text);
 	buf_printf(&text,
-		   "apiVersion: v1\nkind: Config\ncurrent-context: world\nclusters:\n- name: world\n  cluster:\n"
-		   "    server: https://127.0.0.1:%u\n    certificate-authority: %s/ca.pem\nusers:\n- name: admin\n  user:\n"
-		   "    client-certificate: %s/admin.pem\n    client-key: %s/admin-key.pem\ncontexts:\n- name: world\n"
-		   "  context:\n    cluster: world\n    user: admin\n",
-		   at[SERVER_KUBE].port, dir, dir, dir);
+		"apiVersion: v1\nkind: Config\ncurrent-context: world\nclusters:\n- name: world\n  "
+		"cluster:\n"
+		"    server: https://127.0.0.1:%u\n    certificate-authority: %s/ca.pem\nusers:\n- "
+		"name: admin\n  user:\n"
+		"    client-certificate: %s/admin.pem\n    client-key: "
+		"%s/admin-key.pem\ncontexts:\n- name: world\n"
+		"  context:\n    cluster: world\n    user: admin\n",
+		at[SERVER_KUBE].port, dir, dir, dir);
 	if (world->kube && good) good = write_file(dir, "kubeconfig", buf_str(&text));
 	buf_deinit(&text);
 	free(dir);
@@ -227,17 +246,22 @@ static bool start(struct world *world) {
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	world->signals = (struct loop_fd){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), EPOLLIN, on_signal };
+	world->signals = (struct loop_fd){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), EPOLLIN,
+		on_signal };
 	world->loop = loop_create(clock_system());
 	world->azure = azure_create(world->options.seed);
-	if (!world->loop || world->signals.fd < 0 || loop_add(world->loop, &world->signals) != OK) return false;
+	if (!world->loop || world->signals.fd < 0 || loop_add(world->loop, &world->signals) != OK)
+		return false;
 	if (!world->options.azure_only && !start_kube(world)) return false;
-	if (!tls_make(world->options.dir, world->azure->suffix, world->options.azure_h2, server->tls)) {
-		fprintf(stderr, "kvsync-world: cannot write certificates to %s: %s\n", world->options.dir, strerror(errno));
+	if (!tls_make(world->options.dir, world->azure->suffix, world->options.azure_h2,
+		    server->tls)) {
+		fprintf(stderr, "kvsync-world: cannot write certificates to %s: %s\n",
+			world->options.dir, strerror(errno));
 		return false;
 	}
 	server->azure_h2 = world->options.azure_h2;
-	for (int kind = 0; kind < SERVER_KINDS; kind++) server->listeners[kind].port = world->options.ports[kind];
+	for (int kind = 0; kind < SERVER_KINDS; kind++)
+		server->listeners[kind].port = world->options.ports[kind];
 	if (!server_start(server, clock_system(), world->loop, world->azure, world->kube)) {
 		fprintf(stderr, "kvsync-world: cannot listen: %s\n", strerror(errno));
 		return false;
@@ -256,7 +280,8 @@ static void stop(struct world *world) {
 }
 
 int main(int argc, char **argv) {
-	struct world world = { .options = { .seed = 1, .issuer = "https://kubernetes.default.svc" }, .signals = { .fd = -1 } };
+	struct world world = { .options = { .seed = 1, .issuer = "https://kubernetes.default.svc" },
+		.signals = { .fd = -1 } };
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
 		usage(stdout);
 		return 0;

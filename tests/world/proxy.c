@@ -4,14 +4,17 @@
 #include "tests/world/server.h"
 
 static void refuse(struct conn *conn, int status, const char *why) {
-	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-		   status, world_reason(status), strlen(why), why);
+	buf_printf(&conn->out,
+		"HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %zu\r\nConnection: "
+		"close\r\n\r\n%s",
+		status, world_reason(status), strlen(why), why);
 	conn->closing = true;
 	buf_reset(&conn->in);
 }
 
 static bool is_azure(const struct server *server, struct str host) {
-	return str_eq_nocase(host, str_of(server->azure->login_host)) || azure_vault_of_host(server->azure, host);
+	return str_eq_nocase(host, str_of(server->azure->login_host)) ||
+	       azure_vault_of_host(server->azure, host);
 }
 
 void proxy_connect(struct conn *conn, struct str target) {
@@ -21,7 +24,8 @@ void proxy_connect(struct conn *conn, struct str target) {
 	enum world_link link = world_net_link(&server->net, loop_now(server->loop), host);
 	bool below = str_ends_nocase(host, str_of(server->azure->suffix));
 	if (!is_azure(server, host) && !below) {
-		refuse(conn, 403, "<html><body>This proxy serves the local world alone.</body></html>");
+		refuse(conn, 403,
+			"<html><body>This proxy serves the local world alone.</body></html>");
 	} else if (!str_eq(port, STR("443"))) {
 		refuse(conn, 403, "<html><body>Only port 443.</body></html>");
 	} else if (link == WORLD_NXDOMAIN || !is_azure(server, host)) {

@@ -21,7 +21,8 @@ static void listener_ready(struct loop_fd *watch, uint32_t events) {
 
 static bool listener_start(struct server *server, enum server_kind kind) {
 	struct listener *listener = &server->listeners[kind];
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(address);
 	address.sin_port = htons((uint16_t)listener->port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
@@ -31,15 +32,15 @@ static bool listener_start(struct server *server, enum server_kind kind) {
 	listener->server = server;
 	listener->kind = kind;
 	if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 1024) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+		getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
 		return false;
 	}
 	listener->port = ntohs(address.sin_port);
 	return loop_add(server->loop, &listener->watch) == OK;
 }
 
-bool server_start(struct server *server, struct clock *clock, struct loop *loop, struct azure *azure,
-		  struct kube_world *kube) {
+bool server_start(struct server *server, struct clock *clock, struct loop *loop,
+	struct azure *azure, struct kube_world *kube) {
 	assert(server->tls[SERVER_AZURE] && server->tls[SERVER_KUBE]);
 	server->clock = clock;
 	server->loop = loop;
@@ -67,7 +68,7 @@ void server_stop(struct server *server) {
 		close(listener->watch.fd);
 		listener->watch.fd = -1;
 	}
-	list_for_each_safe(node, &server->conns) {
+	list_for_each_safe (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
 		conn_kill(conn, false);
 		conn_free(conn);
@@ -79,7 +80,7 @@ void server_stop(struct server *server) {
 
 void server_apply_net(struct server *server) {
 	struct now now = loop_now(server->loop);
-	list_for_each(node, &server->conns) {
+	list_for_each (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
 		if (conn->dead || !conn->host[0]) continue;
 		enum world_link link = world_net_link(&server->net, now, str_of(conn->host));
@@ -106,16 +107,18 @@ static void run_timers(struct server *server, struct now now) {
 static int64_t run_kube(struct server *server, struct now now) {
 	if (!server->kube) return NEVER_NS;
 	int64_t next_ns = kube_advance(server->kube, now);
-	list_for_each(node, &server->watches) {
+	list_for_each (node, &server->watches) {
 		struct exchange *exchange = container_of(node, struct exchange, watch_link);
 		struct conn *conn = exchange->conn;
 		if (conn->dead || conn->frozen) continue;
 		if (exchange_poll(exchange)) conn->resume_due = true;
-		int64_t at_ns = exchange->watch_state == KUBE_WATCH_OPEN ? kube_watch_next_ns(exchange->watch) : NEVER_NS;
+		int64_t at_ns = exchange->watch_state == KUBE_WATCH_OPEN
+					? kube_watch_next_ns(exchange->watch)
+					: NEVER_NS;
 		if (at_ns < next_ns) next_ns = at_ns;
 	}
 	/* In a second walk: a resumed connection may end its watches, which unlinks them. */
-	list_for_each(node, &server->conns) {
+	list_for_each (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
 		if (!conn->resume_due) continue;
 		conn->resume_due = false;
@@ -125,7 +128,7 @@ static int64_t run_kube(struct server *server, struct now now) {
 }
 
 static void free_dead(struct server *server) {
-	list_for_each_safe(node, &server->conns) {
+	list_for_each_safe (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
 		if (conn->dead) conn_free(conn);
 	}
@@ -135,7 +138,8 @@ void server_turn(struct server *server, int64_t deadline_ns) {
 	struct now now = loop_now(server->loop);
 	int64_t cut_ns = world_net_next_ns(&server->net, now), kube_ns = run_kube(server, now);
 	free_dead(server);
-	if (heap_first_ns(&server->timers) < deadline_ns) deadline_ns = heap_first_ns(&server->timers);
+	if (heap_first_ns(&server->timers) < deadline_ns)
+		deadline_ns = heap_first_ns(&server->timers);
 	if (cut_ns < deadline_ns) deadline_ns = cut_ns;
 	if (kube_ns < deadline_ns) deadline_ns = kube_ns;
 	loop_wait(server->loop, deadline_ns);

@@ -28,19 +28,19 @@ struct listener {
 
 /* One exchange: the whole of an HTTP/1.1 connection's present, or one HTTP/2 stream. */
 struct exchange {
-	struct list link;           /* among the exchanges of its connection */
-	struct list watch_link;     /* among all open watches */
+	struct list link; /* among the exchanges of its connection */
+	struct list watch_link; /* among all open watches */
 	struct conn *conn;
-	int32_t stream_id;          /* HTTP/2; 0: HTTP/1.1 */
-	struct buf head;            /* HTTP/2: header names and values, one after the other */
+	int32_t stream_id; /* HTTP/2; 0: HTTP/1.1 */
+	struct buf head; /* HTTP/2: header names and values, one after the other */
 	size_t marks[2 * WORLD_MAX_HEADERS + 1]; /* where they begin in head */
 	unsigned mark_count;
 	struct buf body;
 	struct world_response out;
-	size_t sent;                /* bytes of out.body that went to HTTP/2 */
-	int64_t due_ns;             /* the answer leaves then */
-	bool handled;               /* the model has answered */
-	bool started;               /* headers were sent */
+	size_t sent; /* bytes of out.body that went to HTTP/2 */
+	int64_t due_ns; /* the answer leaves then */
+	bool handled; /* the model has answered */
+	bool started; /* headers were sent */
 	struct kube_watch *watch;
 	enum kube_watch_state watch_state;
 };
@@ -50,22 +50,22 @@ struct conn {
 	struct list link;
 	struct heap_node timer;
 	struct server *server;
-	enum server_kind kind;      /* a proxy's connection becomes SERVER_AZURE after CONNECT */
-	char host[256];             /* whom the client believes to talk to; "kube" for the API server */
-	SSL *ssl;                   /* NULL: plain */
+	enum server_kind kind; /* a proxy's connection becomes SERVER_AZURE after CONNECT */
+	char host[256]; /* whom the client believes to talk to; "kube" for the API server */
+	SSL *ssl; /* NULL: plain */
 	bool handshaken;
-	bool frozen;                /* black hole: nothing is read, nothing is written */
-	bool stalled;               /* HTTP/1.1: no further answer ever */
-	bool closing;               /* closes once `out` is sent */
-	bool dead;                  /* freed at the end of the turn */
-	bool close_after;           /* HTTP/1.1: the client asked for it */
+	bool frozen; /* black hole: nothing is read, nothing is written */
+	bool stalled; /* HTTP/1.1: no further answer ever */
+	bool closing; /* closes once `out` is sent */
+	bool dead; /* freed at the end of the turn */
+	bool close_after; /* HTTP/1.1: the client asked for it */
 	bool want_write;
-	bool resume_due;            /* one of its watches has something to send */
-	unsigned served;            /* requests */
-	int64_t idle_ns;            /* mono: closed then when nothing comes */
+	bool resume_due; /* one of its watches has something to send */
+	unsigned served; /* requests */
+	int64_t idle_ns; /* mono: closed then when nothing comes */
 	struct buf in, out;
 	size_t out_sent;
-	nghttp2_session *h2;        /* NULL: HTTP/1.1 */
+	nghttp2_session *h2; /* NULL: HTTP/1.1 */
 	struct list exchanges;
 };
 
@@ -77,18 +77,18 @@ struct server {
 	struct list watches;
 	struct listener listeners[SERVER_KINDS];
 	struct azure *azure;
-	struct kube_world *kube;    /* NULL: Azure only */
+	struct kube_world *kube; /* NULL: Azure only */
 	struct world_net net;
 	struct world_log *log;
-	SSL_CTX *tls[2];            /* SERVER_AZURE, SERVER_KUBE */
-	bool azure_h2;              /* offers HTTP/2 for Key Vault and Entra as well */
-	int64_t idle_close_ns;      /* of Azure connections */
+	SSL_CTX *tls[2]; /* SERVER_AZURE, SERVER_KUBE */
+	bool azure_h2; /* offers HTTP/2 for Key Vault and Entra as well */
+	int64_t idle_close_ns; /* of Azure connections */
 	uint64_t connections[SERVER_KINDS];
 };
 
 /* server.c. The models are borrowed. False: a port or memory could not be had; errno tells. */
-bool server_start(struct server *server, struct clock *clock, struct loop *loop, struct azure *azure,
-		  struct kube_world *kube);
+bool server_start(struct server *server, struct clock *clock, struct loop *loop,
+	struct azure *azure, struct kube_world *kube);
 void server_stop(struct server *server);
 /* One turn: waits for the loop, at most until deadline_ns. */
 void server_turn(struct server *server, int64_t deadline_ns);
@@ -101,7 +101,7 @@ void conn_kill(struct conn *conn, bool reset);
 void conn_free(struct conn *conn);
 void conn_freeze(struct conn *conn, bool frozen);
 void conn_flush(struct conn *conn);
-void conn_resume(struct conn *conn);   /* does what is due */
+void conn_resume(struct conn *conn); /* does what is due */
 void conn_schedule(struct conn *conn); /* sets its timer to what is due next */
 void conn_start_tls(struct conn *conn); /* the TLS server begins on a plain connection */
 
@@ -130,9 +130,10 @@ void proxy_connect(struct conn *conn, struct str target);
 bool tls_make(const char *dir, const char *suffix, bool azure_h2, SSL_CTX *out_contexts[static 2]);
 
 /* control.c: words ("secret", "fault", ...) with an object each. NULL: done; else what was wrong (the caller's, mem_free). */
-char *control_apply(struct server *server, struct now now, struct str word, const cJSON *item, cJSON *answer);
+char *control_apply(
+	struct server *server, struct now now, struct str word, const cJSON *item, cJSON *answer);
 char *control_kube_apply(struct server *server, struct now now, struct str word, const cJSON *item);
 /* A whole document: {"secrets": [..], "faults": [..]}; members are the words in the plural. */
 char *control_apply_all(struct server *server, struct now now, const cJSON *document);
 void control_handle(struct server *server, struct now now, const struct world_request *req,
-		    struct world_response *out);
+	struct world_response *out);

@@ -38,13 +38,15 @@ void exchange_peer(const struct conn *conn, struct world_request *req, char name
 	X509 *certificate = conn->ssl ? SSL_get0_peer_certificate(conn->ssl) : NULL;
 	if (!certificate || SSL_get_verify_result(conn->ssl) != X509_V_OK) return;
 	X509_NAME *subject = X509_get_subject_name(certificate);
-	if (X509_NAME_get_text_by_NID(subject, NID_commonName, names, 256) > 0) req->client_cn = str_of(names);
+	if (X509_NAME_get_text_by_NID(subject, NID_commonName, names, 256) > 0)
+		req->client_cn = str_of(names);
 	if (X509_NAME_get_text_by_NID(subject, NID_organizationName, names + 256, 256) > 0) {
 		req->client_o = str_of(names + 256);
 	}
 }
 
-static void handle_kube(struct exchange *exchange, struct now now, const struct world_request *req) {
+static void handle_kube(
+	struct exchange *exchange, struct now now, const struct world_request *req) {
 	struct server *server = exchange->conn->server;
 	if (!kube_request_is_watch(req)) {
 		kube_handle(server->kube, now, req, &exchange->out);
@@ -63,7 +65,8 @@ void world_gzip(struct buf *body) {
 	uint32_t crc = UINT32_MAX;
 	for (size_t i = 0; i < plain.len; i++) {
 		crc ^= (unsigned char)plain.ptr[i];
-		for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
 	}
 	crc = ~crc;
 	size_t at = 0;
@@ -111,6 +114,7 @@ bool exchange_poll(struct exchange *exchange) {
 		buf_consume(body, exchange->sent);
 		exchange->sent = 0;
 	}
-	exchange->watch_state = kube_watch_poll(exchange->watch, loop_now(exchange->conn->server->loop), body);
+	exchange->watch_state =
+		kube_watch_poll(exchange->watch, loop_now(exchange->conn->server->loop), body);
 	return buf_str(body).len > 0 || exchange->watch_state != KUBE_WATCH_OPEN;
 }

@@ -21,24 +21,32 @@ struct fixture {
 	struct azure_vault *vault;
 	struct now now;
 	struct world_response out;
-	cJSON *json;               /* the last answer, where it was JSON */
+	cJSON *json; /* the last answer, where it was JSON */
 	struct buf token;
 	const char *header, *header_value; /* one more header; NULL: none */
 	bool reused;
 };
 
-static inline void fixture_ask(struct fixture *f, const char *host, const char *method, const char *path, const char *query,
-			const char *body, bool with_token) {
+static inline void fixture_ask(struct fixture *f, const char *host, const char *method,
+	const char *path, const char *query, const char *body, bool with_token) {
 	struct buf bearer;
 	buf_init(&bearer, 1 << 16);
 	buf_printf(&bearer, "Bearer %s", buf_cstr(&f->token));
 	struct world_request req = {
-		.method = str_of(method), .host = str_of(host), .port = 443, .path = str_of(path), .query = str_of(query),
-		.body = str_of(body), .reused_connection = f->reused,
+		.method = str_of(method),
+		.host = str_of(host),
+		.port = 443,
+		.path = str_of(path),
+		.query = str_of(query),
+		.body = str_of(body),
+		.reused_connection = f->reused,
 	};
-	if (with_token) req.headers[req.header_count++] = (struct world_header){ STR("Authorization"), buf_str(&bearer) };
+	if (with_token)
+		req.headers[req.header_count++] =
+			(struct world_header){ STR("Authorization"), buf_str(&bearer) };
 	if (f->header) {
-		req.headers[req.header_count++] = (struct world_header){ str_of(f->header), str_of(f->header_value) };
+		req.headers[req.header_count++] =
+			(struct world_header){ str_of(f->header), str_of(f->header_value) };
 	}
 	world_response_reset(&f->out);
 	azure_handle(f->azure, f->now, &req, &f->out);
@@ -48,7 +56,8 @@ static inline void fixture_ask(struct fixture *f, const char *host, const char *
 }
 
 /* A request to the vault with a good token; returns the status. */
-static inline int vault_ask(struct fixture *f, const char *method, const char *path, const char *body) {
+static inline int vault_ask(
+	struct fixture *f, const char *method, const char *path, const char *body) {
 	fixture_ask(f, "kv1.vault.azure.net", method, path, "api-version=7.4", body, true);
 	return f->out.status;
 }
@@ -80,7 +89,7 @@ static inline bool contains(struct str text, const char *part) {
 
 static inline struct azure_claims good_claims(const struct fixture *f) {
 	struct azure_claims claims = { .not_before_s = f->now.wall_ns / NS_PER_S,
-				       .expires_s = f->now.wall_ns / NS_PER_S + 3599 };
+		.expires_s = f->now.wall_ns / NS_PER_S + 3599 };
 	snprintf(claims.audience, sizeof(claims.audience), "https://vault.azure.net");
 	snprintf(claims.tenant, sizeof(claims.tenant), TENANT);
 	snprintf(claims.client_id, sizeof(claims.client_id), CLIENT);
@@ -94,8 +103,8 @@ static inline void use_claims(struct fixture *f, struct azure_claims claims) {
 }
 
 static inline struct azure_version *put(struct fixture *f, const char *name, const char *value) {
-	struct azure_version *version =
-		azure_version_add(f->azure, f->vault, AZURE_SECRET, str_of(name), STR_NULL, azure_seconds(f->now));
+	struct azure_version *version = azure_version_add(
+		f->azure, f->vault, AZURE_SECRET, str_of(name), STR_NULL, azure_seconds(f->now));
 	azure_version_set_value(version, str_of(value));
 	return version;
 }
@@ -111,10 +120,11 @@ static inline struct azure_fault *fault_on(struct fixture *f, enum azure_fault_k
 
 static inline int fixture_open(void **state) {
 	struct fixture *f = mem_zalloc(sizeof(*f));
-	static const unsigned all[AZURE_KINDS] = { AZURE_GET | AZURE_LIST | AZURE_WRITE, AZURE_GET | AZURE_LIST | AZURE_WRITE,
-						   AZURE_GET | AZURE_LIST | AZURE_WRITE };
+	static const unsigned all[AZURE_KINDS] = { AZURE_GET | AZURE_LIST | AZURE_WRITE,
+		AZURE_GET | AZURE_LIST | AZURE_WRITE, AZURE_GET | AZURE_LIST | AZURE_WRITE };
 	f->azure = azure_create(7);
-	f->now = (struct now){ .mono_ns = 1000 * NS_PER_S, .wall_ns = INT64_C(1795000000) * NS_PER_S };
+	f->now = (struct now){ .mono_ns = 1000 * NS_PER_S,
+		.wall_ns = INT64_C(1795000000) * NS_PER_S };
 	f->vault = azure_vault_add(f->azure, STR("kv1"), STR(TENANT));
 	azure_identity_add(f->azure, STR(TENANT), STR(CLIENT));
 	azure_grant_add(f->vault, STR(CLIENT), all, STR_NULL, false, 0);

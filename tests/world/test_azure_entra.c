@@ -34,13 +34,15 @@ static cJSON *jwks_make(void) {
 	return jwks;
 }
 
-static void assertion(const struct fixture *f, const char *issuer, const char *subject, const char *audience, int64_t age_s,
-		      struct buf *out) {
+static void assertion(const struct fixture *f, const char *issuer, const char *subject,
+	const char *audience, int64_t age_s, struct buf *out) {
 	struct buf payload;
 	int64_t now_s = f->now.wall_ns / NS_PER_S;
 	buf_init(&payload, 4096);
-	buf_printf(&payload, "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"%s\"],\"nbf\":%lld,\"exp\":%lld}", issuer, subject,
-		   audience, (long long)(now_s - age_s), (long long)(now_s - age_s + 600));
+	buf_printf(&payload,
+		"{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"%s\"],\"nbf\":%lld,\"exp\":%lld}",
+		issuer, subject, audience, (long long)(now_s - age_s),
+		(long long)(now_s - age_s + 600));
 	buf_reset(out);
 	azure_base64url(STR("{\"alg\":\"RS256\",\"kid\":\"k\"}"), out);
 	buf_append_char(out, '.');
@@ -49,19 +51,25 @@ static void assertion(const struct fixture *f, const char *issuer, const char *s
 	size_t len = sizeof(signature);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, issuer_key), 1);
-	assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const unsigned char *)buf_str(out).ptr, buf_str(out).len), 1);
+	assert_int_equal(EVP_DigestSign(ctx, signature, &len,
+				 (const unsigned char *)buf_str(out).ptr, buf_str(out).len),
+		1);
 	EVP_MD_CTX_free(ctx);
 	buf_append_char(out, '.');
 	azure_base64url((struct str){ (char *)signature, len }, out);
 	buf_deinit(&payload);
 }
 
-static void ask(struct fixture *f, const char *tenant, const char *client, struct str jwt, const char *scope) {
+static void ask(struct fixture *f, const char *tenant, const char *client, struct str jwt,
+	const char *scope) {
 	struct buf body;
 	char path[256];
 	buf_init(&body, 1 << 16);
-	buf_printf(&body, "grant_type=client_credentials&client_id=%s&scope=%s&client_assertion=%.*s&client_assertion_type="
-		   "urn%%3Aietf%%3Aparams%%3Aoauth%%3Aclient-assertion-type%%3Ajwt-bearer", client, scope, STR_ARG(jwt));
+	buf_printf(&body,
+		"grant_type=client_credentials&client_id=%s&scope=%s&client_assertion=%.*s&client_"
+		"assertion_type="
+		"urn%%3Aietf%%3Aparams%%3Aoauth%%3Aclient-assertion-type%%3Ajwt-bearer",
+		client, scope, STR_ARG(jwt));
 	snprintf(path, sizeof(path), "/%s/oauth2/v2.0/token", tenant);
 	fixture_ask(f, "login.microsoftonline.com", "POST", path, "", buf_cstr(&body), false);
 	buf_deinit(&body);
@@ -71,12 +79,15 @@ static void ask(struct fixture *f, const char *tenant, const char *client, struc
 static int code(const struct fixture *f) {
 	if (f->out.status == 200) return said(f, "access_token").len ? 0 : -1;
 	int found = 0;
-	sscanf(buf_str(&f->out.body).ptr, "{\"error\":\"%*[a-z_]\",\"error_description\":\"AADSTS%d:", &found);
-	assert_int_equal(cJSON_GetArrayItem(world_json_at(f->json, "error_codes"), 0)->valueint, found);
+	sscanf(buf_str(&f->out.body).ptr,
+		"{\"error\":\"%*[a-z_]\",\"error_description\":\"AADSTS%d:", &found);
+	assert_int_equal(
+		cJSON_GetArrayItem(world_json_at(f->json, "error_codes"), 0)->valueint, found);
 	return found;
 }
 
-static int exchange(struct fixture *f, const char *issuer, const char *subject, const char *audience, int64_t age_s) {
+static int exchange(struct fixture *f, const char *issuer, const char *subject,
+	const char *audience, int64_t age_s) {
 	struct buf jwt;
 	buf_init(&jwt, 8192);
 	assertion(f, issuer, subject, audience, age_s, &jwt);
@@ -88,7 +99,8 @@ static int exchange(struct fixture *f, const char *issuer, const char *subject, 
 static void federate(struct fixture *f) {
 	cJSON *jwks = jwks_make();
 	azure_issuer_set(f->azure, STR(ISSUER), &jwks, STR_NULL);
-	azure_federate(azure_identity_find(f->azure, STR(CLIENT)), STR(ISSUER), STR(SUBJECT), STR(AUDIENCE), 0);
+	azure_federate(azure_identity_find(f->azure, STR(CLIENT)), STR(ISSUER), STR(SUBJECT),
+		STR(AUDIENCE), 0);
 }
 
 static void gives_a_token_that_the_vault_takes(void **state) {
@@ -99,7 +111,8 @@ static void gives_a_token_that_the_vault_takes(void **state) {
 	assert_int_equal(world_json_i64(f->json, "expires_in", 0), 3599);
 	assert_str(said(f, "token_type"), "Bearer");
 	assert_null(world_json_at(f->json, "refresh_in"));
-	assert_str(header_said(f, "Strict-Transport-Security"), "max-age=31536000; includeSubDomains");
+	assert_str(
+		header_said(f, "Strict-Transport-Security"), "max-age=31536000; includeSubDomains");
 	buf_reset(&f->token);
 	buf_append(&f->token, said(f, "access_token"));
 	assert_int_equal(vault_get(f, "/secrets/a"), 200);
@@ -111,7 +124,8 @@ static void matches_letter_by_letter(void **state) {
 	federate(f);
 	assert_int_equal(exchange(f, "https://oidc.example/cluster", SUBJECT, AUDIENCE, 0), 700211);
 	assert_int_equal(f->out.status, 401);
-	assert_int_equal(exchange(f, ISSUER, "system:serviceaccount:default:App", AUDIENCE, 0), 700213);
+	assert_int_equal(
+		exchange(f, ISSUER, "system:serviceaccount:default:App", AUDIENCE, 0), 700213);
 	assert_int_equal(exchange(f, ISSUER, SUBJECT, "https://kubernetes.default.svc", 0), 700212);
 	assert_int_equal(exchange(f, "https://sts.windows.net/x/", SUBJECT, AUDIENCE, 0), 700222);
 	assert_int_equal(f->out.status, 400);
@@ -143,8 +157,8 @@ static void needs_a_moment_for_a_new_credential(void **state) {
 	struct fixture *f = *state;
 	cJSON *jwks = jwks_make();
 	azure_issuer_set(f->azure, STR(ISSUER), &jwks, STR_NULL);
-	azure_federate(azure_identity_find(f->azure, STR(CLIENT)), STR(ISSUER), STR(SUBJECT), STR(AUDIENCE),
-		       f->now.mono_ns + 60 * NS_PER_S);
+	azure_federate(azure_identity_find(f->azure, STR(CLIENT)), STR(ISSUER), STR(SUBJECT),
+		STR(AUDIENCE), f->now.mono_ns + 60 * NS_PER_S);
 	assert_int_equal(exchange(f, ISSUER, SUBJECT, AUDIENCE, 0), 70021);
 	pass_seconds(f, 60);
 	assert_int_equal(exchange(f, ISSUER, SUBJECT, AUDIENCE, 0), 0);
@@ -173,16 +187,20 @@ static void names_what_is_wrong_with_the_request(void **state) {
 static void checks_client_secrets(void **state) {
 	struct fixture *f = *state;
 	struct azure_identity *identity = azure_identity_find(f->azure, STR(CLIENT));
-	const char *body = "grant_type=client_credentials&client_id=" CLIENT "&client_secret=se%2Bcret&scope=" SCOPE;
+	const char *body = "grant_type=client_credentials&client_id=" CLIENT
+			   "&client_secret=se%2Bcret&scope=" SCOPE;
 	identity->secret = mem_strdup(STR("other"));
-	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "", body, false);
+	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "",
+		body, false);
 	assert_int_equal(code(f), 7000215);
 	mem_free(identity->secret);
 	identity->secret = mem_strdup(STR("se+cret"));
-	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "", body, false);
+	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "",
+		body, false);
 	assert_int_equal(code(f), 0);
 	identity->secret_until_s = f->now.wall_ns / NS_PER_S;
-	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "", body, false);
+	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/v2.0/token", "",
+		body, false);
 	assert_int_equal(code(f), 7000222);
 }
 
@@ -191,8 +209,9 @@ static void speaks_version_one_in_strings(void **state) {
 	struct fixture *f = *state;
 	azure_identity_find(f->azure, STR(CLIENT))->secret = mem_strdup(STR("s"));
 	fixture_ask(f, "login.microsoftonline.com", "POST", "/" TENANT "/oauth2/token", "",
-		    "grant_type=client_credentials&client_id=" CLIENT "&client_secret=s&resource=https%3A%2F%2Fvault.azure.net%2F",
-		    false);
+		"grant_type=client_credentials&client_id=" CLIENT
+		"&client_secret=s&resource=https%3A%2F%2Fvault.azure.net%2F",
+		false);
 	assert_int_equal(f->out.status, 200);
 	assert_str(said(f, "expires_in"), "3599");
 	assert_str(said(f, "resource"), "https://vault.azure.net/");
@@ -204,17 +223,21 @@ static void speaks_version_one_in_strings(void **state) {
 
 static void tells_tenants_at_discovery(void **state) {
 	struct fixture *f = *state;
-	fixture_ask(f, "login.microsoftonline.com", "GET", "/" TENANT "/v2.0/.well-known/openid-configuration", "", "", false);
+	fixture_ask(f, "login.microsoftonline.com", "GET",
+		"/" TENANT "/v2.0/.well-known/openid-configuration", "", "", false);
 	assert_int_equal(f->out.status, 200);
-	assert_str(said(f, "token_endpoint"), "https://login.microsoftonline.com/" TENANT "/oauth2/v2.0/token");
-	fixture_ask(f, "login.microsoftonline.com", "GET", "/nobody.example/v2.0/.well-known/openid-configuration", "", "", false);
+	assert_str(said(f, "token_endpoint"),
+		"https://login.microsoftonline.com/" TENANT "/oauth2/v2.0/token");
+	fixture_ask(f, "login.microsoftonline.com", "GET",
+		"/nobody.example/v2.0/.well-known/openid-configuration", "", "", false);
 	assert_int_equal(f->out.status, 400);
 	assert_str(said(f, "error"), "invalid_tenant");
 	fixture_ask(f, "login.microsoftonline.com", "GET", "/common/discovery/instance",
-		    "api-version=1.1&authorization_endpoint=https%3A%2F%2Flogin.microsoftonline.com%2Fabc%2Foauth2%2Fv2.0%2Fauthorize", "",
-		    false);
+		"api-version=1.1&authorization_endpoint=https%3A%2F%2Flogin.microsoftonline.com%"
+		"2Fabc%2Foauth2%2Fv2.0%2Fauthorize",
+		"", false);
 	assert_str(said(f, "tenant_discovery_endpoint"),
-		   "https://login.microsoftonline.com/abc/v2.0/.well-known/openid-configuration");
+		"https://login.microsoftonline.com/abc/v2.0/.well-known/openid-configuration");
 }
 
 static void fails_on_demand(void **state) {
@@ -282,10 +305,16 @@ static int free_key(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		TEST(gives_a_token_that_the_vault_takes), TEST(matches_letter_by_letter), TEST(checks_signature_and_time),
-		TEST(needs_a_moment_for_a_new_credential), TEST(names_what_is_wrong_with_the_request),
-		TEST(checks_client_secrets), TEST(speaks_version_one_in_strings), TEST(tells_tenants_at_discovery),
-		TEST(fails_on_demand), TEST(gives_long_lived_and_long_tokens),
+		TEST(gives_a_token_that_the_vault_takes),
+		TEST(matches_letter_by_letter),
+		TEST(checks_signature_and_time),
+		TEST(needs_a_moment_for_a_new_credential),
+		TEST(names_what_is_wrong_with_the_request),
+		TEST(checks_client_secrets),
+		TEST(speaks_version_one_in_strings),
+		TEST(tells_tenants_at_discovery),
+		TEST(fails_on_demand),
+		TEST(gives_long_lived_and_long_tokens),
 	};
 	return cmocka_run_group_tests(tests, make_key, free_key);
 }

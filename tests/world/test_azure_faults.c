@@ -33,15 +33,19 @@ static void stays_in_its_scope(void **state) {
 static void varies_the_challenge(void **state) {
 	struct fixture *f = *state;
 	static const char *const wanted[][2] = {
-		{ "a", "Bearer authorization=\"https://login.windows.net/" TENANT "\", resource=\"https://vault.azure.net\"" },
-		{ "d", "Bearer authorization_uri=\"https://login.microsoftonline.com/" TENANT "\", scope=\"https://vault.azure.net/.default\"" },
-		{ "e", "Bearer resource=\"https://vault.azure.net\" authorization=\"https://login.microsoftonline.com/" TENANT "\"" },
+		{ "a", "Bearer authorization=\"https://login.windows.net/" TENANT
+		       "\", resource=\"https://vault.azure.net\"" },
+		{ "d", "Bearer authorization_uri=\"https://login.microsoftonline.com/" TENANT
+		       "\", scope=\"https://vault.azure.net/.default\"" },
+		{ "e", "Bearer resource=\"https://vault.azure.net\" "
+		       "authorization=\"https://login.microsoftonline.com/" TENANT "\"" },
 	};
 	for (size_t i = 0; i < 3; i++) {
 		struct azure_fault *fault = fault_on(f, FAULT_CHALLENGE);
 		fault->text = mem_strdup(str_of(wanted[i][0]));
 		fault->count = 1;
-		fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4", "", false);
+		fixture_ask(
+			f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4", "", false);
 		assert_str(header_said(f, "WWW-Authenticate"), wanted[i][1]);
 	}
 	fault_on(f, FAULT_CHALLENGE)->text = mem_strdup(STR("h"));
@@ -69,7 +73,8 @@ static void bends_the_shape_of_answers(void **state) {
 	assert_non_null(world_json_at(f->json, "attributes.futureAttribute"));
 	assert_true(cJSON_IsNull(world_json_at(f->json, "tags")));
 	assert_int_equal(vault_get(f, "/secrets"), 200);
-	assert_non_null(world_json_at(cJSON_GetArrayItem(world_json_at(f->json, "value"), 0), "futureMember"));
+	assert_non_null(world_json_at(
+		cJSON_GetArrayItem(world_json_at(f->json, "value"), 0), "futureMember"));
 	azure_fault_end(f->azure, 0);
 	fault_on(f, FAULT_TAGS_EMPTY);
 	vault_get(f, "/secrets/a");
@@ -180,13 +185,17 @@ static void breaks_connections(void **state) {
 		enum world_fault fault;
 		bool done;
 	} kinds[] = {
-		{ FAULT_RESET, WORLD_RESET_BEFORE, false }, { FAULT_RESET_AFTER, WORLD_RESET_AFTER, true },
-		{ FAULT_STALL, WORLD_STALL, false }, { FAULT_STALL_HEADERS, WORLD_STALL_HEADERS, true },
-		{ FAULT_TRUNCATE, WORLD_TRUNCATE, true }, { FAULT_CLOSE, WORLD_CLOSE, true },
+		{ FAULT_RESET, WORLD_RESET_BEFORE, false },
+		{ FAULT_RESET_AFTER, WORLD_RESET_AFTER, true },
+		{ FAULT_STALL, WORLD_STALL, false },
+		{ FAULT_STALL_HEADERS, WORLD_STALL_HEADERS, true },
+		{ FAULT_TRUNCATE, WORLD_TRUNCATE, true },
+		{ FAULT_CLOSE, WORLD_CLOSE, true },
 		{ FAULT_GOAWAY, WORLD_GOAWAY, true },
 	};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		const struct azure_object *object = azure_object_find(f->vault, AZURE_SECRET, STR("a"));
+		const struct azure_object *object =
+			azure_object_find(f->vault, AZURE_SECRET, STR("a"));
 		size_t before = object ? object->count : 0;
 		fault_on(f, kinds[i].kind)->count = 1;
 		vault_ask(f, "PUT", "/secrets/a", "{\"value\":\"1\"}");
@@ -209,16 +218,24 @@ static void breaks_connections(void **state) {
 static void knows_each_name(void **state) {
 	(void)state;
 	for (int kind = FAULT_NONE + 1; kind < FAULT_KINDS; kind++) {
-		assert_int_equal(azure_fault_kind_of(str_of(azure_fault_name((enum azure_fault_kind)kind))), kind);
+		assert_int_equal(
+			azure_fault_kind_of(str_of(azure_fault_name((enum azure_fault_kind)kind))),
+			kind);
 	}
 	assert_int_equal(azure_fault_kind_of(STR("no-such-fault")), FAULT_NONE);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		TEST(stays_in_its_scope), TEST(varies_the_challenge), TEST(bends_the_shape_of_answers),
-		TEST(makes_pages_of_twenty_four), TEST(bends_the_shape_of_errors), TEST(shuts_the_network_out),
-		TEST(answers_in_the_place_of_the_service), TEST(spoils_bodies), TEST(breaks_connections),
+		TEST(stays_in_its_scope),
+		TEST(varies_the_challenge),
+		TEST(bends_the_shape_of_answers),
+		TEST(makes_pages_of_twenty_four),
+		TEST(bends_the_shape_of_errors),
+		TEST(shuts_the_network_out),
+		TEST(answers_in_the_place_of_the_service),
+		TEST(spoils_bodies),
+		TEST(breaks_connections),
 		TEST(knows_each_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,9 @@ static void walks_tombstones(void **state) {
 
 static void lists_in_upper_case_order_without_versions(void **state) {
 	struct fixture *f = *state;
-	static const char *const names[] = { "b", "C", "a", "10", "2", "1" }, *const sorted[] = { "1", "10", "2", "a", "b", "C" };
+	static const char *const names[] = { "b", "C", "a", "10", "2", "1" }, *const sorted[] = {
+		"1", "10", "2", "a", "b", "C"
+	};
 	char url[64];
 	for (int i = 0; i < 6; i++) put(f, names[i], "v");
 	assert_int_equal(vault_get(f, "/secrets"), 200);
@@ -105,7 +107,8 @@ static void lists_versions_by_hex(void **state) {
 
 static void knows_no_unknown_name(void **state) {
 	struct fixture *f = *state;
-	static const char *const paths[] = { "/secrets/x/versions", "/keys/x/versions", "/certificates/x/versions" };
+	static const char *const paths[] = { "/secrets/x/versions", "/keys/x/versions",
+		"/certificates/x/versions" };
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(vault_get(f, paths[i]), 200);
 		assert_str(buf_str(&f->out.body), "{\"value\":[],\"nextLink\":null}");
@@ -115,14 +118,17 @@ static void knows_no_unknown_name(void **state) {
 static void limits_maxresults(void **state) {
 	struct fixture *f = *state;
 	many(f, 5);
-	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&maxresults=2", "", true);
+	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&maxresults=2", "",
+		true);
 	assert_int_equal(rows(f), 2);
 	assert_true(str_ends(said(f, "nextLink"), STR("&maxresults=2")));
 	assert_true(follow(f));
 	assert_int_equal(rows(f), 2);
-	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&maxresults=26", "", true);
+	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&maxresults=26",
+		"", true);
 	assert_int_equal(f->out.status, 400);
-	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&$skiptoken=AAAA", "", true);
+	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets", "api-version=7.4&$skiptoken=AAAA",
+		"", true);
 	assert_int_equal(f->out.status, 400);
 }
 
@@ -173,9 +179,14 @@ static void lists_a_certificate_that_is_not_ready_as_disabled(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		TEST(pages_of_twenty_five), TEST(walks_tombstones), TEST(lists_in_upper_case_order_without_versions),
-		TEST(lists_versions_by_hex), TEST(knows_no_unknown_name), TEST(limits_maxresults),
-		TEST(has_its_own_members_by_kind), TEST(hides_a_second_write_of_the_same_second),
+		TEST(pages_of_twenty_five),
+		TEST(walks_tombstones),
+		TEST(lists_in_upper_case_order_without_versions),
+		TEST(lists_versions_by_hex),
+		TEST(knows_no_unknown_name),
+		TEST(limits_maxresults),
+		TEST(has_its_own_members_by_kind),
+		TEST(hides_a_second_write_of_the_same_second),
 		TEST(lists_a_certificate_that_is_not_ready_as_disabled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

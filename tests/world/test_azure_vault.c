@@ -7,7 +7,8 @@ static void challenges_before_everything(void **state) {
 	assert_int_equal(f->out.status, 401);
 	assert_int_equal(buf_str(&f->out.body).len, 97);
 	assert_str(header_said(f, "WWW-Authenticate"),
-		   "Bearer authorization=\"https://login.microsoftonline.com/" TENANT "\", resource=\"https://vault.azure.net\"");
+		"Bearer authorization=\"https://login.microsoftonline.com/" TENANT
+		"\", resource=\"https://vault.azure.net\"");
 }
 
 static void has_the_headers_of_the_service(void **state) {
@@ -59,7 +60,8 @@ static void refuses_expired_tokens(void **state) {
 static void hides_existence_from_strangers(void **state) {
 	struct fixture *f = *state;
 	struct azure_claims claims = good_claims(f);
-	snprintf(claims.client_id, sizeof(claims.client_id), "44444444-4444-4444-4444-444444444444");
+	snprintf(
+		claims.client_id, sizeof(claims.client_id), "44444444-4444-4444-4444-444444444444");
 	use_claims(f, claims);
 	assert_int_equal(vault_get(f, "/secrets/none"), 403);
 	assert_str(said(f, "error.innererror.code"), "ForbiddenByRbac");
@@ -88,12 +90,15 @@ static void lags_with_grants_and_revocations(void **state) {
 	static const unsigned get[AZURE_KINDS] = { AZURE_GET };
 	put(f, "a", "1");
 	put(f, "b", "1");
-	assert_int_equal(azure_grant_end(f->vault, STR(CLIENT), STR_NULL, f->now.mono_ns + 300 * NS_PER_S), 1);
+	assert_int_equal(
+		azure_grant_end(f->vault, STR(CLIENT), STR_NULL, f->now.mono_ns + 300 * NS_PER_S),
+		1);
 	pass_seconds(f, 299);
 	assert_int_equal(vault_get(f, "/secrets/a"), 200);
 	pass_seconds(f, 1);
 	assert_int_equal(vault_get(f, "/secrets/a"), 403);
-	azure_grant_add(f->vault, STR(CLIENT), get, STR("A"), false, f->now.mono_ns + 300 * NS_PER_S);
+	azure_grant_add(
+		f->vault, STR(CLIENT), get, STR("A"), false, f->now.mono_ns + 300 * NS_PER_S);
 	pass_seconds(f, 299);
 	assert_int_equal(vault_get(f, "/secrets/a"), 403);
 	pass_seconds(f, 1);
@@ -137,9 +142,12 @@ static void leaves_out_what_is_not_set(void **state) {
 	assert_int_equal(vault_get(f, "/secrets/a/"), 200);
 	char want[512];
 	snprintf(want, sizeof(want),
-		 "{\"value\":\"\",\"id\":\"https://kv1.vault.azure.net/secrets/A/%s\",\"attributes\":{\"enabled\":true,"
-		 "\"created\":1795000000,\"updated\":1795000000,\"recoveryLevel\":\"Recoverable+Purgeable\","
-		 "\"recoverableDays\":90}}", azure_object_find(f->vault, AZURE_SECRET, STR("a"))->current->id);
+		"{\"value\":\"\",\"id\":\"https://kv1.vault.azure.net/secrets/A/"
+		"%s\",\"attributes\":{\"enabled\":true,"
+		"\"created\":1795000000,\"updated\":1795000000,\"recoveryLevel\":\"Recoverable+"
+		"Purgeable\","
+		"\"recoverableDays\":90}}",
+		azure_object_find(f->vault, AZURE_SECRET, STR("a"))->current->id);
 	assert_str(buf_str(&f->out.body), want);
 	fixture_ask(f, "kv1.vault.azure.net", "GET", "//secrets/a", "api-version=7.0", "", true);
 	assert_int_equal(f->out.status, 200);
@@ -168,7 +176,8 @@ static void checks_version_and_name(void **state) {
 	assert_int_equal(f->out.status, 400);
 	fixture_ask(f, "kv1.vault.azure.net", "GET", "/secrets/a", "api-version=9.9", "", true);
 	assert_int_equal(f->out.status, 400);
-	assert_true(str_starts(said(f, "error.message"), STR("The specified version (9.9) is not recognized.")));
+	assert_true(str_starts(
+		said(f, "error.message"), STR("The specified version (9.9) is not recognized.")));
 	assert_int_equal(vault_get(f, "/secrets/a_b"), 400);
 	assert_str(said(f, "error.message"), "The request URI contains an invalid name: a_b");
 	assert_int_equal(vault_get(f, "/secrets/a%2Fb"), 400);
@@ -225,8 +234,10 @@ static void deletes_softly(void **state) {
 
 static void keeps_values_whole(void **state) {
 	struct fixture *f = *state;
-	assert_int_equal(vault_ask(f, "PUT", "/secrets/a", "{\"value\":\"\\u0000x\\\\u0000\\u0000\"}"), 200);
-	const struct azure_version *version = azure_object_find(f->vault, AZURE_SECRET, STR("a"))->current;
+	assert_int_equal(
+		vault_ask(f, "PUT", "/secrets/a", "{\"value\":\"\\u0000x\\\\u0000\\u0000\"}"), 200);
+	const struct azure_version *version =
+		azure_object_find(f->vault, AZURE_SECRET, STR("a"))->current;
 	assert_int_equal(version->value.len, 9);
 	assert_memory_equal(version->value.ptr, "\0x\\u0000\0", 9);
 	assert_true(contains(buf_str(&f->out.body), "\"value\":\"\\u0000x\\\\u0000\\u0000\""));
@@ -242,7 +253,8 @@ static void keeps_values_whole(void **state) {
 
 static void ties_certificate_key_and_secret(void **state) {
 	struct fixture *f = *state;
-	const char *id = azure_certificate_add(f->azure, f->vault, STR("c"), AZURE_RSA, true, f->now)->id;
+	const char *id =
+		azure_certificate_add(f->azure, f->vault, STR("c"), AZURE_RSA, true, f->now)->id;
 	char url[128];
 	assert_int_equal(vault_get(f, "/secrets/c"), 200);
 	snprintf(url, sizeof(url), "https://kv1.vault.azure.net/keys/c/%s", id);
@@ -274,14 +286,23 @@ static void answers_health_without_a_token(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		TEST(challenges_before_everything), TEST(has_the_headers_of_the_service),
-		TEST(refuses_tokens_for_somebody_else), TEST(refuses_expired_tokens),
-		TEST(hides_existence_from_strangers), TEST(ignores_roles_in_policy_mode),
-		TEST(lags_with_grants_and_revocations), TEST(disables_secrets_but_not_keys),
-		TEST(shows_expired_secrets), TEST(leaves_out_what_is_not_set),
-		TEST(rounds_to_the_nearest_second), TEST(checks_version_and_name),
-		TEST(limits_calls_in_a_sliding_window), TEST(deletes_softly), TEST(keeps_values_whole),
-		TEST(ties_certificate_key_and_secret), TEST(answers_health_without_a_token),
+		TEST(challenges_before_everything),
+		TEST(has_the_headers_of_the_service),
+		TEST(refuses_tokens_for_somebody_else),
+		TEST(refuses_expired_tokens),
+		TEST(hides_existence_from_strangers),
+		TEST(ignores_roles_in_policy_mode),
+		TEST(lags_with_grants_and_revocations),
+		TEST(disables_secrets_but_not_keys),
+		TEST(shows_expired_secrets),
+		TEST(leaves_out_what_is_not_set),
+		TEST(rounds_to_the_nearest_second),
+		TEST(checks_version_and_name),
+		TEST(limits_calls_in_a_sliding_window),
+		TEST(deletes_softly),
+		TEST(keeps_values_whole),
+		TEST(ties_certificate_key_and_secret),
+		TEST(answers_health_without_a_token),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

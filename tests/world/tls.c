@@ -38,8 +38,10 @@ static struct pair pair_make(const char *organization, const char *name) {
 	X509_gmtime_adj(X509_getm_notBefore(pair.certificate), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(pair.certificate), 30L * 86400);
 	X509_NAME *subject = X509_get_subject_name(pair.certificate);
-	good &= X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_UTF8, (const unsigned char *)organization, -1, -1, 0);
-	good &= X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0);
+	good &= X509_NAME_add_entry_by_txt(
+		subject, "O", MBSTRING_UTF8, (const unsigned char *)organization, -1, -1, 0);
+	good &= X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0);
 	good &= X509_set_pubkey(pair.certificate, pair.key);
 	assert(good == 1);
 	return pair;
@@ -49,7 +51,9 @@ static void pair_sign(struct pair *pair, const struct pair *ca) {
 	int good = X509_set_issuer_name(pair->certificate, X509_get_subject_name(ca->certificate));
 	assert(good == 1);
 	extension(pair->certificate, ca->certificate, NID_subject_key_identifier, "hash");
-	if (pair != ca) extension(pair->certificate, ca->certificate, NID_authority_key_identifier, "keyid:always");
+	if (pair != ca)
+		extension(pair->certificate, ca->certificate, NID_authority_key_identifier,
+			"keyid:always");
 	int signed_bytes = X509_sign(pair->certificate, ca->key, EVP_sha256());
 	assert(signed_bytes > 0);
 }
@@ -73,13 +77,14 @@ static bool write_file(const char *dir, const char *name, const struct pair *pai
 }
 
 /* argument: whether HTTP/2 is offered. Entra answers no ALPN at all, and so does this server where it speaks 1.1 alone. */
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-			   unsigned in_len, void *argument) {
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+	const unsigned char *in, unsigned in_len, void *argument) {
 	(void)ssl;
 	static const unsigned char both[] = "\x02h2\x08http/1.1";
 	if (!argument) return SSL_TLSEXT_ERR_NOACK;
 	unsigned char *chosen = NULL;
-	if (SSL_select_next_proto(&chosen, out_len, both, sizeof(both) - 1, in, in_len) != OPENSSL_NPN_NEGOTIATED) {
+	if (SSL_select_next_proto(&chosen, out_len, both, sizeof(both) - 1, in, in_len) !=
+		OPENSSL_NPN_NEGOTIATED) {
 		return SSL_TLSEXT_ERR_NOACK;
 	}
 	*out = chosen;
@@ -94,7 +99,8 @@ static SSL_CTX *context(const struct pair *server, const struct pair *ca, bool h
 	good &= SSL_CTX_use_certificate(ctx, server->certificate);
 	good &= SSL_CTX_use_PrivateKey(ctx, server->key);
 	assert(good == 1);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"world", 5);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, h2 ? &yes : NULL);
 	if (clients) {
@@ -114,7 +120,9 @@ bool tls_make(const char *dir, const char *suffix, bool azure_h2, SSL_CTX *out_c
 	struct buf names;
 	buf_init(&names, 1024);
 	buf_printf(&names,
-		   "DNS:*.%s,DNS:login.microsoftonline.com,DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1", suffix);
+		"DNS:*.%s,DNS:login.microsoftonline.com,DNS:localhost,DNS:kubernetes.default.svc,"
+		"IP:127.0.0.1",
+		suffix);
 	extension(server.certificate, ca.certificate, NID_basic_constraints, "critical,CA:FALSE");
 	extension(server.certificate, ca.certificate, NID_key_usage, "critical,digitalSignature");
 	extension(server.certificate, ca.certificate, NID_ext_key_usage, "serverAuth");
@@ -124,7 +132,8 @@ bool tls_make(const char *dir, const char *suffix, bool azure_h2, SSL_CTX *out_c
 	struct pair admin = pair_make("system:masters", "admin");
 	extension(admin.certificate, ca.certificate, NID_ext_key_usage, "clientAuth");
 	pair_sign(&admin, &ca);
-	bool written = write_file(dir, "ca.pem", &ca, false) && write_file(dir, "admin.pem", &admin, false) &&
+	bool written = write_file(dir, "ca.pem", &ca, false) &&
+		       write_file(dir, "admin.pem", &admin, false) &&
 		       write_file(dir, "admin-key.pem", &admin, true);
 	out_contexts[SERVER_AZURE] = context(&server, &ca, azure_h2, false);
 	out_contexts[SERVER_KUBE] = context(&server, &ca, true, true);

@@ -62,12 +62,26 @@ const char *world_reason(int status) {
 		int status;
 		const char *reason;
 	} reasons[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
-		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 408, "Request Timeout" },
-		{ 409, "Conflict" }, { 410, "Gone" }, { 413, "Request Entity Too Large" },
-		{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Entity" }, { 429, "Too Many Requests" },
-		{ 500, "Internal Server Error" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 410, "Gone" },
+		{ 413, "Request Entity Too Large" },
+		{ 415, "Unsupported Media Type" },
+		{ 422, "Unprocessable Entity" },
+		{ 429, "Too Many Requests" },
+		{ 500, "Internal Server Error" },
+		{ 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
 	};
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
@@ -93,7 +107,8 @@ static int hex_digit(char c) {
 void world_percent_decode(struct str s, bool form, struct buf *out) {
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
-		if (c == '%' && i + 2 < s.len && hex_digit(s.ptr[i + 1]) >= 0 && hex_digit(s.ptr[i + 2]) >= 0) {
+		if (c == '%' && i + 2 < s.len && hex_digit(s.ptr[i + 1]) >= 0 &&
+			hex_digit(s.ptr[i + 2]) >= 0) {
 			c = (char)(hex_digit(s.ptr[i + 1]) * 16 + hex_digit(s.ptr[i + 2]));
 			i += 2;
 		} else if (c == '+' && form) {
@@ -125,7 +140,8 @@ int64_t world_query_i64(struct str query, const char *name, int64_t fallback) {
 	struct buf text;
 	buf_init(&text, WORLD_HEAD_BYTES);
 	int64_t value = fallback;
-	if (!world_query(query, name, &text) || str_to_i64(buf_str(&text), &value) != OK) value = fallback;
+	if (!world_query(query, name, &text) || str_to_i64(buf_str(&text), &value) != OK)
+		value = fallback;
 	buf_deinit(&text);
 	return value;
 }
@@ -228,12 +244,13 @@ void world_json_add_i64(cJSON *object, const char *name, int64_t value) {
 
 void world_hex32(struct rng *rng, char out_text[static WORLD_HEX_BYTES]) {
 	snprintf(out_text, WORLD_HEX_BYTES, "%016llx%016llx", (unsigned long long)rng_next(rng),
-		 (unsigned long long)rng_next(rng));
+		(unsigned long long)rng_next(rng));
 }
 
 void world_guid(struct rng *rng, char out_text[static WORLD_GUID_BYTES]) {
 	char hex[WORLD_HEX_BYTES];
 	world_hex32(rng, hex);
 	hex[12] = '4';
-	snprintf(out_text, WORLD_GUID_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	snprintf(out_text, WORLD_GUID_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+		hex + 16, hex + 20);
 }

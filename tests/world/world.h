@@ -27,47 +27,47 @@ struct world_header {
 
 /* All parts are borrowed for the call. */
 struct world_request {
-	struct str method;       /* "GET" */
-	struct str host;         /* without port, lower case */
-	unsigned port;           /* 443 when the client named none */
-	struct str path;         /* as sent, percent-encoded, starts with a slash */
-	struct str query;        /* as sent, without the question mark; may be empty */
+	struct str method; /* "GET" */
+	struct str host; /* without port, lower case */
+	unsigned port; /* 443 when the client named none */
+	struct str path; /* as sent, percent-encoded, starts with a slash */
+	struct str query; /* as sent, without the question mark; may be empty */
 	struct world_header headers[WORLD_MAX_HEADERS];
 	unsigned header_count;
 	struct str body;
-	struct str client_cn;    /* subject of a verified client certificate; empty: none */
+	struct str client_cn; /* subject of a verified client certificate; empty: none */
 	struct str client_o;
-	bool reused_connection;  /* this connection has served a request before */
+	bool reused_connection; /* this connection has served a request before */
 };
 
 /* What the network does to this exchange. The model has decided already whether the request took effect. */
 enum world_fault {
 	WORLD_NONE,
-	WORLD_RESET_BEFORE,   /* the connection dies; nothing was done */
-	WORLD_RESET_AFTER,    /* it was done, the connection dies before the first byte of the answer */
-	WORLD_STALL,          /* no byte comes, the connection stays; it was done only where the handler did it */
-	WORLD_STALL_HEADERS,  /* status line and headers come, then silence */
-	WORLD_TRUNCATE,       /* Content-Length says all, half of the body comes, then the connection dies */
-	WORLD_CLOSE,          /* a whole answer, then the connection is closed */
-	WORLD_GOAWAY,         /* a whole answer; HTTP/2: GOAWAY behind it (HTTP/1.1: as WORLD_CLOSE) */
+	WORLD_RESET_BEFORE, /* the connection dies; nothing was done */
+	WORLD_RESET_AFTER, /* it was done, the connection dies before the first byte of the answer */
+	WORLD_STALL, /* no byte comes, the connection stays; it was done only where the handler did it */
+	WORLD_STALL_HEADERS, /* status line and headers come, then silence */
+	WORLD_TRUNCATE, /* Content-Length says all, half of the body comes, then the connection dies */
+	WORLD_CLOSE, /* a whole answer, then the connection is closed */
+	WORLD_GOAWAY, /* a whole answer; HTTP/2: GOAWAY behind it (HTTP/1.1: as WORLD_CLOSE) */
 };
 
 struct world_response {
 	int status;
-	bool no_reason;        /* HTTP/1.1: the reason phrase is empty */
-	bool chunked;          /* HTTP/1.1: chunked instead of Content-Length */
-	bool gzip;             /* the front end compresses the body */
-	struct buf head;       /* "Name: value\r\n" lines; Content-Length is the front end's business */
+	bool no_reason; /* HTTP/1.1: the reason phrase is empty */
+	bool chunked; /* HTTP/1.1: chunked instead of Content-Length */
+	bool gzip; /* the front end compresses the body */
+	struct buf head; /* "Name: value\r\n" lines; Content-Length is the front end's business */
 	struct buf body;
-	int64_t delay_ns;      /* the answer leaves so much later */
+	int64_t delay_ns; /* the answer leaves so much later */
 	enum world_fault fault;
 };
 
 void world_response_init(struct world_response *out);
 void world_response_deinit(struct world_response *out); /* idempotent */
-void world_response_reset(struct world_response *out);  /* as after init; keeps memory */
-__attribute__((format(printf, 3, 4))) void world_response_header(struct world_response *out, const char *name,
-								   const char *format, ...);
+void world_response_reset(struct world_response *out); /* as after init; keeps memory */
+__attribute__((format(printf, 3, 4))) void world_response_header(
+	struct world_response *out, const char *name, const char *format, ...);
 /* Sets status and body; takes and frees the JSON. Adds no Content-Type. */
 void world_response_json(struct world_response *out, int status, cJSON **json);
 /* Walks the lines of head: *rest starts as buf_str(&out->head). False at the end. */
@@ -112,8 +112,10 @@ void world_hex32(struct rng *rng, char out_text[static WORLD_HEX_BYTES]);
 
 /* Entra and Key Vault: login.microsoftonline.com and NAME.vault.azure.net (and whatever suffix the world was given). */
 struct azure;
-void azure_handle(struct azure *azure, struct now now, const struct world_request *req, struct world_response *out);
+void azure_handle(struct azure *azure, struct now now, const struct world_request *req,
+	struct world_response *out);
 
 /* The Kubernetes API server. The rest of it stands in kube.h. */
 struct kube_world;
-void kube_handle(struct kube_world *kube, struct now now, const struct world_request *req, struct world_response *out);
+void kube_handle(struct kube_world *kube, struct now now, const struct world_request *req,
+	struct world_response *out);

@@ -24,12 +24,14 @@ void world_log_destroy(struct world_log *log) {
 	mem_free(log);
 }
 
-static void azure_label(const struct world_request *req, struct str first, struct str rest, struct buf *label) {
+static void azure_label(
+	const struct world_request *req, struct str first, struct str rest, struct buf *label) {
 	bool versions = str_ends(rest, STR("/versions"));
 	if (str_find(req->path, STR("/oauth2/")) != SIZE_MAX) {
 		buf_append(label, STR("token"));
 	} else if (!rest.len) {
-		buf_printf(label, "%s %.*s", str_eq(req->method, STR("GET")) ? "list" : "write", STR_ARG(first));
+		buf_printf(label, "%s %.*s", str_eq(req->method, STR("GET")) ? "list" : "write",
+			STR_ARG(first));
 	} else if (str_eq(req->method, STR("GET"))) {
 		buf_printf(label, "%s %.*s", versions ? "list versions of" : "get", STR_ARG(first));
 	} else {
@@ -38,7 +40,8 @@ static void azure_label(const struct world_request *req, struct str first, struc
 }
 
 /* /api/v1/... and /apis/GROUP/VERSION/...: the method, the resource and the subresource. */
-static void kube_label(const struct world_request *req, bool core, struct str rest, struct buf *label) {
+static void kube_label(
+	const struct world_request *req, bool core, struct str rest, struct buf *label) {
 	if (!core) str_next(&rest, '/');
 	str_next(&rest, '/');
 	struct str resource = rest.ptr ? str_next(&rest, '/') : STR("");
@@ -50,7 +53,8 @@ static void kube_label(const struct world_request *req, bool core, struct str re
 	struct str name = rest.ptr ? str_next(&rest, '/') : STR("");
 	const char *verb = world_query_bool(req->query, "watch") ? "watch" : name.len ? "" : "list";
 	bool get = str_eq(req->method, STR("GET"));
-	buf_printf(label, "%.*s %.*s", STR_ARG(get && *verb ? str_of(verb) : req->method), STR_ARG(resource));
+	buf_printf(label, "%.*s %.*s", STR_ARG(get && *verb ? str_of(verb) : req->method),
+		STR_ARG(resource));
 	if (rest.ptr && rest.len) buf_printf(label, "/%.*s", STR_ARG(rest));
 }
 
@@ -72,7 +76,7 @@ static void label_of(const struct world_request *req, char out_label[static WORL
 static void count(struct world_log *log, const struct world_request *req, int status) {
 	char label[WORLD_LABEL_BYTES];
 	label_of(req, label);
-	list_for_each(node, &log->counters) {
+	list_for_each (node, &log->counters) {
 		struct world_counter *counter = container_of(node, struct world_counter, link);
 		if (counter->status != status || strcmp(counter->label, label) != 0) continue;
 		if (!str_eq(str_of(counter->host), req->host)) continue;
@@ -90,17 +94,23 @@ static void count(struct world_log *log, const struct world_request *req, int st
 
 static const char *fault_name(enum world_fault fault) {
 	static const char *const names[] = {
-		[WORLD_NONE] = NULL, [WORLD_RESET_BEFORE] = "reset", [WORLD_RESET_AFTER] = "reset-after",
-		[WORLD_STALL] = "stall", [WORLD_STALL_HEADERS] = "stall-headers", [WORLD_TRUNCATE] = "truncate",
-		[WORLD_CLOSE] = "close", [WORLD_GOAWAY] = "goaway",
+		[WORLD_NONE] = NULL,
+		[WORLD_RESET_BEFORE] = "reset",
+		[WORLD_RESET_AFTER] = "reset-after",
+		[WORLD_STALL] = "stall",
+		[WORLD_STALL_HEADERS] = "stall-headers",
+		[WORLD_TRUNCATE] = "truncate",
+		[WORLD_CLOSE] = "close",
+		[WORLD_GOAWAY] = "goaway",
 	};
 	return names[fault];
 }
 
 void world_log_add(struct world_log *log, struct now now, const struct world_request *req,
-		   const struct world_response *out) {
+	const struct world_response *out) {
 	enum world_fault fault = out->fault;
-	bool answered = fault != WORLD_RESET_BEFORE && fault != WORLD_RESET_AFTER && fault != WORLD_STALL;
+	bool answered =
+		fault != WORLD_RESET_BEFORE && fault != WORLD_RESET_AFTER && fault != WORLD_STALL;
 	struct world_log_entry *entry = &log->entries[log->seq % WORLD_LOG_ENTRIES];
 	entry_clear(entry);
 	entry->seq = ++log->seq;
@@ -116,7 +126,8 @@ void world_log_add(struct world_log *log, struct now now, const struct world_req
 cJSON *world_log_json(const struct world_log *log, uint64_t since, size_t limit) {
 	cJSON *array = cJSON_CreateArray();
 	uint64_t oldest = log->seq > WORLD_LOG_ENTRIES ? log->seq - WORLD_LOG_ENTRIES : 0;
-	for (uint64_t seq = since > oldest ? since : oldest; seq < log->seq && limit > 0; seq++, limit--) {
+	for (uint64_t seq = since > oldest ? since : oldest; seq < log->seq && limit > 0;
+		seq++, limit--) {
 		const struct world_log_entry *entry = &log->entries[seq % WORLD_LOG_ENTRIES];
 		cJSON *item = cJSON_CreateObject();
 		world_json_add_i64(item, "seq", (int64_t)entry->seq);
@@ -138,17 +149,19 @@ static cJSON *member(cJSON *object, const char *name) {
 
 cJSON *world_counters_json(const struct world_log *log) {
 	cJSON *hosts = cJSON_CreateObject();
-	list_for_each(node, &log->counters) {
-		const struct world_counter *counter = container_of(node, struct world_counter, link);
+	list_for_each (node, &log->counters) {
+		const struct world_counter *counter =
+			container_of(node, struct world_counter, link);
 		char status[16];
 		snprintf(status, sizeof(status), "%d", counter->status);
-		world_json_add_i64(member(member(hosts, counter->host), counter->label), status, (int64_t)counter->count);
+		world_json_add_i64(member(member(hosts, counter->host), counter->label), status,
+			(int64_t)counter->count);
 	}
 	return hosts;
 }
 
 void world_counters_reset(struct world_log *log) {
-	list_for_each_safe(node, &log->counters) {
+	list_for_each_safe (node, &log->counters) {
 		struct world_counter *counter = container_of(node, struct world_counter, link);
 		list_remove(node);
 		mem_free(counter->host);

@@ -9,12 +9,12 @@
 enum { WORLD_LOG_ENTRIES = 16384, WORLD_LABEL_BYTES = 64 };
 
 struct world_log_entry {
-	uint64_t seq;      /* from 1 */
+	uint64_t seq; /* from 1 */
 	int64_t wall_ns;
 	char *host;
-	char *path;        /* without the query */
+	char *path; /* without the query */
 	char method[8];
-	int status;        /* 0: no answer was given */
+	int status; /* 0: no answer was given */
 	const char *fault; /* static; NULL: none */
 };
 
@@ -35,7 +35,7 @@ struct world_log {
 struct world_log *world_log_create(void);
 void world_log_destroy(struct world_log *log); /* NULL is fine */
 void world_log_add(struct world_log *log, struct now now, const struct world_request *req,
-		   const struct world_response *out);
+	const struct world_response *out);
 /* An array of the entries after `since` that are still there, at most `limit`. */
 cJSON *world_log_json(const struct world_log *log, uint64_t since, size_t limit);
 /* {"host": {"label": {"status": count}}} */

@@ -18,7 +18,8 @@ void world_net_deinit(struct world_net *net) {
 	*net = (struct world_net){ 0 };
 }
 
-void world_net_cut(struct world_net *net, struct str host, enum world_link how, int64_t from_ns, int64_t until_ns) {
+void world_net_cut(struct world_net *net, struct str host, enum world_link how, int64_t from_ns,
+	int64_t until_ns) {
 	assert(how != WORLD_UP && from_ns < until_ns);
 	if (host.len) world_net_heal(net, host);
 	struct world_cut *cut = mem_zalloc(sizeof(*cut));
@@ -31,14 +32,15 @@ void world_net_cut(struct world_net *net, struct str host, enum world_link how, 
 }
 
 void world_net_heal(struct world_net *net, struct str host) {
-	list_for_each_safe(node, &net->cuts) {
+	list_for_each_safe (node, &net->cuts) {
 		struct world_cut *cut = container_of(node, struct world_cut, link);
-		if (!host.len || (cut->host && str_eq_nocase(str_of(cut->host), host))) cut_free(cut);
+		if (!host.len || (cut->host && str_eq_nocase(str_of(cut->host), host)))
+			cut_free(cut);
 	}
 }
 
 enum world_link world_net_link(const struct world_net *net, struct now now, struct str host) {
-	list_for_each(node, &net->cuts) {
+	list_for_each (node, &net->cuts) {
 		const struct world_cut *cut = container_of(node, struct world_cut, link);
 		if (now.mono_ns < cut->from_ns || now.mono_ns >= cut->until_ns) continue;
 		if (!cut->host || str_eq_nocase(str_of(cut->host), host)) return cut->how;
@@ -48,7 +50,7 @@ enum world_link world_net_link(const struct world_net *net, struct now now, stru
 
 int64_t world_net_next_ns(const struct world_net *net, struct now now) {
 	int64_t next_ns = NEVER_NS;
-	list_for_each(node, &net->cuts) {
+	list_for_each (node, &net->cuts) {
 		const struct world_cut *cut = container_of(node, struct world_cut, link);
 		if (cut->from_ns > now.mono_ns && cut->from_ns < next_ns) next_ns = cut->from_ns;
 		if (cut->until_ns > now.mono_ns && cut->until_ns < next_ns) next_ns = cut->until_ns;
