@@ -1,0 +1,218 @@
+/* What has to be true once faults have ceased: every Secret equal to its vault, and then silence. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/sim.h"
+
+static char reason_text[512];
+
+__attribute__((format(printf, 2, 3))) static const char *not_yet(const struct sim_sync *sync, const char *format, ...) {
+	int head = snprintf(reason_text, sizeof reason_text, "%s: ", sync->name);
+	va_list args;
+	va_start(args, format);
+	vsnprintf(reason_text + head, sizeof reason_text - (size_t)head, format, args);
+	va_end(args);
+	return reason_text;
+}
+
+/* --- what the vault holds --- */
+
+/* `a` is newer: by creation, then by id. */
+static bool is_newer(const struct azure_version *a, const struct azure_version *b) {
+	return a->created_s != b->created_s ? a->created_s > b->created_s : strcmp(a->id, b->id) > 0;
+}
+
+/* The enabled version that has exactly `index` newer ones. */
+static const struct azure_version *nth_version(const struct azure_object *object, unsigned index) {
+	for (size_t i = 0; i < object->count; i++) {
+		const struct azure_version *version = object->versions[i];
+		unsigned newer = 0;
+		for (size_t k = 0; k < object->count; k++) newer += object->versions[k]->enabled && is_newer(object->versions[k], version);
+		if (version->enabled && newer == index) return version;
+	}
+	return NULL;
+}
+
+static void expected_value(struct sim *sim, const struct sim_sync *sync, const struct sim_item *item, struct buf *out_base64) {
+	const struct sim_spc *spc = &sim->spcs[sync->spc];
+	const struct sim_object *object = &spc->objects[item->object];
+	const struct azure_object *stored = sim_vault_object(sim, spc->vault, object->vault_object);
+	const struct azure_version *version = object->history ? nth_version(stored, item->index) : stored->current;
+	assert(version);
+	buf_append_base64(out_base64, version->value);
+}
+
+/* --- a Secret --- */
+
+static bool is_ours(const cJSON *secret, const char *field, const char *key) {
+	char name[2 * SIM_NAME_BYTES];
+	snprintf(name, sizeof name, "f:%s", key);
+	for (const cJSON *entry = cJSON_GetArrayItem(world_json_at(secret, "metadata.managedFields"), 0); entry; entry = entry->next) {
+		const cJSON *fields = cJSON_GetObjectItemCaseSensitive(entry, "fieldsV1");
+		const cJSON *part = cJSON_GetObjectItemCaseSensitive(fields, field);
+		bool ours = str_eq(world_json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER));
+		if (ours && cJSON_GetObjectItemCaseSensitive(part, name)) return true;
+	}
+	return false;
+}
+
+static const struct sim_item *item_of(const struct sim_sync *sync, const char *key) {
+	for (unsigned i = 0; i < sync->item_count; i++) {
+		if (strcmp(sync->items[i].key, key) == 0) return &sync->items[i];
+	}
+	return NULL;
+}
+
+static const char *check_values(struct sim *sim, const struct sim_sync *sync, const cJSON *secret) {
+	const cJSON *data = cJSON_GetObjectItemCaseSensitive(secret, "data");
+	const char *what = NULL;
+	for (unsigned i = 0; i < sync->item_count && !what; i++) {
+		const cJSON *value = cJSON_GetObjectItemCaseSensitive(data, sync->items[i].key);
+		struct buf expected;
+		buf_init(&expected, 64 << 10);
+		expected_value(sim, sync, &sync->items[i], &expected);
+		if (!cJSON_IsString(value)) {
+			what = not_yet(sync, "key %s is missing", sync->items[i].key);
+		} else if (strcmp(value->valuestring, buf_cstr(&expected)) != 0) {
+			what = not_yet(sync, "key %s is not what the vault holds", sync->items[i].key);
+		}
+		buf_deinit(&expected);
+	}
+	for (const cJSON *key = data ? data->child : NULL; key && !what; key = key->next) {
+		if (item_of(sync, key->string)) continue;
+		bool foreign = strcmp(key->string, "zz-theirs") == 0 && !is_ours(secret, "f:data", key->string);
+		if (!foreign) what = not_yet(sync, "key %s was dropped and is still there", key->string);
+	}
+	return what;
+}
+
+static const char *check_pair(const struct sim_sync *sync, const cJSON *secret, const char *map, const char *key, char letter) {
+	char expected[32];
+	snprintf(expected, sizeof expected, "%c%u", letter, sync->label);
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(world_json_at(secret, map), key);
+	if (!sync->label) return value ? not_yet(sync, "%s %s is still there", map, key) : NULL;
+	bool same = cJSON_IsString(value) && strcmp(value->valuestring, expected) == 0;
+	return same ? NULL : not_yet(sync, "%s %s is not %s", map, key, expected);
+}
+
+static const char *check_metadata(const struct sim_sync *sync, const cJSON *secret, struct str uid) {
+	const cJSON *owners = world_json_at(secret, "metadata.ownerReferences");
+	const char *const maps[] = { "metadata.labels", "metadata.annotations" };
+	if (cJSON_GetArraySize(owners) != 1 || !str_eq(world_json_str(owners->child, "uid"), uid)) return not_yet(sync, "the owner");
+	if (!str_eq(world_json_str(secret, "type"), STR("Opaque"))) return not_yet(sync, "the type");
+	for (unsigned i = 0; i < 2; i++) {
+		const cJSON *mark = cJSON_GetObjectItemCaseSensitive(world_json_at(secret, maps[i]), KUBE_MANAGED_KEY);
+		if (!cJSON_IsString(mark) || mark->valuestring[0]) return not_yet(sync, "%s lacks the managing key", maps[i]);
+	}
+	const char *what = check_pair(sync, secret, maps[0], "team", 't');
+	return what ? what : check_pair(sync, secret, maps[1], "note", 'n');
+}
+
+/* --- a SecretSync --- */
+
+static const char *check_ready(const struct sim_sync *sync, const cJSON *object) {
+	const cJSON *conditions = world_json_at(object, "status.conditions");
+	struct str ready = STR(""), reason = STR(""), message = STR("");
+	for (const cJSON *c = cJSON_GetArrayItem(conditions, 0); c; c = c->next) {
+		if (!str_eq(world_json_str(c, "type"), STR("Ready"))) continue;
+		ready = world_json_str(c, "status");
+		reason = world_json_str(c, "reason");
+		message = world_json_str(c, "message");
+	}
+	if (sync->blocked) {
+		bool said = str_eq(ready, STR("False")) && str_ends(reason, STR("InvalidLabel"));
+		return said ? NULL : not_yet(sync, "blocked by a foreign Secret, but Ready is %.*s %.*s", STR_ARG(ready), STR_ARG(reason));
+	}
+	if (str_eq(ready, STR("True"))) return NULL;
+	return not_yet(sync, "Ready is %.*s %.*s: %.*s", STR_ARG(ready), STR_ARG(reason), STR_ARG(message));
+}
+
+static const char *check_object(struct sim *sim, const struct sim_sync *sync, const cJSON *object, const cJSON *secret) {
+	int64_t generation = world_json_i64(object, "metadata.generation", -1);
+	if (!object) return not_yet(sync, "the SecretSync is not there: the scenario is wrong");
+	if (world_json_i64(object, "status.observedGeneration", 0) != generation) {
+		return not_yet(sync, "generation %lld was not looked at: an add was lost", (long long)generation);
+	}
+	const char *what = check_ready(sync, object);
+	if (what || sync->blocked) return what;
+	if (!secret) return not_yet(sync, "there is no Secret");
+	what = check_values(sim, sync, secret);
+	return what ? what : check_metadata(sync, secret, world_json_str(object, "metadata.uid"));
+}
+
+static const char *check_sync(struct sim *sim, const struct sim_sync *sync) {
+	const char *ns = sim_sync_ns(sim, sync), *what = NULL;
+	cJSON *secret = kube_get(sim->kube, "secrets", ns, sync->name);
+	cJSON *object = kube_get(sim->kube, "secretsyncs", ns, sync->name);
+	if (sync->present) {
+		what = check_object(sim, sync, object, secret);
+	} else if (secret && !sync->blocked) {
+		what = not_yet(sync, "was deleted, its Secret is still there");
+	}
+	cJSON_Delete(secret);
+	cJSON_Delete(object);
+	return what;
+}
+
+const char *sim_unsettled(struct sim *sim) {
+	size_t present = 0;
+	for (unsigned i = 0; i < sim->sync_count; i++) {
+		const char *what = check_sync(sim, &sim->syncs[i]);
+		if (what) return what;
+		present += sim->syncs[i].present;
+	}
+	if (!sim->engine.up || !engine_is_ready(sim->engine.engine)) return "the engine is not ready";
+	if (engine_sync_count(sim->engine.engine) != present) return "the engine knows another number of SecretSyncs";
+	return NULL;
+}
+
+/* --- silence --- */
+
+void sim_silence_begin(struct sim *sim) {
+	struct sim_checks *checks = &sim->checks;
+	checks->silent_since_ns = sim->now_ns;
+	checks->silent_version = kube_resource_version(sim->kube);
+	checks->silent_product_writes = checks->product_writes;
+	memcpy(checks->silent_requests, checks->requests, sizeof checks->requests);
+}
+
+/* Requests of one check: a GET per object, or the pages of its versions. */
+static uint64_t requests_of_check(struct sim *sim, const struct sim_sync *sync) {
+	const struct sim_spc *spc = &sim->spcs[sync->spc];
+	uint64_t requests = 0;
+	for (unsigned o = 0; o < spc->object_count; o++) {
+		bool needed = false;
+		for (unsigned i = 0; i < sync->item_count; i++) needed |= sync->items[i].object == o;
+		const struct azure_object *stored = sim_vault_object(sim, spc->vault, spc->objects[o].vault_object);
+		if (needed) requests += spc->objects[o].history ? (stored->count + AZURE_PAGE - 1) / AZURE_PAGE : 1;
+	}
+	return requests;
+}
+
+void sim_silence_end(struct sim *sim) {
+	struct sim_checks *checks = &sim->checks;
+	int64_t window_s = (sim->now_ns - checks->silent_since_ns) / NS_PER_S;
+	uint64_t least = 0, most = 0, writes = 0, blocked = 0;
+	for (unsigned i = 0; i < sim->sync_count; i++) {
+		const struct sim_sync *sync = &sim->syncs[i];
+		int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
+		uint64_t each = requests_of_check(sim, sync), checked = (uint64_t)(window_s / interval_s);
+		if (!sync->present) continue;
+		blocked += sync->blocked;
+		least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
+		/* A blocked one tries again more and more seldom, but not more often than every 15 s. */
+		most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
+	}
+	uint64_t reads = checks->requests[ROW_FETCH] - checks->silent_requests[ROW_FETCH];
+	for (enum sim_row row = ROW_CREATE; row <= ROW_STATUS; row++) writes += checks->requests[row] - checks->silent_requests[row];
+	if (checks->silent_version != kube_resource_version(sim->kube) || checks->product_writes != checks->silent_product_writes) {
+		sim_fail(sim, "silence", "something was written to etcd");
+	}
+	if (writes && !blocked) sim_fail(sim, "silence", "%llu writes were tried", (unsigned long long)writes);
+	if (reads < least || reads > most) {
+		sim_fail(sim, "silence", "%llu reads of vaults in %lld s, expected %llu to %llu", (unsigned long long)reads,
+			(long long)window_s, (unsigned long long)least, (unsigned long long)most);
+	}
+}

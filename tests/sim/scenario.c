@@ -1,0 +1,168 @@
+/* What a seed is: its world, its users' wishes, its faults, and the phases from start to silence. */
+#include <assert.h>
+
+#include "tests/sim/sim.h"
+
+static const int64_t RECOVERY_NS = 1500 * NS_PER_S; /* slow retries of an identity, a silent watch, Retry-After */
+static const int64_t LOOK_NS = 20 * NS_PER_S;
+
+/* --- the plan --- */
+
+static int64_t draw_interval_s(struct sim *sim) {
+	return sim_chance(sim, 700) ? sim_between(sim, 30, 120) : sim_between(sim, 120, 600);
+}
+
+static void plan_spc(struct sim *sim, unsigned index) {
+	struct sim_spc *spc = &sim->spcs[index];
+	snprintf(spc->ns, sizeof spc->ns, "ns-%u", (unsigned)sim_between(sim, 0, sim->namespace_count - 1));
+	snprintf(spc->name, sizeof spc->name, "spc-%u", index);
+	snprintf(spc->client, sizeof spc->client, "aaaaaaaa-0000-0000-0000-00000000000%u", index);
+	spc->vault = (unsigned)sim_between(sim, 0, sim->vault_count - 1);
+	spc->object_count = (unsigned)sim_between(sim, 1, SIM_VAULT_OBJECTS);
+	for (unsigned i = 0; i < spc->object_count; i++) {
+		struct sim_object *o = &spc->objects[i];
+		o->vault_object = i;
+		o->history = sim_chance(sim, 400) ? (unsigned)sim_between(sim, 2, 3) : 0;
+		snprintf(o->path, sizeof o->path, sim_chance(sim, 300) ? "alias-%u" : "obj-%u", i);
+	}
+}
+
+static void plan_items(struct sim *sim, struct sim_sync *sync) {
+	const struct sim_spc *spc = &sim->spcs[sync->spc];
+	sync->item_count = (unsigned)sim_between(sim, 1, SIM_MAX_ITEMS);
+	for (unsigned i = 0; i < sync->item_count; i++) {
+		struct sim_item *item = &sync->items[i];
+		item->object = (unsigned)sim_between(sim, 0, spc->object_count - 1);
+		unsigned history = spc->objects[item->object].history;
+		item->index = history ? (unsigned)sim_between(sim, 0, history - 1) : 0;
+		snprintf(item->key, sizeof item->key, "key-%u", i);
+	}
+}
+
+static void plan_sync(struct sim *sim, unsigned index) {
+	struct sim_sync *sync = &sim->syncs[index];
+	sync->spc = (unsigned)sim_between(sim, 0, sim->spc_count - 1);
+	snprintf(sync->name, sizeof sync->name, "sync-%u", index);
+	snprintf(sync->service_account, sizeof sync->service_account, "sa-%u",
+		(unsigned)sim_between(sim, 0, sim->service_accounts - 1));
+	plan_items(sim, sync);
+	sync->label = sim_chance(sim, 400) ? ++sim->serial : 0;
+	sync->interval_s = sim_chance(sim, 300) ? draw_interval_s(sim) : 0;
+	int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
+	if (interval_s > sim->longest_interval_s) sim->longest_interval_s = interval_s;
+}
+
+/* A random subset of the kinds of faults, each seed another: what is common hides what is rare. */
+static void plan_faults(struct sim *sim) {
+	static const unsigned rates[] = { 0, 10, 30, 80, 200 };
+	for (unsigned kind = 1; kind < SIM_FAULT_COUNT; kind++) {
+		if (sim_chance(sim, 400)) sim->fault_mask |= UINT64_C(1) << kind;
+	}
+	sim->fault_permille = rates[sim_between(sim, 0, 4)];
+	sim->trap_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 5, 60) : 0;
+	sim->slow_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 0, 200) : 0;
+	sim->calm_ns = sim_between(sim, 200, 900) * NS_PER_S;
+	sim->gc_delay_ns = sim_chance(sim, 500) ? 0 : sim_between(sim, 0, 12 * NS_PER_S);
+	/* A quiet seed now and then: what happens without any trouble has to be right, too. */
+	if (sim->seed % 20 != 0) return;
+	sim->fault_permille = sim->trap_permille = 0;
+}
+
+void sim_plan(struct sim *sim) {
+	sim->engine.worker_count = (unsigned)sim_between(sim, 1, SIM_MAX_WORKERS);
+	sim->namespace_count = (unsigned)sim_between(sim, 1, SIM_MAX_NAMESPACES);
+	sim->service_accounts = (unsigned)sim_between(sim, 1, 2);
+	sim->vault_count = (unsigned)sim_between(sim, 1, SIM_MAX_VAULTS);
+	sim->spc_count = (unsigned)sim_between(sim, 1, SIM_MAX_SPCS);
+	sim->sync_count = (unsigned)(sim_chance(sim, 900) ? sim_between(sim, 5, 20) : sim_between(sim, 20, 60));
+	sim->default_interval_s = sim->longest_interval_s = draw_interval_s(sim);
+	snprintf(sim->pod_token, sizeof sim->pod_token, SIM_POD_TOKEN "%llu-0", (unsigned long long)sim->seed);
+	for (unsigned i = 0; i < sim->spc_count; i++) plan_spc(sim, i);
+	for (unsigned i = 0; i < sim->sync_count; i++) plan_sync(sim, i);
+	plan_faults(sim);
+}
+
+/* --- the phases --- */
+
+static void silence_ends(struct sim *sim, struct sim_event *event);
+static void ended(struct sim *sim, struct sim_event *event);
+
+static void stop_for_good(struct sim *sim, struct sim_event *event) {
+	sim_engine_stop(sim, false);
+	event->fire = ended;
+	sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
+static void ended(struct sim *sim, struct sim_event *event) {
+	sim->over = !sim->engine.up;
+	if (!sim->over) sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
+static void silence_ends(struct sim *sim, struct sim_event *event) {
+	sim_silence_end(sim);
+	sim_note(sim, "silence was kept");
+	stop_for_good(sim, event);
+}
+
+static void silence_begins(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_unsettled(sim);
+	if (what) sim_fail(sim, "settled stays settled", "%s", what);
+	sim_silence_begin(sim);
+	sim_note(sim, "silence begins");
+	event->fire = silence_ends;
+	sim_at(sim, event, sim->now_ns + 2 * sim->longest_interval_s * NS_PER_S);
+}
+
+/* Faults have ceased: before the deadline every Secret has to be equal to its vault. */
+static void settling(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_unsettled(sim);
+	int64_t deadline_ns = sim->calm_ns + RECOVERY_NS + 3 * sim->longest_interval_s * NS_PER_S;
+	if (what && sim->now_ns > deadline_ns) sim_fail(sim, "every Secret equals its vault once faults stop", "%s", what);
+	if (what) {
+		sim_at(sim, event, sim->now_ns + LOOK_NS);
+		return;
+	}
+	sim_note(sim, "settled");
+	/* The next check that finds nothing says so in the status, once. */
+	event->fire = silence_begins;
+	sim_at(sim, event, sim->now_ns + (sim->longest_interval_s * 5 / 4 + 120) * NS_PER_S);
+}
+
+static void restarting(struct sim *sim, struct sim_event *event) {
+	if (sim->engine.up) {
+		sim_at(sim, event, sim->now_ns + NS_PER_S);
+		return;
+	}
+	sim_engine_start(sim);
+	event->fire = settling;
+	sim_at(sim, event, sim->now_ns + LOOK_NS);
+}
+
+static void calm(struct sim *sim, struct sim_event *event) {
+	sim_note(sim, "faults cease");
+	sim_drop(sim, &sim->next_action);
+	sim_heal(sim);
+	event->fire = sim->engine.up && !sim->engine.stopping ? settling : restarting;
+	sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
+static void next_action(struct sim *sim, struct sim_event *event) {
+	if (sim->engine.up || sim_chance(sim, 300)) {
+		sim_act(sim);
+	} else {
+		sim_engine_start(sim);
+	}
+	sim_at(sim, event, sim->now_ns + sim_between(sim, 0, sim_chance(sim, 300) ? 2 * NS_PER_S : 30 * NS_PER_S));
+}
+
+void sim_begin(struct sim *sim) {
+	for (unsigned i = 0; i < sim->spc_count; i++) sim_apply_spc(sim, &sim->spcs[i]);
+	for (unsigned i = 0; i < sim->sync_count; i++) {
+		if (sim_chance(sim, 800)) sim_apply_sync(sim, &sim->syncs[i]);
+	}
+	sim_engine_start(sim);
+	sim->next_action.fire = next_action;
+	sim_at(sim, &sim->next_action, sim_between(sim, 0, 20 * NS_PER_S));
+	sim->phase.fire = calm;
+	sim_at(sim, &sim->phase, sim->calm_ns);
+}
