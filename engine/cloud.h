@@ -1,6 +1,7 @@
 /* engine/cloud.h - the Azure clouds: where tokens are exchanged and where vaults live.
  *
- * Facts: the environment table of the Azure SDK for Go (go-autorest), endpoints of Microsoft's national clouds.
+ * Facts: the environment table of the Azure SDK for Go (go-autorest), endpoints of Microsoft's
+ * national clouds.
  */
 #pragma once
 

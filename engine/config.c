@@ -165,7 +165,8 @@ struct settings config_settings(const struct config *config) {
 	settings.request_timeout_ns = config->request_timeout_s * NS_PER_S;
 	settings.kube_timeout_ns = config->request_timeout_s * NS_PER_S;
 	settings.breaker_interval_ns = config->breaker_interval_s * NS_PER_S;
-	/* A window of ten seconds may hold rate x 10 + burst requests: the burst comes out of the rate's account. */
+	/* A window of ten seconds may hold rate x 10 + burst requests: the burst comes out of the
+	 * rate's account. */
 	if (settings.vault_burst > settings.vault_rate_per_s)
 		settings.vault_burst = settings.vault_rate_per_s;
 	if (settings.vault_burst < 1) settings.vault_burst = 1;

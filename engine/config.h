@@ -1,8 +1,9 @@
-/* engine/config.h - the installation's configuration: one YAML file whose keys are the product's own names.
+/* engine/config.h - the installation's configuration: one YAML file whose keys are the product's
+ * own names.
  *
- * One table of options; reading, `kvsync run --help`, `kvsync config` and docs/configuration.md all come from it. A file
- * with anything wrong in it is refused as a whole, with file, line, column, what is wrong and what is allowed.
- * Main thread only.
+ * One table of options; reading, `kvsync run --help`, `kvsync config` and docs/configuration.md all
+ * come from it. A file with anything wrong in it is refused as a whole, with file, line, column,
+ * what is wrong and what is allowed. Main thread only.
  */
 #pragma once
 
@@ -32,14 +33,16 @@ struct config {
 enum err config_init(struct config *config);
 void config_deinit(struct config *config); /* idempotent */
 
-/* Reads the text of a file into a fresh configuration: what it does not name has its default. `name` is for messages. */
+/* Reads the text of a file into a fresh configuration: what it does not name has its default.
+ * `name` is for messages. */
 enum err config_parse(
 	struct str text, const char *name, struct config *out_config, struct fault *fault);
 
 /* The same from a file; ERR_IO when it cannot be read. */
 enum err config_load(const char *path, struct config *out_config, struct fault *fault);
 
-/* Sets one option from a word of the command line (--log-level debug). ERR_INVALID says what is allowed. */
+/* Sets one option from a word of the command line (--log-level debug). ERR_INVALID says what is
+ * allowed. */
 enum err config_set(struct config *config, const char *key, struct str value, struct fault *fault);
 
 /* The settings that workers read. */

@@ -1,8 +1,9 @@
 /* engine/doc.h - one YAML document as a tree, read by libyaml within bounds.
  *
  * For the two places where YAML comes in: the configuration file and the `objects` parameter of a
- * SecretProviderClass. Nodes stand in one array in the order of the text; indices, not pointers, so that an alias can
- * never make a loop. Nothing is resolved: a scalar keeps its literal text. One owner, no locking.
+ * SecretProviderClass. Nodes stand in one array in the order of the text; indices, not pointers, so
+ * that an alias can never make a loop. Nothing is resolved: a scalar keeps its literal text. One
+ * owner, no locking.
  */
 #pragma once
 
@@ -16,14 +17,14 @@ enum { DOC_NONE = 0, DOC_ROOT = 1 };
 
 struct doc_node {
 	enum doc_kind kind;
-	bool is_string; /* a scalar that was quoted, a block, or tagged as a string: never null or a number */
-	unsigned line, column; /* from 1 */
-	unsigned first,
-		next; /* first child, next sibling; the children of a mapping alternate key, value */
+	bool is_string; /* a scalar that was quoted, a block, or tagged so: no null, no number */
+	unsigned line; /* from 1 */
+	unsigned column;
+	unsigned first; /* child; the children of a mapping alternate key, value */
+	unsigned next; /* sibling */
 	unsigned count; /* children; keys of a mapping */
 	unsigned target; /* of an alias */
-	struct str
-		text; /* of a scalar; !!binary is decoded. In the document's own memory, NUL-terminated */
+	struct str text; /* of a scalar; !!binary is decoded. The document's own, NUL-terminated */
 	struct str anchor; /* empty: none */
 };
 
@@ -47,8 +48,8 @@ struct doc_place {
 	unsigned line, column; /* from 1 */
 };
 
-/* Reads the first document of `text`. ERR_INVALID (with the place and, in the fault, what is wrong), ERR_TOO_LARGE or
- * ERR_NOMEM. Duplicate keys are an error. */
+/* Reads the first document of `text`. ERR_INVALID (with the place and, in the fault, what is
+ * wrong), ERR_TOO_LARGE or ERR_NOMEM. Duplicate keys are an error. */
 enum err doc_parse(struct str text, const struct doc_limits *limits, struct doc *out_doc,
 	struct doc_place *out_place, struct fault *fault);
 void doc_deinit(struct doc *doc); /* idempotent */

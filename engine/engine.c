@@ -152,7 +152,8 @@ bool engine_is_drained(const struct engine *engine) {
 
 /* --- turns --- */
 
-/* A projected token is renewed by the kubelet long before it ends: looking once a minute is early enough. */
+/* A projected token is renewed by the kubelet long before it ends: looking once a minute is early
+ * enough. */
 static int64_t token_turn(struct engine *engine, struct now now) {
 	if (!engine->refresh_token || engine->stopped) return NEVER_NS;
 	bool again = engine->rejected &&

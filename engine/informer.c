@@ -206,7 +206,8 @@ static enum err take_object(struct informer *informer, const cJSON *object, bool
 	return OK;
 }
 
-/* A whole item that is no good JSON (a \u0000 in an annotation is enough) is one object's trouble, not the list's. */
+/* A whole item that is no good JSON (a \u0000 in an annotation is enough) is one object's trouble,
+ * not the list's. */
 static enum err take_item(struct informer *informer, struct str text) {
 	cJSON *object = NULL;
 	enum err err = json_parse(text, &object, NULL);
@@ -326,7 +327,8 @@ static bool keep_version(struct informer *informer, const cJSON *object) {
 		&informer->_version);
 }
 
-/* One event, or what became of parsing it. False: the watch is over. The version moves on only when the event was taken in. */
+/* One event, or what became of parsing it. False: the watch is over. The version moves on only when
+ * the event was taken in. */
 static bool take_event(
 	struct informer *informer, struct now now, const cJSON *event, enum err err) {
 	const cJSON *type = cJSON_GetObjectItemCaseSensitive(event, "type");

@@ -1,6 +1,8 @@
-/* engine/informer.h - keeps up with one resource of the API server: LIST in pages, then WATCH with bookmarks.
+/* engine/informer.h - keeps up with one resource of the API server: LIST in pages, then WATCH with
+ * bookmarks.
  *
- * A state machine that is driven by HTTP callbacks and by main's turns; it never waits and never sleeps.
+ * A state machine that is driven by HTTP callbacks and by main's turns; it never waits and never
+ * sleeps.
  *
  *      +--------- failed: backoff, Retry-After ---------+
  *      v                                                |
@@ -9,9 +11,9 @@
  *      |            | 410, too old, garbage      v complete
  *      +------> watching <---------------------- *
  *
- * A watch that breaks resumes from the last resourceVersion, without a list. That version is an opaque string: it is
- * never compared or parsed, and may also go back. Facts: Kubernetes API concepts, "Efficient detection of changes".
- * Main thread only.
+ * A watch that breaks resumes from the last resourceVersion, without a list. That version is an
+ * opaque string: it is never compared or parsed, and may also go back. Facts: Kubernetes API
+ * concepts, "Efficient detection of changes". Main thread only.
  */
 #pragma once
 
@@ -23,22 +25,22 @@
 
 enum {
 	INFORMER_PAGE = 500, /* objects asked for at once */
-	INFORMER_PAGE_BYTES =
-		16 * 1024 * 1024, /* of a page; when it is too large, fewer objects are asked for */
+	INFORMER_PAGE_BYTES = 16 * 1024 * 1024, /* of a page; over that, fewer are asked for */
 	INFORMER_LINE_BYTES = 3 * 1024 * 1024, /* of one watch event */
 	INFORMER_BACKLOG_BYTES = 16 * 1024 * 1024, /* of watch events that wait for their turn */
 	INFORMER_SLICE_BYTES = 128 * 1024, /* of JSON that is read in one turn */
 	INFORMER_SILENCE_S = 150, /* a watch without an event: bookmarks come about every minute */
 };
 
-/* Who is told. ERR_INVALID: the object is passed over; ERR_NOMEM: everything is listed again, later. */
+/* Who is told. ERR_INVALID: the object is passed over; ERR_NOMEM: everything is listed again,
+ * later. */
 struct informer_sink {
 	enum err (*upsert)(struct informer_sink *sink, const cJSON *object);
 	enum err (*remove)(struct informer_sink *sink, const cJSON *object);
 	void (*list_begin)(struct informer_sink *sink);
 	void (*list_end)(struct informer_sink *sink);
-	void (*unauthenticated)(
-		struct informer_sink *sink); /* 401: the token should be read again */
+	/* 401: the token should be read again. */
+	void (*unauthenticated)(struct informer_sink *sink);
 };
 
 enum informer_state {
@@ -86,7 +88,8 @@ void informer_init(struct informer *informer, struct kube *kube, struct http *ht
 void informer_stop(struct informer *informer);
 void informer_deinit(struct informer *informer); /* stops; idempotent */
 
-/* What is due, a slice of it. Returns the next deadline (mono_ns; NEVER_NS: a callback will come). */
+/* What is due, a slice of it. Returns the next deadline (mono_ns; NEVER_NS: a callback will
+ * come). */
 int64_t informer_turn(struct informer *informer, struct now now);
 
 /* The same deadline again, after callbacks have run. */

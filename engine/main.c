@@ -92,7 +92,8 @@ static const struct option OPTIONS[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* Fills the options; the word for a command that an option stands for, or NULL. False: not understood, and said so. */
+/* Fills the options; the word for a command that an option stands for, or NULL. False: not
+ * understood, and said so. */
 static bool parse_options(
 	int argc, char **argv, struct run_options *options, const char **out_command) {
 	for (int option; (option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
@@ -135,7 +136,8 @@ static int dispatch(struct str command, const struct run_options *options, bool 
 	return run(options);
 }
 
-/* No core file and no debugger of another user: secrets pass through this memory. LeakSanitizer is such a debugger. */
+/* No core file and no debugger of another user: secrets pass through this memory. LeakSanitizer is
+ * such a debugger. */
 static void harden(void) {
 	mem_wipe_libraries();
 	thread_block_signals();

@@ -1,7 +1,8 @@
-/* engine/page.h - one page of a LIST, item by item, without parsing the whole of it at once. Pure; main thread.
+/* engine/page.h - one page of a LIST, item by item, without parsing the whole of it at once. Pure;
+ * main thread.
  *
- * The scan only finds where values end; each item is checked when it is parsed. Members may come in any order: a server
- * writes `metadata` of custom resources behind `items`.
+ * The scan only finds where values end; each item is checked when it is parsed. Members may come in
+ * any order: a server writes `metadata` of custom resources behind `items`.
  */
 #pragma once
 
@@ -11,8 +12,7 @@ struct page {
 	struct str _body; /* borrowed until the end */
 	size_t _at;
 	bool _in_items;
-	struct str
-		metadata; /* the JSON of the list's metadata, once PAGE_END was returned; empty: there was none */
+	struct str metadata; /* the list's, as JSON, once PAGE_END was returned; empty: none */
 };
 
 enum page_step { PAGE_ITEM, PAGE_END, PAGE_BAD };

@@ -1,6 +1,8 @@
-/* engine/retire.h - what main has replaced and readers may still look at, until the next grace period. Main thread only.
+/* engine/retire.h - what main has replaced and readers may still look at, until the next grace
+ * period. Main thread only.
  *
- * Many replacements of one turn share one grace period. The list never allocates: when it is full, it is flushed.
+ * Many replacements of one turn share one grace period. The list never allocates: when it is full,
+ * it is flushed.
  */
 #pragma once
 

@@ -79,7 +79,8 @@ static void reload_config(struct process *process) {
 	tell_restart("vaultConnections", fresh.vault_connections == old->vault_connections);
 	tell_restart("cloudName", same_text(fresh.cloud_name, old->cloud_name));
 	tell_restart("caFile", same_text(fresh.ca_file, old->ca_file));
-	/* Main's own pieces keep pointing into the first one: only what needs no restart is taken over. */
+	/* Main's own pieces keep pointing into the first one: only what needs no restart is taken
+	 * over. */
 	process->config.poll_interval_s = fresh.poll_interval_s;
 	process->config.shutdown_grace_s = fresh.shutdown_grace_s;
 	config_deinit(&fresh);
@@ -235,17 +236,19 @@ static enum err make_engine(struct process *process) {
 	};
 	struct http *http = http_curl_create(process->loop);
 	if (!http) return ERR_NOMEM;
+	struct pool_doors doors = {
+		.clock = clock_system(),
+		.make_loop = make_loop,
+		.make_http = make_http,
+		.wake_main = wake_main,
+		.arg = process,
+	};
 	struct engine_options options = {
-		.pool = {
-			.workers = (unsigned)process->config.workers,
-			.kube = &process->kube,
-			.azure = &process->azure,
-			.settings = config_settings(&process->config),
-			.doors = {
-				.clock = clock_system(), .make_loop = make_loop, .make_http = make_http,
-				.wake_main = wake_main, .arg = process,
-			},
-		},
+		.pool.workers = (unsigned)process->config.workers,
+		.pool.kube = &process->kube,
+		.pool.azure = &process->azure,
+		.pool.settings = config_settings(&process->config),
+		.pool.doors = doors,
 		.http = http,
 		.cloud = cloud_find(str_of(process->config.cloud_name)),
 		.refresh_token = refresh_token,

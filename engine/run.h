@@ -1,4 +1,5 @@
-/* engine/run.h - `kvsync run`: the process around the engine. Signals, main's loop, threads, ordered end. */
+/* engine/run.h - `kvsync run`: the process around the engine. Signals, main's loop, threads,
+ * ordered end. */
 #pragma once
 
 struct run_options {
@@ -8,5 +9,6 @@ struct run_options {
 	const char *log_level; /* NULL: as configured */
 };
 
-/* Runs until SIGTERM or SIGINT. Returns the exit code: 0 after an orderly end, 1 when it could not start. */
+/* Runs until SIGTERM or SIGINT. Returns the exit code: 0 after an orderly end, 1 when it could not
+ * start. */
 int run(const struct run_options *options);

@@ -8,7 +8,8 @@
 #include "engine/spc_objects.h"
 #include "engine/text.h"
 
-/* What is collected before the snapshot's one block is made. All borrowed from the JSON and the list. */
+/* What is collected before the snapshot's one block is made. All borrowed from the JSON and the
+ * list. */
 struct draft {
 	struct str uid;
 	int64_t generation;
@@ -194,7 +195,8 @@ static size_t draft_bytes(const struct draft *draft) {
 	return bytes;
 }
 
-/* A host name has no case: one spelling per vault, so that it has one limiter and one set of connections. */
+/* A host name has no case: one spelling per vault, so that it has one limiter and one set of
+ * connections. */
 static struct str vault_url(struct block *block, const struct draft *draft) {
 	struct str scheme = STR("https://"), suffix = draft->cloud->vault_suffix;
 	size_t len = scheme.len + draft->vault.len + 1 + suffix.len;
@@ -249,11 +251,14 @@ enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, str
 	assert(defaults->cloud);
 	const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(object, "metadata");
 	const cJSON *generation = cJSON_GetObjectItemCaseSensitive(metadata, "generation");
+	struct str name = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "name"));
 	struct draft draft = {
 		.uid = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "uid")),
 		.generation = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0,
 	};
 	enum err err = read_class(object, defaults, &draft);
+	/* The text appears at SecretSyncs: it has to say whose field it means. */
+	if (err) err = fault_prefix(&draft.fault, err, "SecretProviderClass %.*s", STR_ARG(name));
 	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, out_spc);
 	object_list_deinit(&draft.list);
 	return err;

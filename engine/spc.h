@@ -1,6 +1,7 @@
 /* engine/spc.h - from the JSON of a SecretProviderClass to an immutable snapshot. Main thread only.
  *
- * Facts: parameters and the order of their checks are those of the Azure provider for the Secrets Store CSI Driver.
+ * Facts: parameters and the order of their checks are those of the Azure provider for the Secrets
+ * Store CSI Driver.
  */
 #pragma once
 
@@ -16,6 +17,6 @@ struct spc_defaults {
 
 #define SPC_AUDIENCE "api://AzureADTokenExchange"
 
-/* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what to do. Fails with
- * ERR_NOMEM only. The snapshot has one reference, the caller's. */
+/* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what
+ * to do. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */
 enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc);

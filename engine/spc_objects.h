@@ -1,7 +1,8 @@
-/* engine/spc_objects.h - the `objects` parameter of a SecretProviderClass: YAML in a string, its items YAML again.
+/* engine/spc_objects.h - the `objects` parameter of a SecretProviderClass: YAML in a string, its
+ * items YAML again.
  *
- * Facts: the Azure provider for the Secrets Store CSI Driver (its parameters and its YAML library's rules). Extension: an
- * item may also be a mapping itself. Main thread only.
+ * Facts: the Azure provider for the Secrets Store CSI Driver (its parameters and its YAML library's
+ * rules). Extension: an item may also be a mapping itself. Main thread only.
  */
 #pragma once
 
@@ -15,7 +16,7 @@ struct object_list {
 	unsigned count;
 };
 
-/* Reads and checks every item, in order. ERR_INVALID says in the fault which item is wrong, why, and what is allowed;
- * ERR_TOO_LARGE, ERR_NOMEM. */
+/* Reads and checks every item, in order. ERR_INVALID says in the fault which item is wrong, why,
+ * and what is allowed; ERR_TOO_LARGE, ERR_NOMEM. */
 enum err object_list_parse(struct str yaml, struct object_list *out_list, struct fault *fault);
 void object_list_deinit(struct object_list *list); /* idempotent */

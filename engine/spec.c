@@ -201,7 +201,8 @@ static enum err read_secret(const cJSON *secret, struct draft *draft) {
 	return err;
 }
 
-/* The class is read even where something else is wrong, so that the object waits with its class's others. */
+/* The class is read even where something else is wrong, so that the object waits with its class's
+ * others. */
 static enum err read_spec(const cJSON *spec, struct draft *draft) {
 	if (!cJSON_IsObject(spec)) return fault_set(&draft->fault, ERR_INVALID, "spec is not set");
 	enum err err = name_member(spec, "secretProviderClassName",

@@ -1,6 +1,7 @@
 /* engine/spec.h - from the JSON of a SecretSync to an immutable snapshot. Main thread only.
  *
- * Everything that the schema of our CRD checks is checked again: another release's CRD may be installed.
+ * Everything that the schema of our CRD checks is checked again: another release's CRD may be
+ * installed.
  */
 #pragma once
 
@@ -15,15 +16,17 @@ struct object_meta {
 	bool deleting; /* a deletionTimestamp is set */
 };
 
-/* ERR_INVALID when namespace, name or uid is missing or malformed: such an object cannot even have a condition. */
+/* ERR_INVALID when namespace, name or uid is missing or malformed: such an object cannot even have
+ * a condition. */
 enum err object_meta_read(const cJSON *object, struct object_meta *out_meta);
 
-/* Finds or makes the cell "namespace/name", with a reference for the caller. NULL: out of memory. */
+/* Finds or makes the cell "namespace/name", with a reference for the caller. NULL: out of
+ * memory. */
 struct cell_source {
 	struct spc_cell *(*cell_of)(struct cell_source *source, struct str ns, struct str name);
 };
 
-/* A SecretSync that cannot be used gives a snapshot all the same, whose fault names field and remedy. Fails with
- * ERR_NOMEM only. The snapshot has one reference, the caller's. */
+/* A SecretSync that cannot be used gives a snapshot all the same, whose fault names field and
+ * remedy. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */
 enum err spec_build(const cJSON *object, const struct object_meta *meta, struct cell_source *cells,
 	struct spec **out_spec);

@@ -11,8 +11,8 @@ static bool is_alnum(char c) {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* ([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)? over the whole of `s`: a first run of letters, digits and "-", later
- * single "-", "." or "_" each followed by a letter or digit. */
+/* ([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)? over the whole of `s`: a first run of letters,
+ * digits and "-", later single "-", "." or "_" each followed by a letter or digit. */
 static bool is_tail(struct str s) {
 	if (s.len == 0) return true;
 	size_t i = 0;
@@ -60,7 +60,8 @@ bool rule_force(struct str s) {
 	return s.len <= PATH_MOST && is_name(s, false);
 }
 
-/* "prefix/name" or "name": what the API server takes as a key of a label, or of an annotation, whose prefix has no case. */
+/* "prefix/name" or "name": what the API server takes as a key of a label, or of an annotation,
+ * whose prefix has no case. */
 static bool is_qualified(struct str key, bool any_case) {
 	struct str rest = key;
 	struct str name = str_next(&rest, '/');

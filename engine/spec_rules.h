@@ -1,4 +1,5 @@
-/* engine/spec_rules.h - what the schema of the SecretSync kind allows, rule by rule. Pure; any thread.
+/* engine/spec_rules.h - what the schema of the SecretSync kind allows, rule by rule. Pure; any
+ * thread.
  *
  * Facts: the CRD of the Secrets Store Sync Controller, whose patterns these functions are.
  */
@@ -6,7 +7,8 @@
 
 #include "clients/kube.h"
 
-/* ^[A-Za-z0-9.]([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)?(\/([0-9]+))*(\/tls\.(crt|key))?$, 1 to 253 bytes */
+/* 1 to 253 bytes of
+ * ^[A-Za-z0-9.]([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)?(\/([0-9]+))*(\/tls\.(crt|key))?$ */
 bool rule_source_path(struct str s);
 
 /* The same without "/": the API server refuses one in a key. */

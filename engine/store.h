@@ -1,8 +1,10 @@
-/* engine/store.h - main's tables: every SecretSync and every SecretProviderClass that the API server has told of.
+/* engine/store.h - main's tables: every SecretSync and every SecretProviderClass that the API
+ * server has told of.
  *
- * It builds snapshots, publishes them by swap, tells the work queue which objects a change concerns, and frees what was
- * replaced after a grace period. Main thread only; workers see nothing of it but what is published.
- * No call does more than a slice of long work (a class with 50,000 objects, a relist); store_turn does the rest.
+ * It builds snapshots, publishes them by swap, tells the work queue which objects a change
+ * concerns, and frees what was replaced after a grace period. Main thread only; workers see nothing
+ * of it but what is published. No call does more than a slice of long work (a class with 50,000
+ * objects, a relist); store_turn does the rest.
  */
 #pragma once
 
@@ -22,16 +24,16 @@ struct store *store_create(
 /* No worker runs any more, and no queue links an object. NULL is fine. */
 void store_destroy(struct store *store);
 
-/* One object as LIST and WATCH deliver it; the JSON is borrowed for the call. An update with the same uid, generation
- * and deletion mark (our own status write) does nothing; another uid is another object. ERR_NOMEM; ERR_INVALID when it
- * has no usable metadata. */
+/* One object as LIST and WATCH deliver it; the JSON is borrowed for the call. An update with the
+ * same uid, generation and deletion mark (our own status write) does nothing; another uid is
+ * another object. ERR_NOMEM; ERR_INVALID when it has no usable metadata. */
 enum err store_upsert(struct store *store, enum store_kind kind, const cJSON *object);
 
 /* The object is gone. Harmless when it is not known. */
 enum err store_delete(struct store *store, enum store_kind kind, const cJSON *object);
 
-/* A complete list follows; and it is complete: whatever was not upserted between the two is gone. A second begin starts
- * the marks anew. */
+/* A complete list follows; and it is complete: whatever was not upserted between the two is gone. A
+ * second begin starts the marks anew. */
 void store_list_begin(struct store *store, enum store_kind kind);
 void store_list_end(struct store *store, enum store_kind kind);
 

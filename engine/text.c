@@ -1,6 +1,7 @@
 #include "engine/text.h"
 
-/* White space outside ASCII, in UTF-8: NEL, NBSP, ogham, en quad to hair space, separators, narrow and medium, ideographic. */
+/* White space outside ASCII, in UTF-8: NEL, NBSP, ogham, en quad to hair space, separators, narrow
+ * and medium, ideographic. */
 static const struct str SPACES[] = {
 	STR("\xc2\x85"),
 	STR("\xc2\xa0"),

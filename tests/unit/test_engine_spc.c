@@ -17,7 +17,7 @@
 
 static struct spc *build_class(const char *spec) {
 	char text[4096];
-	snprintf(text, sizeof text, "{\"metadata\":{\"uid\":\"u-1\",\"generation\":7},\"spec\":%s}",
+	snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"cls\",\"uid\":\"u-1\",\"generation\":7},\"spec\":%s}",
 		spec);
 	cJSON *json = cJSON_Parse(text);
 	assert_non_null(json);
@@ -142,6 +142,7 @@ static void test_faults(void **state) {
 			fail_msg("%s: wanted \"%s\", got \"%.*s\"", FAULTS[i].spec, FAULTS[i].says,
 				STR_ARG(spc->fault));
 		}
+		assert_true(str_starts(spc->fault, STR("SecretProviderClass cls: spec.")));
 		assert_str(spc->uid, "u-1");
 		assert_int_equal(spc->object_count, 0);
 		assert_int_equal(spc->vault_url.len, 0);
