@@ -68,9 +68,10 @@ static void print_text(const char *name, struct str text) {
 
 static void print_row(const struct vault_row *row) {
 	print_text("version", str_of(row->version));
-	printf(",\"enabled\":%s,\"created\":%lld,\"updated\":%lld,\"notBefore\":%lld,\"expires\":%lld",
-		row->enabled ? "true" : "false", (long long)row->created_s, (long long)row->updated_s,
-		(long long)row->not_before_s, (long long)row->expires_s);
+	printf(",\"enabled\":%s,\"created\":%lld,\"updated\":%lld,\"notBefore\":%lld,\"expires\":%"
+	       "lld",
+		row->enabled ? "true" : "false", (long long)row->created_s,
+		(long long)row->updated_s, (long long)row->not_before_s, (long long)row->expires_s);
 }
 
 static void print_failure(enum err err, const struct fault *fault) {
@@ -81,7 +82,8 @@ static void print_failure(enum err err, const struct fault *fault) {
 }
 
 /* A secret's value, or the whole body of a key or certificate. */
-static enum err print_object(struct session *s, const struct vault_call *call, struct fault *fault) {
+static enum err print_object(
+	struct session *s, const struct vault_call *call, struct fault *fault) {
 	if (s->kind != VAULT_SECRET) {
 		printf("{\"result\":\"OK\"");
 		print_digest(http_response_body(&call->http));
@@ -104,7 +106,8 @@ static enum err print_object(struct session *s, const struct vault_call *call, s
 
 static enum err get(struct session *s, struct str version, struct fault *fault) {
 	struct vault_call call = { 0 };
-	enum err err = vault_get(&call, &s->site, s->vault_url, s->kind, s->name, version, &s->bearer, s->arena);
+	enum err err = vault_get(
+		&call, &s->site, s->vault_url, s->kind, s->name, version, &s->bearer, s->arena);
 	if (err != OK) {
 		(void)fault_set(fault, err, "the request could not be made");
 		goto out;
@@ -117,10 +120,11 @@ out:
 }
 
 /* One page; out_next_link is emptied behind the last. */
-static enum err read_page(struct session *s, struct vault_rows *rows, struct buf *next_link, struct fault *fault) {
+static enum err read_page(
+	struct session *s, struct vault_rows *rows, struct buf *next_link, struct fault *fault) {
 	struct vault_call call = { 0 };
-	enum err err = vault_list_versions(&call, &s->site, s->vault_url, s->kind, s->name, buf_str(next_link),
-		&s->bearer);
+	enum err err = vault_list_versions(
+		&call, &s->site, s->vault_url, s->kind, s->name, buf_str(next_link), &s->bearer);
 	if (err != OK) {
 		(void)fault_set(fault, err, "the request could not be made");
 		goto out;
@@ -166,7 +170,8 @@ static bool kind_of(const char *word, enum vault_kind *out_kind) {
 }
 
 static bool session_open(struct session *s) {
-	s->site = (struct http_site){ .name = "key vault", .max_connections = 1, .use_proxy = true };
+	s->site =
+		(struct http_site){ .name = "key vault", .max_connections = 1, .use_proxy = true };
 	s->loop = loop_create(clock_system());
 	if (!s->loop) return false;
 	s->http = http_curl_create(s->loop);
@@ -193,7 +198,8 @@ int main(int argc, char **argv) {
 	bool is_get = argc >= 5 && argc <= 6 && strcmp(argv[2], "get") == 0;
 	bool is_versions = argc == 5 && strcmp(argv[2], "versions") == 0;
 	if ((!is_get && !is_versions) || !kind_of(argv[3], &s.kind)) {
-		fprintf(stderr, "usage: vault_client URL get|versions secret|key|cert NAME [VERSION]\n");
+		fprintf(stderr,
+			"usage: vault_client URL get|versions secret|key|cert NAME [VERSION]\n");
 		return status;
 	}
 	if (http_curl_global_init() != OK || !session_open(&s)) {
@@ -202,7 +208,8 @@ int main(int argc, char **argv) {
 	}
 	s.vault_url = str_of(argv[1]);
 	s.name = str_of(argv[4]);
-	enum err err = is_get ? get(&s, str_of(argc == 6 ? argv[5] : ""), &fault) : versions(&s, &fault);
+	enum err err =
+		is_get ? get(&s, str_of(argc == 6 ? argv[5] : ""), &fault) : versions(&s, &fault);
 	if (err != OK) print_failure(err, &fault);
 	status = 0;
 out:
