@@ -39,6 +39,9 @@ ROOT = HERE.parent.parent
 MANIFESTS = ROOT / "deploy" / "manifests"
 UPSTREAM_CRD = ROOT / "tests" / "k8s" / "upstream-crd.yaml"
 
+# What CTest takes for "skipped".
+SKIPPED = 77
+
 # The shape that Azure Arc gives its issuers: a path, and a slash at the end.
 ISSUER = "https://issuer.example/kvsync-e2e/"
 
@@ -96,6 +99,10 @@ current-context: {name}
 
 class ClusterError(Exception):
     """The cluster cannot be started or used; the text says why and what to do."""
+
+
+class NoGo(ClusterError):
+    """The cluster's binaries are not there and there is no Go to build them with."""
 
 
 def say(text):
@@ -239,6 +246,8 @@ class Cluster:
 
     def _find_binaries(self):
         done = subprocess.run([HERE / "build-cluster"], stdout=subprocess.PIPE, text=True)
+        if done.returncode == SKIPPED:
+            raise NoGo("no Go to build the cluster's binaries with, see above")
         if done.returncode:
             raise ClusterError("tests/e2e/build-cluster failed, see above")
         return pathlib.Path(done.stdout.strip())
@@ -387,6 +396,18 @@ class Cluster:
         verb, user.username, objectRef, responseStatus.code, requestURI."""
         with open(self.directory / "audit.log", "rb") as log:
             return [json.loads(line) for line in log if line.endswith(b"\n")]
+
+
+def run_test(name, main):
+    """Run a test's main; end with a clear line and the exit code that CTest expects."""
+    try:
+        main()
+    except NoGo as error:
+        say(f"{name}: SKIPPED: {error}")
+        sys.exit(SKIPPED)
+    except ClusterError as error:
+        sys.exit(f"{name}: FAILED: {error}")
+    print(f"{name}: passed", flush=True)
 
 
 def up(options):

@@ -3,9 +3,8 @@
 every field, and takes over a cluster that has the upstream controller's CRD."""
 
 import json
-import sys
 
-from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, wait_for
+from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, run_test, wait_for
 
 ACCOUNT = "system:serviceaccount:azure-secret-store:kvsync"
 NAMESPACE = "azure-secret-store"
@@ -118,11 +117,7 @@ def main():
         for namespace, expected in ((NAMESPACE, OWN_RIGHTS), ("default", RIGHTS)):
             found = granted(cluster, namespace)
             check(f"rights in {namespace}", found == expected, found)
-    print("manifests: passed")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ClusterError as error:
-        sys.exit(f"manifests: FAILED: {error}")
+    run_test("manifests", main)

@@ -27,8 +27,8 @@ RECORDED_HEADERS = ("content-type", "retry-after", "warning")
 
 # What a server may lack; a run leaves out the cases that need it (requests.py --without).
 FEATURES = {
-    "rbac": "Roles and RoleBindings as objects",
-    "policies": "ValidatingAdmissionPolicies as objects",
+    "rbac": "rights of service accounts",
+    "policies": "ValidatingAdmissionPolicies",
     "owner-enforcement": "the admission plug-in OwnerReferencesPermissionEnforcement",
     "schema": "checks of custom resources against their schema, beyond dropping unknown fields",
     "upstream-crd": "SecretSync as the upstream controller defines it (upstream-crd.yaml)",
@@ -61,8 +61,8 @@ class Answer:
 class Context:
     """What a case talks to: one server, one namespace of the case's own."""
 
-    def __init__(self, identity):
-        self.identity = identity
+    def __init__(self, identity, setup):
+        self.identity, self.setup = identity, setup
         self.namespace = "kvsync-case-" + uuid.uuid4().hex[:10]
         self.normal = Normaliser(self.namespace)
         self.steps, self.surprises = [], []
@@ -136,6 +136,10 @@ class Context:
             raise Unexpected(f"cannot go on: {answer.status} {answer.body}")
         return answer.body
 
+    def create(self, path, body, identity=None):
+        """POST without a record, what the case stands on; returns the object."""
+        return self.require(self.send(None, "POST", path, body, identity=identity, expect=201))
+
     def fact(self, label, value):
         """Record something that a case worked out from answers."""
         self.steps.append({"label": label, "fact": value})
@@ -152,11 +156,12 @@ class Context:
     # ---- life of the case
 
     def __enter__(self):
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        self.require(self.send(None, "POST", NAMESPACES, body, expect=201))
+        self.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace",
+                                 "metadata": {"name": self.namespace}})
         return self
 
     def __exit__(self, *_):
+        self.setup.clean(self)
         for path in reversed(self.made):
             self.send(None, "PATCH", path, {"metadata": {"finalizers": None}}, content=MERGE,
                       accept=METADATA, expect=(200, 404, 409))
@@ -190,8 +195,8 @@ class Context:
                          expect=expect, fieldManager=OURS, **options)
 
     def service_account(self, name="account"):
-        body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-        self.require(self.send(None, "POST", self.accounts, body, expect=201))
+        self.create(self.accounts, {"apiVersion": "v1", "kind": "ServiceAccount",
+                                    "metadata": {"name": name}})
 
     def token(self, label, account, *, expect=201, seconds=600, identity=None):
         return self.send(label, "POST", f"{self.accounts}/{account}/token", token_request(seconds),
@@ -200,34 +205,11 @@ class Context:
     def identity_of(self, account, rules=()):
         """A new service account, with these rights in the case's namespace and no other."""
         self.service_account(account)
-        self._bind(account, list(rules))
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        answer = self.send(None, "POST", f"{self.accounts}/{account}/token", request, expect=201)
-        identity = self.identity.with_token(self.require(answer)["status"]["token"])
-        for rule in rules:
-            self._wait_for_right(identity, rule)
+        status = self.create(f"{self.accounts}/{account}/token", request)["status"]
+        identity = self.identity.with_token(status["token"])
+        self.setup.allow(self, account, identity, list(rules))
         return identity
-
-    def _bind(self, account, rules):
-        group = "rbac.authorization.k8s.io"
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": self.namespace}
-        for kind, extra in (
-                ("Role", {"rules": rules}),
-                ("RoleBinding", {"subjects": [subject], "roleRef": {
-                    "apiGroup": group, "kind": "Role", "name": account}})):
-            path = f"/apis/{group}/v1/namespaces/{self.namespace}/{kind.lower()}s"
-            body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": account}, **extra}
-            self.require(self.send(None, "POST", path, body, expect=201))
-
-    def _wait_for_right(self, identity, rule):
-        """Rights arrive a moment after their objects."""
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-                  "spec": {"resourceAttributes": {
-                      "namespace": self.namespace, "group": rule["apiGroups"][0],
-                      "resource": rule["resources"][0], "verb": rule["verbs"][0]}}}
-        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        self.poll(f"the right to {rule}", lambda: self.require(self.send(
-            None, "POST", path, review, identity=identity, expect=201))["status"]["allowed"])
 
     def watch(self, label, path, **query):
         return Watch(self, label, path, query)

@@ -1,10 +1,9 @@
 """Tokens of service accounts, missing rights, admission."""
 
-from bodies import MERGE, METADATA, NAMESPACES, SYNC_API, owner_reference, token_request
+from bodies import MERGE, NAMESPACES, SYNC_API, owner_reference, token_request
 from case import case
 from normal import NO_UID
 
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SECRETS = {"apiGroups": [""], "resources": ["secrets"]}
 
 
@@ -73,54 +72,25 @@ def owner_change_needs_delete(k):
     s.apply("apply with an owner that is gone", {"a": "3"}, identity=writer, expect=403)
 
 
-def policy(k, reason):
-    """A policy that denies Secrets with the label deny in the case's namespace."""
-    check = {"expression": "!('deny' in object.metadata.labels)", "message": "no label deny"}
-    if reason:
-        check["reason"] = reason
-    return {
-        "failurePolicy": "Fail",
-        "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": k.namespace}},
-            "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"],
-                               "operations": ["CREATE", "UPDATE"]}]},
-        "validations": [check]}
-
-
-def enforce(k, name, reason):
-    """Create a policy with its binding and wait until it is enforced, about a second."""
-    for kind, plural, spec in (
-            ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", policy(k, reason)),
-            ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
-             {"policyName": name, "validationActions": ["Deny"]})):
-        k.require(k.send(None, "POST", f"{ADMISSION}/{plural}", {
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-            "metadata": {"name": name}, "spec": spec}, expect=201))
-    attempt = {"apiVersion": "v1", "kind": "Secret", "metadata": {
-        "name": "attempt", "labels": {"deny": ""}}}
-    k.poll("the policy to be enforced", lambda: k.send(
-        None, "POST", k.secrets, attempt, accept=METADATA, expect=(201, 403, 422),
-        dryRun="All").status != 201)
-
-
 def denied(k, reason, status):
+    writer = k.identity_of("writer", [{**SECRETS, "verbs": ["create", "patch"]}])
     s = k.secret("s")
-    s.apply("create before the policy", {"a": "1"}, labels={"deny": ""}, expect=201)
-    enforce(k, f"{k.namespace}-policy", reason)
-    s.apply("apply", {"a": "2"}, labels={"deny": ""}, expect=status)
-    s.merge("merge patch", {"data": {"a": "OQ=="}}, expect=status)
-    s.probe("an empty patch is asked about, too", expect=status)
-    s.apply("apply without the label", {"a": "3"}, labels={"other": ""})
-    k.secret("t").post("create", {"a": "1"}, labels={"deny": ""}, expect=status)
+    s.apply("create before the policy", {"a": "1"}, identity=writer, expect=201)
+    k.setup.deny(k, "writer", writer, reason)
+    s.apply("apply", {"a": "2"}, identity=writer, expect=status)
+    s.merge("merge patch", {"data": {"a": "OQ=="}}, identity=writer, expect=status)
+    s.probe("an empty patch is asked about, too", identity=writer, expect=status)
+    s.apply("somebody else", {"a": "3"})
+    k.secret("t").post("create", {"a": "1"}, identity=writer, expect=status)
 
 
-@case(needs=["policies"])
+@case(needs=["rbac", "policies"])
 def policy_denies(k):
     """A policy that names no reason denies with 422, reason Invalid."""
     denied(k, None, 422)
 
 
-@case(needs=["policies"])
+@case(needs=["rbac", "policies"])
 def policy_forbids(k):
     """A policy that names reason Forbidden denies with 403."""
     denied(k, "Forbidden", 403)

@@ -79,10 +79,10 @@ def sync_list_expired_token(k):
     token = {"continue": page["metadata"]["continue"]}
 
     def expired():
-        k.send(None, "PATCH", f"{k.syncs}/a", {"metadata": {"labels": {"x": k.namespace[-4:]}}},
-               content=MERGE, expect=200)
-        k.send(None, "PATCH", f"{k.syncs}/a", {"metadata": {"labels": {"x": "y"}}},
-               content=MERGE, expect=200)
+        for text in ("x", "y"):
+            k.send(None, "PATCH", f"{k.syncs}/a", {"metadata": {"labels": {"label": text}}},
+                   content=MERGE, expect=200)
+        k.setup.forget_history()
         return k.send(None, "GET", k.syncs, limit=2, expect=(200, 410), **token).status == 410
     k.poll("the token to expire", expired, timeout=400, interval=0.3)
     k.send("second page", "GET", k.syncs, limit=2, expect=410, **token)

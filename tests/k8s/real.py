@@ -16,7 +16,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
-from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError  # noqa: E402
+from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, run_test  # noqa: E402
 
 # What a file of answers holds: the server's CRDs, what it lacks, the cases (all, if none is named).
 SERVERS = {
@@ -52,12 +52,9 @@ def main():
                 good &= ask(name, recorded)
             else:
                 good &= ask(name, out) and requests("compare", recorded, out) == 0
-    print(f"real.py: {sys.argv[1]}: {'passed' if good else 'FAILED'}")
-    sys.exit(not good)
+    if not good:
+        raise ClusterError("an answer is not as recorded or expected, see above")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ClusterError as error:
-        sys.exit(f"real.py: {error}")
+    run_test("real.py", main)

@@ -3,11 +3,12 @@
 
     requests.py list
     requests.py run --kubeconfig FILE --out ANSWERS.json [--case NAME]... [--without FEATURE,...]
+    requests.py run --world world.json --out ANSWERS.json ...
     requests.py compare REFERENCE.json ANSWERS.json
 
 Each case works in a namespace of its own and removes what it made. The user of the kubeconfig has
 to be an administrator of the server, and the server one for tests: some cases need it without
-SecretSyncs of others.
+SecretSyncs of others. --world names the file that kvsync-world writes.
 """
 
 import argparse
@@ -25,12 +26,13 @@ import cases_sync  # noqa: F401
 import cases_watch  # noqa: F401
 from case import CASES, FEATURES, Context, Unexpected
 from kube import Identity
+from setups import Objects, World
 
 
-def run_case(identity, name):
+def run_case(identity, setup, name):
     """Run one case; returns its record and what was unexpected."""
     function = CASES[name]
-    context = Context(identity)
+    context = Context(identity, setup)
     try:
         with context:
             function(context)
@@ -53,14 +55,18 @@ def run(options):
     if without - set(FEATURES):
         sys.exit(f"requests.py: no feature {sorted(without - set(FEATURES))[0]!r}; "
                  f"there are {', '.join(FEATURES)}")
-    identity = Identity.from_kubeconfig(options.kubeconfig)
+    kubeconfig, setup = options.kubeconfig, Objects()
+    if options.world:
+        world = load(options.world)
+        kubeconfig, setup = world["kubeconfig"], World(world["controlUrl"])
+    identity = Identity.from_kubeconfig(kubeconfig)
     names = chosen_cases(options.case, without)
     result = {"without": sorted(without), "cases": {}}
     failed = []
     started = time.monotonic()
     for number, name in enumerate(names, 1):
         begun = time.monotonic()
-        result["cases"][name], surprises = run_case(identity, name)
+        result["cases"][name], surprises = run_case(identity, setup, name)
         print(f"[{number}/{len(names)}] {name}: {'UNEXPECTED' if surprises else 'ok'} "
               f"({time.monotonic() - begun:.1f} s)", flush=True)
         for surprise in surprises:
@@ -140,7 +146,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="send all requests and write the answers")
-    command.add_argument("--kubeconfig", required=True, help="an administrator's")
+    server = command.add_mutually_exclusive_group(required=True)
+    server.add_argument("--kubeconfig", help="an administrator's")
+    server.add_argument("--world", metavar="world.json", help="of the local world")
     command.add_argument("--out", required=True, help="file for the answers")
     command.add_argument("--case", action="append", default=[], help="this case alone (repeatable)")
     command.add_argument("--without", action="append", default=[], metavar="FEATURE,...",
