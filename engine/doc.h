@@ -1,9 +1,9 @@
 /* engine/doc.h - one YAML document as a tree, read by libyaml within bounds.
  *
- * For the two places where YAML comes in: the configuration file and the `objects` parameter of a
- * SecretProviderClass. Nodes stand in one array in the order of the text; indices, not pointers, so
- * that an alias can never make a loop. Nothing is resolved: a scalar keeps its literal text. One
- * owner, no locking.
+ * For the three places where YAML comes in: the configuration file, kubeconfigs and the `objects`
+ * parameter of a SecretProviderClass. Nodes stand in one array in the order of the text; indices,
+ * not pointers, so that an alias can never make a loop. Nothing is resolved: a scalar keeps its
+ * literal text. One owner, no locking.
  */
 #pragma once
 

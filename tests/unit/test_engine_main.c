@@ -1,0 +1,188 @@
+/* engine/main, engine/run: the command line, and a process that starts, reloads and stops. Each case runs in a child. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int kvsync_main(int argc, char **argv);
+#define main kvsync_main
+#include "engine/main.c"
+#undef main
+
+struct child {
+	pid_t pid;
+	int out; /* its standard output and standard error */
+	char text[1 << 16];
+	size_t len;
+};
+
+static struct child child;
+static char folder[64];
+
+static void child_start(const char *const *argv) {
+	int ends[2], argc = 0;
+	while (argv[argc]) argc++;
+	assert_int_equal(pipe(ends), 0);
+	fflush(NULL);
+	child = (struct child){ .pid = fork(), .out = ends[0] };
+	assert_true(child.pid >= 0);
+	if (child.pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		unsetenv("KUBECONFIG");
+		unsetenv("KUBERNETES_SERVICE_HOST");
+		setenv("HOME", folder, 1);
+		char *copy[8] = { 0 }; /* getopt_long sorts it */
+		memcpy(copy, argv, (size_t)argc * sizeof *copy);
+		exit(kvsync_main(argc, copy));
+	}
+	close(ends[1]);
+}
+
+/* Reads until the text is there (NULL: to the end). */
+static void child_wait_for(const char *text) {
+	while (!text || !strstr(child.text, text)) {
+		struct pollfd ready = { .fd = child.out, .events = POLLIN };
+		if (poll(&ready, 1, 30000) != 1) fail_msg("no \"%s\" in: %s", text, child.text);
+		ssize_t got =
+			read(child.out, child.text + child.len, sizeof child.text - 1 - child.len);
+		if (got <= 0 && text) fail_msg("ended without \"%s\": %s", text, child.text);
+		if (got <= 0) return;
+		child.len += (size_t)got;
+		child.text[child.len] = '\0';
+	}
+}
+
+static int child_end(void) {
+	int status;
+	child_wait_for(NULL);
+	close(child.out);
+	assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static const char *write_file(const char *name, const char *text) {
+	static char path[2][128];
+	static unsigned turn;
+	char *to = path[turn++ % 2];
+	snprintf(to, sizeof path[0], "%s/%s", folder, name);
+	FILE *file = fopen(to, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	return to;
+}
+
+static void test_command_line(void **state) {
+	(void)state;
+	static const struct {
+		const char *argv[6];
+		int code;
+		const char *says;
+	} cases[] = {
+		{ { "kvsync", "version" }, 0, "kvsync " KVSYNC_VERSION "\n" },
+		{ { "kvsync", "--version" }, 0, "kvsync " KVSYNC_VERSION "\n" },
+		{ { "kvsync", "help" }, 0, "Usage:" },
+		{ { "kvsync", "run", "--help" }, 0, "rotationPollIntervalInSeconds: 3600" },
+		{ { "kvsync", "config" }, 0,
+			"# Allowed: 1 to 604800. Default: 3600.\nrotationPollIntervalInSeconds: "
+			"3600\n" },
+		{ { "kvsync", "config", "--log-level", "debug" }, 0, "\nlogLevel: debug\n" },
+		{ { "kvsync", "config", "--log-level", "loud" }, 1,
+			"logLevel has to be error, warn, info or debug" },
+		{ { "kvsync", "config", "--config", "/nonexistent" }, 1,
+			"kvsync: /nonexistent: cannot be read" },
+		{ { "kvsync", "run" }, 1, "kvsync: no Kubernetes API server is named" },
+		{ { "kvsync", "run", "--kubeconfig", "/nonexistent" }, 1, "kvsync: /nonexistent" },
+		{ { "kvsync" }, 2, "a command is missing" },
+		{ { "kvsync", "sync" }, 2, "there is no command sync" },
+		{ { "kvsync", "run", "now" }, 2, "this word is one too many: now" },
+		{ { "kvsync", "run", "--context", "x" }, 2, "--context needs --kubeconfig" },
+		{ { "kvsync", "run", "--kubconfig", "x" }, 2, "unrecognized option '--kubconfig'" },
+		{ { "kvsync", "run", "--config" }, 2, "requires an argument" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		child_start(cases[i].argv);
+		int code = child_end();
+		if (code == cases[i].code && strstr(child.text, cases[i].says)) continue;
+		fail_msg("case %zu: exit code %d, %s", i, code, child.text);
+	}
+}
+
+#define KUBECONFIG                                                                              \
+	"current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u, namespace: "   \
+	"here}}]\n"                                                                             \
+	"clusters: [{name: k, cluster: {server: \"https://127.0.0.1:1\"}}]\nusers: [{name: u, " \
+	"user: {token: canary-token}}]\n"
+
+/* No server answers: it goes on trying, takes a new configuration, refuses a bad one, and ends in good order. */
+static void test_life_of_the_process(void **state) {
+	(void)state;
+	const char *kubeconfig = write_file("kubeconfig", KUBECONFIG);
+	const char *config = write_file(
+		"config.yaml", "workers: 1\nrotationPollIntervalInSeconds: 77\nlogLevel: debug\n");
+	child_start((const char *[]){
+		"kvsync", "run", "--kubeconfig", kubeconfig, "--config", config, NULL });
+	child_wait_for("list failed");
+	assert_non_null(strstr(child.text, "server=https://127.0.0.1:1"));
+	assert_non_null(strstr(child.text, "namespace=here"));
+	assert_non_null(strstr(child.text, "rotationPollIntervalInSeconds=77"));
+	FILE *file = fopen(config, "w");
+	fputs("workers: 2\nrotationPollIntervalInSeconds: 78\nlogLevel: debug\n", file);
+	fclose(file);
+	kill(child.pid, SIGHUP);
+	child_wait_for("rotationPollIntervalInSeconds=78");
+	assert_non_null(strstr(child.text, "needs a restart\" key=workers"));
+	assert_null(strstr(child.text, "key=logLevel"));
+	file = fopen(config, "w");
+	fputs("workers: many\n", file);
+	fclose(file);
+	kill(child.pid, SIGHUP);
+	child_wait_for("the old one holds");
+	assert_non_null(strstr(child.text, "config.yaml:1:10: workers has to be"));
+	kill(child.pid, SIGTERM);
+	assert_int_equal(child_end(), 0);
+	assert_non_null(strstr(child.text, "msg=stopped"));
+	assert_null(strstr(child.text, "canary-token"));
+}
+
+static void test_bad_ca_file(void **state) {
+	(void)state;
+	const char *config = write_file("config.yaml", "caFile: /nonexistent/ca.pem\n");
+	child_start((const char *[]){ "kvsync", "run", "--config", config, NULL });
+	assert_int_equal(child_end(), 1);
+	assert_non_null(
+		strstr(child.text, "caFile /nonexistent/ca.pem: cannot be read: No such file"));
+}
+
+static int make_folder(void **state) {
+	(void)state;
+	strcpy(folder, "/tmp/kvsync-main-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state) {
+	(void)state;
+	char path[128];
+	snprintf(path, sizeof path, "%s/kubeconfig", folder);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/config.yaml", folder);
+	unlink(path);
+	return rmdir(folder);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_life_of_the_process),
+		cmocka_unit_test(test_bad_ca_file),
+	};
+	return cmocka_run_group_tests(tests, make_folder, drop_folder);
+}
