@@ -38,7 +38,6 @@ struct http_site {
 	const struct secret *client_key_pem; /* NULL: none */
 	const char *client_cert_file;   /* instead of the blobs; NULL: none */
 	const char *client_key_file;
-	const char *connect_to;         /* "host:port" to connect to; name and certificate stay the URL's. NULL: the URL's */
 };
 
 enum { HTTP_MAX_HEADERS = 6, HTTP_NAME_BYTES = 128 };

@@ -1,23 +1,25 @@
 #include "clients/http_curl.h"
 
 #include <assert.h>
+#include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "clients/http_curl_impl.h"
 
-enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_HANDLES = 64 };
+enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_HANDLES = 64, USER_TIMEOUT_MS = 10000 };
 
 struct http_curl {
 	struct http http;
 	struct loop *loop;
 	struct list multis;
-	struct list running;
-	struct list done;     /* ended, on_done not yet called */
-	struct list streams;
+	struct list running;  /* requests in a multi */
+	struct list done;     /* requests that ended; on_done is still to be called */
+	struct list streams;  /* transfers */
 	CURL *spare[MAX_SPARE_HANDLES];
 	unsigned spare_count;
 };
@@ -28,8 +30,18 @@ struct watched {
 	struct site_multi *site;
 };
 
+/* One open socket. */
+struct connection {
+	struct list link;
+	int fd;
+};
+
 static struct http_curl *self_of(struct http *http) {
 	return container_of(http, struct http_curl, http);
+}
+
+static struct http_req *req_of(struct list *link) {
+	return container_of(link, struct http_req, _link);
 }
 
 struct now transfer_now(const struct transfer *transfer) {
@@ -40,13 +52,12 @@ struct now transfer_now(const struct transfer *transfer) {
 
 static void socket_ready(struct loop_fd *watch, uint32_t events) {
 	struct watched *watched = container_of(watch, struct watched, watch);
-	CURLM *multi = watched->site->multi;
 	int running, action = 0;
 	if (events & EPOLLIN) action |= CURL_CSELECT_IN;
 	if (events & EPOLLOUT) action |= CURL_CSELECT_OUT;
 	if (events & (EPOLLERR | EPOLLHUP)) action |= CURL_CSELECT_ERR;
-	/* `watched` may be freed inside. */
-	curl_multi_socket_action(multi, watch->fd, action, &running);
+	/* `watched` may be freed inside. What has ended is seen by the turn. */
+	curl_multi_socket_action(watched->site->multi, watch->fd, action, &running);
 }
 
 static uint32_t events_of(int what) {
@@ -86,7 +97,61 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 	return 0;
 }
 
-/* --- one multi per site --- */
+/* --- connections --- */
+
+curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+	struct transfer *transfer = arg;
+	(void)purpose;
+	struct connection *connection = mem_zalloc(sizeof *connection);
+	int user_timeout_ms = USER_TIMEOUT_MS;
+	if (!connection) return CURL_SOCKET_BAD;
+	connection->fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (connection->fd < 0) {
+		mem_free(connection);
+		return CURL_SOCKET_BAD;
+	}
+	/* Bytes that nobody acknowledges end the connection: a route that has become a black hole is noticed. A kernel that
+	 * refuses leaves us with the request's own timeout. */
+	setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+	list_push_back(&transfer->site->connections, &connection->link);
+	transfer->opened_socket = true;
+	return connection->fd;
+}
+
+int site_close_socket(void *arg, curl_socket_t socket) {
+	struct site_multi *site = arg;
+	list_for_each_safe(link, &site->connections) {
+		struct connection *connection = container_of(link, struct connection, link);
+		if (connection->fd != socket) continue;
+		list_remove(link);
+		mem_free(connection);
+	}
+	return close(socket);
+}
+
+static int64_t silent_for_ns(int fd) {
+	struct tcp_info info;
+	socklen_t bytes = sizeof info;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes)) return 0;
+	return info.tcpi_last_data_recv * NS_PER_MS;
+}
+
+/* libcurl 7.88 keeps an HTTP/2 connection on which a stream timed out and gives it to the next request, and it does not
+ * tell which one that is (CURLINFO_ACTIVESOCKET is of an earlier request while others share the connection). So every
+ * connection goes that has brought nothing at all since this request went out; the others are alive. */
+static void end_dead_connections(const struct transfer *transfer) {
+	struct site_multi *site = transfer->site;
+	if (site->version != HTTP_VERSION_2 || !transfer->sends) return;
+	int64_t waited_ns = transfer_now(transfer).mono_ns - transfer->sent_ns;
+	/* The answer to the handshake may have come in just when the request went out. */
+	int64_t silence_ns = waited_ns - waited_ns / 8;
+	list_for_each(link, &site->connections) {
+		const struct connection *connection = container_of(link, struct connection, link);
+		if (silent_for_ns(connection->fd) >= silence_ns) shutdown(connection->fd, SHUT_RDWR);
+	}
+}
+
+/* --- one multi per kind of site --- */
 
 static void setup_multi(struct site_multi *site) {
 	CURLM *multi = site->multi;
@@ -95,7 +160,7 @@ static void setup_multi(struct site_multi *site) {
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, site);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)site->site->max_connections);
+	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)site->max_connections);
 	/* Fewer than the working set would cost a TLS handshake per request. */
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_IDLE_CONNECTIONS);
 }
@@ -103,18 +168,20 @@ static void setup_multi(struct site_multi *site) {
 static struct site_multi *multi_for(struct http_curl *self, const struct http_site *wanted) {
 	list_for_each(link, &self->multis) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
-		if (site->site == wanted) return site;
+		if (site->version == wanted->version && site->max_connections == wanted->max_connections &&
+			site->own_connection == wanted->own_connection) {
+			return site;
+		}
 	}
 	struct site_multi *site = mem_zalloc(sizeof *site);
 	if (!site) return NULL;
-	site->site = wanted;
-	site->owner = self;
-	site->deadline_ns = NEVER_NS;
-	site->multi = curl_multi_init();
+	*site = (struct site_multi){ .owner = self, .version = wanted->version, .max_connections = wanted->max_connections,
+		.own_connection = wanted->own_connection, .multi = curl_multi_init(), .deadline_ns = NEVER_NS };
 	if (!site->multi) {
 		mem_free(site);
 		return NULL;
 	}
+	list_init(&site->connections);
 	setup_multi(site);
 	list_push_back(&self->multis, &site->link);
 	return site;
@@ -137,74 +204,76 @@ static void put_handle(struct http_curl *self, CURL *easy) {
 }
 
 static void transfer_free(struct http_curl *self, struct transfer *transfer) {
-	list_remove(&transfer->link);
+	if (!transfer) return;
+	if (transfer->in_multi) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	list_remove(&transfer->stream_link);
+	put_handle(self, transfer->easy);
 	curl_slist_free_all(transfer->headers);
 	buf_deinit(&transfer->chunk);
-	put_handle(self, transfer->easy);
-	transfer->req->_impl = NULL;
-	transfer->req->_active = false;
 	mem_free(transfer);
 }
 
-/* The exchange cannot even begin: it ends like any other, in the next turn. */
-static void start_failed(struct http_curl *self, struct transfer *transfer, const char *what) {
-	struct http_req *req = transfer->req;
-	req->err = fault_set(&req->fault, ERR_NOMEM, "the request could not be started: %s", what);
-	list_push_back(&self->done, &transfer->link);
+/* The request is its caller's again. */
+static void let_go(struct http_curl *self, struct http_req *req) {
+	transfer_free(self, take(req->_impl));
+	list_remove(&req->_link);
+	req->_active = false;
+}
+
+static enum err begin(struct http_curl *self, struct http_req *req) {
+	struct transfer *transfer = mem_zalloc(sizeof *transfer);
+	if (!transfer) return ERR_NOMEM;
+	req->_impl = transfer;
+	transfer->req = req;
+	list_init(&transfer->stream_link);
+	transfer->site = multi_for(self, req->site);
+	transfer->easy = get_handle(self);
+	if (!transfer->site || !transfer->easy) return ERR_NOMEM;
+	enum err err = transfer_setup(transfer);
+	if (err) return err;
+	if (curl_multi_add_handle(transfer->site->multi, transfer->easy) != CURLM_OK) return ERR_NOMEM;
+	transfer->in_multi = true;
+	if (req->on_data) list_push_back(&self->streams, &transfer->stream_link);
+	return OK;
+}
+
+/* What an earlier use of the request has left. */
+static void clear_results(struct http_req *req) {
+	buf_deinit(&req->challenge);
+	buf_deinit(&req->response);
+	secret_deinit(&req->response_secret);
+	req->maybe_sent = req->reused_connection = false;
+	req->status = 0;
+	req->retry_after_ns = -1;
+	req->server_date_s = 0;
+	req->request_id[0] = req->content_type[0] = 0;
+	req->fault = (struct fault){ 0 };
 }
 
 static void curl_start(struct http *http, struct http_req *req) {
 	struct http_curl *self = self_of(http);
-	assert(!req->_active && req->on_done && req->site);
-	struct transfer *transfer = mem_zalloc(sizeof *transfer);
-	/* A worker that cannot get these few bytes cannot go on with anything. */
-	assert(transfer);
-	list_init(&transfer->link);
-	list_init(&transfer->stream_link);
-	transfer->req = req;
-	req->_impl = transfer;
+	assert(!req->_active && req->on_done && req->site && req->timeout_ns > 0);
+	clear_results(req);
 	req->_active = true;
 	metric_add(METRIC_HTTP_REQUESTS, 1);
-	transfer->site = multi_for(self, req->site);
-	transfer->easy = get_handle(self);
-	if (!transfer->site || !transfer->easy || transfer_setup(transfer) != OK ||
-		curl_multi_add_handle(transfer->site->multi, transfer->easy) != CURLM_OK) {
-		start_failed(self, transfer, "out of memory");
-		return;
-	}
-	list_push_back(&self->running, &transfer->link);
-	if (req->on_data) list_push_back(&self->streams, &transfer->stream_link);
-}
-
-/* libcurl 7.88 keeps a connection whose HTTP/2 stream timed out and gives it to the next request: end it for good. */
-static void end_connection(struct transfer *transfer) {
-	curl_socket_t socket = CURL_SOCKET_BAD;
-	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket);
-	if (socket != CURL_SOCKET_BAD) shutdown(socket, SHUT_RDWR);
+	req->err = begin(self, req);
+	if (req->err == ERR_NOMEM) req->err = fault_set(&req->fault, ERR_NOMEM, "out of memory: the request was not started");
+	list_push_back(req->err ? &self->done : &self->running, &req->_link);
 }
 
 static void transfer_ended(struct http_curl *self, struct transfer *transfer, CURLcode code) {
-	if (code == CURLE_OPERATION_TIMEDOUT) end_connection(transfer);
+	struct http_req *req = transfer->req;
+	if (code == CURLE_OPERATION_TIMEDOUT) end_dead_connections(transfer);
 	transfer_result(transfer, code);
 	curl_multi_remove_handle(transfer->site->multi, transfer->easy);
-	list_remove(&transfer->link);
-	list_push_back(&self->done, &transfer->link);
-}
-
-static bool is_running(const struct http_curl *self, const struct transfer *wanted) {
-	list_for_each(link, &self->running) {
-		if (link == &wanted->link) return true;
-	}
-	return false;
+	transfer->in_multi = false;
+	transfer->deadline_ns = NEVER_NS;
+	list_remove(&req->_link);
+	list_push_back(&self->done, &req->_link);
 }
 
 static void curl_cancel(struct http *http, struct http_req *req) {
-	struct http_curl *self = self_of(http);
-	struct transfer *transfer = req->_impl;
-	if (!req->_active) return;
-	if (is_running(self, transfer)) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
-	transfer_free(self, transfer);
+	if (req->_active) let_go(self_of(http), req);
 }
 
 /* --- the turn --- */
@@ -214,19 +283,17 @@ static void collect(struct http_curl *self, struct site_multi *site) {
 	int left;
 	while ((message = curl_multi_info_read(site->multi, &left))) {
 		struct transfer *transfer = NULL;
-		if (message->msg != CURLMSG_DONE) continue;
 		CURLcode code = message->data.result;
+		assert(message->msg == CURLMSG_DONE);
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		transfer_ended(self, transfer, code);
 	}
 }
 
 static void end_silent_streams(struct http_curl *self, int64_t now_ns) {
-	list_for_each_safe(link, &self->streams) {
+	list_for_each(link, &self->streams) {
 		struct transfer *transfer = container_of(link, struct transfer, stream_link);
-		if (now_ns < transfer->silent_until_ns) continue;
-		list_remove(&transfer->stream_link);
-		transfer_ended(self, transfer, CURLE_OPERATION_TIMEDOUT);
+		if (now_ns >= transfer->deadline_ns) transfer_ended(self, transfer, CURLE_OPERATION_TIMEDOUT);
 	}
 }
 
@@ -248,14 +315,14 @@ static void deliver_chunks(struct http_curl *self) {
 	} while (found);
 }
 
+/* What ends meanwhile waits for the next turn, so that a turn ends. */
 static void deliver_ends(struct http_curl *self) {
 	struct list round;
 	list_init(&round);
 	list_splice(&round, &self->done);
 	for (struct list *link; (link = list_first(&round));) {
-		struct transfer *transfer = container_of(link, struct transfer, link);
-		struct http_req *req = transfer->req;
-		transfer_free(self, transfer);
+		struct http_req *req = req_of(link);
+		let_go(self, req);
 		req->on_done(req);
 	}
 }
@@ -268,7 +335,7 @@ static int64_t next_deadline(const struct http_curl *self) {
 	}
 	list_for_each(link, &self->streams) {
 		const struct transfer *transfer = container_of(link, struct transfer, stream_link);
-		if (transfer->silent_until_ns < next_ns) next_ns = transfer->silent_until_ns;
+		if (transfer->deadline_ns < next_ns) next_ns = transfer->deadline_ns;
 	}
 	return next_ns;
 }
@@ -293,9 +360,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 /* --- life --- */
 
 static void cancel_all(struct http_curl *self, struct list *list) {
-	for (struct list *link; (link = list_first(list));) {
-		curl_cancel(&self->http, container_of(link, struct transfer, link)->req);
-	}
+	for (struct list *link; (link = list_first(list));) let_go(self, req_of(link));
 }
 
 static void curl_destroy(struct http *http) {
@@ -306,6 +371,7 @@ static void curl_destroy(struct http *http) {
 	for (struct list *link; (link = list_pop(&self->multis));) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
 		curl_multi_cleanup(site->multi);
+		assert(list_is_empty(&site->connections));
 		mem_free(site);
 	}
 	mem_free(self);
@@ -325,6 +391,8 @@ struct http *http_curl_create(struct loop *loop) {
 }
 
 enum err http_curl_global_init(void) {
+	/* OpenSSL writes to sockets without MSG_NOSIGNAL. */
+	signal(SIGPIPE, SIG_IGN);
 	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? OK : ERR_NOMEM;
 }
 

@@ -1,4 +1,9 @@
-/* clients/http_curl_impl.h - what the files of the libcurl client share. Private to them. */
+/* clients/http_curl_impl.h - what the files of the libcurl client share. Private to them: http_curl.c keeps multis, sockets
+ * and requests; http_curl_transfer.c sets up one exchange and takes its answer; http_curl_result.c says what became of it.
+ *
+ * libcurl calls back only into these files, and none of those callbacks reaches the user: what streams receive and what
+ * ends is kept until turn(). So a user's callback may start and cancel what it likes.
+ */
 #pragma once
 
 #include <curl/curl.h>
@@ -8,33 +13,50 @@
 
 struct http_curl;
 
-/* One libcurl multi per site, because connection limits are a property of a multi. */
+/* One libcurl multi for all sites with the same settings, because connection limits are a property of a multi. */
 struct site_multi {
 	struct list link;
-	const struct http_site *site;
 	struct http_curl *owner;
+	enum http_version version;
+	unsigned max_connections;
+	bool own_connection;
 	CURLM *multi;
-	int64_t deadline_ns; /* when libcurl wants to be called */
+	struct list connections; /* every open socket of this multi, idle ones included */
+	int64_t deadline_ns;     /* when libcurl wants to be called */
 };
 
-/* One exchange. */
+/* One exchange: the part of a request that libcurl and this client need. */
 struct transfer {
-	struct list link;          /* in running or done */
-	struct list stream_link;   /* in streams */
 	struct http_req *req;
 	struct site_multi *site;
 	CURL *easy;
 	struct curl_slist *headers;
+	struct list stream_link;   /* in streams, while it is in the multi or has a chunk to deliver */
 	struct buf chunk;          /* of a stream: bytes that on_data has not seen yet */
-	int64_t silent_until_ns;   /* of a stream: its own deadline */
-	bool too_large;
-	bool out_of_memory;
-	bool answered;             /* a final status line came */
+	int64_t deadline_ns;       /* of a stream: its own, since libcurl knows no such thing */
+	int64_t sent_ns;           /* when the request began to go out */
+	unsigned sends;            /* how often it did: libcurl repeats what dies on a reused connection */
+	bool in_multi;
+	bool opened_socket;
+	bool has_headers;          /* the final header block is complete; what follows are trailers */
+	enum err body_err;         /* why the body was not taken */
+	char retry_after[64];      /* as sent; needs Date to be understood */
+	char error[CURL_ERROR_SIZE];
 };
 
-/* Sets every option of an exchange; the answer's callbacks fill the request. */
+/* Sets every option of an exchange; the answer's callbacks fill the request. ERR_INVALID and ERR_NOMEM with a fault. */
 enum err transfer_setup(struct transfer *transfer);
-/* Reads what became of it into the request: err, status, maybe_sent, fault. */
+
+/* Says in the request what became of the exchange. Before the handle leaves its multi. */
 void transfer_result(struct transfer *transfer, CURLcode code);
-/* The loop's reading of the clock, for the stream's own deadline. */
+
+/* The loop's reading of the clock. */
 struct now transfer_now(const struct transfer *transfer);
+
+/* Sockets are opened and closed here, so that a dead connection can be ended. For CURLOPT_(OPEN|CLOSE)SOCKETFUNCTION; the
+ * argument is the transfer and the site_multi. */
+curl_socket_t site_open_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
+int site_close_socket(void *site_multi, curl_socket_t socket);
+
+/* The CA bundle that a site's servers are judged by; NULL: libcurl's (the system's). */
+const char *site_ca_file(const struct http_site *site);
