@@ -1,6 +1,7 @@
 #include "clients/http_curl.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
