@@ -161,6 +161,8 @@ static void handshake(struct conn *conn) {
 static void conn_ready(struct loop_fd *watch, uint32_t events) {
 	struct conn *conn = container_of(watch, struct conn, watch);
 	if (conn->dead) return;
+	/* The loop reads the clock after its callbacks: its reading is as old as the wait was long. */
+	conn->server->now = clock_now(conn->server->clock);
 	if (conn->frozen) {
 		if (events & (EPOLLERR | EPOLLHUP)) conn_kill(conn, false);
 		return;
@@ -208,7 +210,7 @@ void conn_start_tls(struct conn *conn) {
 	}
 	SSL_set_accept_state(conn->ssl);
 	if (conn->kind == SERVER_AZURE) {
-		conn->idle_ns = loop_now(conn->server->loop).mono_ns + conn->server->idle_close_ns;
+		conn->idle_ns = conn->server->now.mono_ns + conn->server->idle_close_ns;
 		conn_schedule(conn);
 	}
 }
@@ -235,7 +237,7 @@ void conn_open(struct listener *listener, int fd) {
 	if (conn->kind == SERVER_KUBE) snprintf(conn->host, sizeof(conn->host), "kube");
 	if (conn->kind <= SERVER_KUBE) conn_start_tls(conn);
 	if (conn->kind != SERVER_KUBE) return;
-	enum world_link link = world_net_link(&server->net, loop_now(server->loop), STR("kube"));
+	enum world_link link = world_net_link(&server->net, server->now, STR("kube"));
 	if (link == WORLD_REFUSED || link == WORLD_NXDOMAIN) conn_kill(conn, true);
 	if (link == WORLD_BLACKHOLE) conn_freeze(conn, true);
 }

@@ -93,6 +93,15 @@ static void word_heal(struct job *job) {
 	server_apply_net(job->server);
 }
 
+static void word_idle_close(struct job *job) {
+	int64_t after_ns = job_seconds_ns(job, "seconds", 0);
+	if (after_ns <= 0) {
+		job_fail(job, "'seconds' must be more than 0");
+	} else {
+		job->server->idle_close_ns = after_ns;
+	}
+}
+
 static void word_reset_stats(struct job *job) {
 	world_counters_reset(job->server->log);
 	list_for_each (node, &job->azure->vaults) {
@@ -133,6 +142,7 @@ static const struct word {
 	{ "fault-end", NULL, word_fault_end, "id" },
 	{ "cut", "cuts", word_cut, "vault host how seconds afterSeconds" },
 	{ "heal", NULL, word_heal, "vault host" },
+	{ "idle-close", NULL, word_idle_close, "seconds" },
 	{ "reset-stats", NULL, word_reset_stats, "" },
 };
 

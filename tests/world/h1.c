@@ -248,7 +248,7 @@ void h1_resume(struct conn *conn) {
 	struct exchange *exchange = container_of(first, struct exchange, link);
 	if (exchange->started && exchange->watch) {
 		resume_watch(conn, exchange);
-	} else if (!exchange->started && loop_now(conn->server->loop).mono_ns >= exchange->due_ns) {
+	} else if (!exchange->started && conn->server->now.mono_ns >= exchange->due_ns) {
 		answer(conn, exchange);
 	}
 }

@@ -200,7 +200,7 @@ bool h2_pump(struct conn *conn) {
 }
 
 void h2_resume(struct conn *conn) {
-	struct now now = loop_now(conn->server->loop);
+	struct now now = conn->server->now;
 	list_for_each_safe (node, &conn->exchanges) {
 		struct exchange *exchange = container_of(node, struct exchange, link);
 		if (!exchange->handled || exchange->due_ns > now.mono_ns) continue;

@@ -21,7 +21,7 @@ void proxy_connect(struct conn *conn, struct str target) {
 	struct server *server = conn->server;
 	struct str port = target;
 	struct str host = str_next(&port, ':');
-	enum world_link link = world_net_link(&server->net, loop_now(server->loop), host);
+	enum world_link link = world_net_link(&server->net, server->now, host);
 	bool below = str_ends_nocase(host, str_of(server->azure->suffix));
 	if (!is_azure(server, host) && !below) {
 		refuse(conn, 403,

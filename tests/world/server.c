@@ -12,6 +12,7 @@
 static void listener_ready(struct loop_fd *watch, uint32_t events) {
 	(void)events;
 	struct listener *listener = container_of(watch, struct listener, watch);
+	listener->server->now = clock_now(listener->server->clock);
 	for (;;) {
 		int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) break;
@@ -43,6 +44,7 @@ bool server_start(struct server *server, struct clock *clock, struct loop *loop,
 	struct azure *azure, struct kube_world *kube) {
 	assert(server->tls[SERVER_AZURE] && server->tls[SERVER_KUBE]);
 	server->clock = clock;
+	server->now = clock_now(clock);
 	server->loop = loop;
 	server->azure = azure;
 	server->kube = kube;
@@ -79,7 +81,7 @@ void server_stop(struct server *server) {
 }
 
 void server_apply_net(struct server *server) {
-	struct now now = loop_now(server->loop);
+	struct now now = server->now;
 	list_for_each (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
 		if (conn->dead || !conn->host[0]) continue;
@@ -135,7 +137,7 @@ static void free_dead(struct server *server) {
 }
 
 void server_turn(struct server *server, int64_t deadline_ns) {
-	struct now now = loop_now(server->loop);
+	struct now now = server->now;
 	int64_t cut_ns = world_net_next_ns(&server->net, now), kube_ns = run_kube(server, now);
 	free_dead(server);
 	if (heap_first_ns(&server->timers) < deadline_ns)
@@ -143,7 +145,7 @@ void server_turn(struct server *server, int64_t deadline_ns) {
 	if (cut_ns < deadline_ns) deadline_ns = cut_ns;
 	if (kube_ns < deadline_ns) deadline_ns = kube_ns;
 	loop_wait(server->loop, deadline_ns);
-	now = loop_now(server->loop);
+	now = server->now = clock_now(server->clock);
 	if (now.mono_ns >= cut_ns) server_apply_net(server);
 	run_timers(server, now);
 }

@@ -71,6 +71,7 @@ struct conn {
 
 struct server {
 	struct clock *clock;
+	struct now now; /* of the callback that runs */
 	struct loop *loop;
 	struct heap timers;
 	struct list conns;

@@ -30,7 +30,7 @@ void exchange_destroy(struct exchange *exchange) {
 	mem_free(exchange);
 	bool azure = conn->kind == SERVER_AZURE;
 	if (azure && list_is_empty(&conn->exchanges)) {
-		conn->idle_ns = loop_now(conn->server->loop).mono_ns + conn->server->idle_close_ns;
+		conn->idle_ns = conn->server->now.mono_ns + conn->server->idle_close_ns;
 	}
 }
 
@@ -90,7 +90,7 @@ void world_gzip(struct buf *body) {
 void exchange_handle(struct exchange *exchange, const struct world_request *req) {
 	struct conn *conn = exchange->conn;
 	struct server *server = conn->server;
-	struct now now = loop_now(server->loop);
+	struct now now = server->now;
 	assert(!exchange->handled && conn->kind != SERVER_PROXY);
 	if (conn->kind == SERVER_AZURE) azure_handle(server->azure, now, req, &exchange->out);
 	if (conn->kind == SERVER_KUBE) handle_kube(exchange, now, req);
@@ -115,6 +115,6 @@ bool exchange_poll(struct exchange *exchange) {
 		exchange->sent = 0;
 	}
 	exchange->watch_state =
-		kube_watch_poll(exchange->watch, loop_now(exchange->conn->server->loop), body);
+		kube_watch_poll(exchange->watch, exchange->conn->server->now, body);
 	return buf_str(body).len > 0 || exchange->watch_state != KUBE_WATCH_OPEN;
 }

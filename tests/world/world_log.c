@@ -45,12 +45,11 @@ static void kube_label(
 	if (!core) str_next(&rest, '/');
 	str_next(&rest, '/');
 	struct str resource = rest.ptr ? str_next(&rest, '/') : STR("");
-	if (str_eq(resource, STR("namespaces")) && rest.ptr) {
-		struct str name = str_next(&rest, '/');
-		(void)name;
-		if (rest.ptr) resource = str_next(&rest, '/');
-	}
 	struct str name = rest.ptr ? str_next(&rest, '/') : STR("");
+	if (str_eq(resource, STR("namespaces")) && rest.ptr) {
+		resource = str_next(&rest, '/');
+		name = rest.ptr ? str_next(&rest, '/') : STR("");
+	}
 	const char *verb = world_query_bool(req->query, "watch") ? "watch" : name.len ? "" : "list";
 	bool get = str_eq(req->method, STR("GET"));
 	buf_printf(label, "%.*s %.*s", STR_ARG(get && *verb ? str_of(verb) : req->method),
