@@ -161,6 +161,7 @@ static enum blame blame_for(enum err err) {
 
 /* Somebody else was faster, or the outcome is not known: look again. A bounded number of times. */
 static const struct step *look_again(struct sync *sync, const struct fault *fault) {
+	kube_call_deinit(&sync->kube);
 	if (++sync->write_tries <= WRITE_TRIES) return &STEP_PROBE;
 	return sync_fail(sync, BLAME_WRITE, NULL, fault);
 }
