@@ -3,6 +3,8 @@
 #include "base/hash.h"
 #include "workers/worker.h"
 
+enum { SOON_TRIES = 3 };
+
 void schedule_ready(struct object *object, enum object_class class) {
 	assert(object->shard);
 	timer_stop(&object->shard->worker->timers, &object->timer);
@@ -42,7 +44,9 @@ void schedule_retry(struct worker *worker, struct object *object, const struct f
 	struct backoff backoff = backoff_for(&worker->settings, fault->err);
 	int64_t delay_ns = backoff_delay_ns(&backoff, object->failures, &worker->rng);
 	enum retry retry = err_retry(fault->err);
-	if (retry == RETRY_SOON) delay_ns = backoff_delay_ns(&backoff, 0, &worker->rng);
+	/* A cause that is said to be gone, and comes again and again, is not. */
+	bool soon = retry == RETRY_SOON && object->failures < SOON_TRIES;
+	if (soon) delay_ns = backoff_delay_ns(&backoff, 0, &worker->rng);
 	if (fault->retry_after_ns > 0) {
 		/* The server's (or the writer's) own word on when; a little later, so that not all come at once. */
 		delay_ns = fault->retry_after_ns +
