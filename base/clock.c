@@ -56,10 +56,14 @@ static void civil_from_days(int64_t days, struct civil *out_civil) {
 }
 
 void time_format(int64_t unix_s, char out_text[static TIME_TEXT_BYTES]) {
+	int64_t days = unix_s / SECONDS_PER_DAY;
 	int64_t second = unix_s % SECONDS_PER_DAY;
-	if (second < 0) second += SECONDS_PER_DAY;
+	if (second < 0) {
+		second += SECONDS_PER_DAY;
+		days--;
+	}
 	struct civil c;
-	civil_from_days((unix_s - second) / SECONDS_PER_DAY, &c);
+	civil_from_days(days, &c);
 	c.hour = (int)(second / 3600);
 	c.minute = (int)(second / 60 % 60);
 	c.second = (int)(second % 60);
