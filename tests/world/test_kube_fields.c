@@ -65,6 +65,17 @@ static void test_same_apply_writes_nothing(void **state) {
 	assert_int_equal(kube_resource_version(f->world), rv);
 }
 
+/* What the server drops on the way to storage must not count as a change. */
+static void test_empty_labels_write_nothing(void **state) {
+	struct fixture *f = *state;
+	const char *body = "{'apiVersion':'v1','kind':'Secret','metadata':{'labels':{}},'data':{'a':'MQ=='}}";
+	ask(f, "PATCH", FORCE, APPLY, body);
+	int64_t rv = kube_resource_version(f->world);
+	pass_ms(f, 5000);
+	assert_int_equal(ask(f, "PATCH", FORCE, APPLY, body), 200);
+	assert_int_equal(kube_resource_version(f->world), rv);
+}
+
 static void test_foreign_edit_takes_and_force_wins_back(void **state) {
 	struct fixture *f = *state;
 	ask(f, "PATCH", FORCE, APPLY, BOTH);
@@ -147,6 +158,7 @@ int main(void) {
 		TEST(test_folded_entry_is_pruned_by_the_next_apply),
 		TEST(test_apply_prunes_its_own),
 		TEST(test_same_apply_writes_nothing),
+		TEST(test_empty_labels_write_nothing),
 		TEST(test_foreign_edit_takes_and_force_wins_back),
 		TEST(test_equal_value_does_not_move),
 		TEST(test_lists_by_key_are_shared),

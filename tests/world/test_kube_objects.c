@@ -62,6 +62,18 @@ static void test_empty_patch_changes_nothing(void **state) {
 	assert_int_equal(kube_count_writes(f->world, "secrets"), 1);
 }
 
+static void test_merge_patch(void **state) {
+	struct fixture *f = *state;
+	ask(f, "POST", SECRETS, NULL, POST_S);
+	assert_int_equal(ask(f, "PATCH", SECRETS "/s", MERGE, "{'data':{'a':null,'b':'Mg=='},'metadata':{'labels':{'x':null}}}"),
+			 200);
+	assert_null(world_json_at(f->json, "data.a"));
+	assert_answer(f, "data.b", "Mg==");
+	assert_null(world_json_at(f->json, "metadata.labels"));
+	assert_int_equal(ask(f, "PATCH", SECRETS "/s", MERGE, "[]"), 400);
+	assert_int_equal(ask(f, "PATCH", SECRETS "/s", MERGE, "{"), 400);
+}
+
 static void test_json_patch(void **state) {
 	struct fixture *f = *state;
 	ask(f, "POST", SECRETS, NULL, POST_S);
@@ -153,6 +165,29 @@ static void test_collected_with_owner(void **state) {
 	assert_int_equal(ask(f, "GET", SECRETS "/s", NULL, ""), 404);
 }
 
+static void test_collected_without_any_owner(void **state) {
+	struct fixture *f = *state;
+	assert_int_equal(ask(f, "POST", SECRETS, NULL,
+			     "{'metadata':{'name':'s','ownerReferences':[{'apiVersion':'example.com/v1','kind':'Thing','name':'t',"
+			     "'uid':'never-was'}]}}"),
+			 201);
+	pass_ms(f, 1001);
+	assert_int_equal(ask(f, "GET", SECRETS "/s", NULL, ""), 404);
+}
+
+static void test_second_owner_keeps(void **state) {
+	struct fixture *f = *state;
+	ask(f, "POST", THINGS, NULL, POST_T);
+	char *body = kj_format("{'metadata':{'name':'s','ownerReferences':[{'apiVersion':'example.com/v1','kind':'Thing',"
+			       "'name':'t','uid':'%s'},{'apiVersion':'v1','kind':'X','name':'x','uid':'never-was'}]}}",
+			       answer_text(f, "metadata.uid"));
+	assert_int_equal(ask(f, "POST", SECRETS, NULL, body), 201);
+	mem_free(body);
+	pass_ms(f, 1001);
+	assert_int_equal(ask(f, "GET", SECRETS "/s", NULL, ""), 200);
+	assert_int_equal(cJSON_GetArraySize(world_json_at(f->json, "metadata.ownerReferences")), 1);
+}
+
 static void test_orphaned(void **state) {
 	struct fixture *f = *state;
 	make_owned_secret(f, "");
@@ -219,11 +254,14 @@ int main(void) {
 		TEST(test_create_and_read),
 		TEST(test_guards_of_an_apply),
 		TEST(test_empty_patch_changes_nothing),
+		TEST(test_merge_patch),
 		TEST(test_json_patch),
 		TEST(test_secret_rules),
 		TEST(test_secret_size),
 		TEST(test_custom_resource_rules),
 		TEST(test_collected_with_owner),
+		TEST(test_collected_without_any_owner),
+		TEST(test_second_owner_keeps),
 		TEST(test_orphaned),
 		TEST(test_finalizer_holds),
 		TEST(test_namespace_ends),

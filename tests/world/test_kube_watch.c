@@ -61,6 +61,31 @@ static void test_events_in_order(void **state) {
 	kube_watch_close(watch);
 }
 
+/* More than one poll takes comes in several, each event once. */
+static void test_many_bytes(void **state) {
+	struct fixture *f = *state;
+	struct kube_watch *watch = watch_from_now(f, "");
+	char *note = kj_alloc(200001);
+	memset(note, 'x', 200000);
+	for (int i = 0; i < 8; i++) {
+		char *body = kj_format("{'apiVersion':'example.com/v1','kind':'Thing','metadata':{'name':'t%d','annotations':"
+				       "{'note':'%s'}},'spec':{'size':1}}",
+				       i, note);
+		assert_int_equal(ask(f, "POST", THINGS, NULL, body), 201);
+		mem_free(body);
+	}
+	mem_free(note);
+	assert_string_equal(poll(f, watch, NULL), "ADDED t0,ADDED t1,ADDED t2,ADDED t3,ADDED t4,ADDED t5");
+	assert_int_equal(kube_watch_next_ns(watch) <= f->now.mono_ns, 1);
+	assert_string_equal(poll(f, watch, NULL), "ADDED t6,ADDED t7");
+	assert_string_equal(poll(f, watch, NULL), "");
+	kube_watch_close(watch);
+	watch = open_watch(f, "watch=true");
+	assert_string_equal(poll(f, watch, NULL), "ADDED t0,ADDED t1,ADDED t2,ADDED t3,ADDED t4,ADDED t5");
+	assert_string_equal(poll(f, watch, NULL), "ADDED t6,ADDED t7");
+	kube_watch_close(watch);
+}
+
 static void test_resumes_behind_an_event(void **state) {
 	struct fixture *f = *state;
 	ask(f, "POST", THINGS, NULL, POST("a"));
@@ -216,6 +241,8 @@ static void test_restored_backup(void **state) {
 	struct fixture *f = *state;
 	ask(f, "POST", THINGS, NULL, POST("a"));
 	char *uid = kj_strdup(str_of(answer_text(f, "metadata.uid")));
+	ask(f, "POST", SECRETS, NULL, "{'metadata':{'name':'brief'}}");
+	ask(f, "DELETE", SECRETS "/brief", NULL, "");
 	int64_t rv = kube_resource_version(f->world);
 	struct kube_snapshot *backup = kube_snapshot_take(f->world);
 	struct kube_watch *watch = watch_from_now(f, "");
@@ -245,6 +272,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_events_in_order),
+		TEST(test_many_bytes),
 		TEST(test_resumes_behind_an_event),
 		TEST(test_initial_events),
 		TEST(test_bookmark_and_end),
