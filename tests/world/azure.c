@@ -28,6 +28,7 @@ struct azure *azure_create(uint64_t seed) {
 	list_init(&azure->identities);
 	list_init(&azure->issuers);
 	list_init(&azure->faults);
+	list_init(&azure->imds_tokens);
 	list_init(&azure->tenants);
 	azure->suffix = copy(STR("vault.azure.net"));
 	azure->login_host = copy(STR("login.microsoftonline.com"));
@@ -80,6 +81,7 @@ static void issuer_free(struct azure_issuer *issuer) {
 void azure_destroy(struct azure *azure) {
 	if (!azure) return;
 	azure_fault_end(azure, 0);
+	azure_imds_forget(azure);
 	list_for_each_safe (node, &azure->vaults)
 		vault_free(container_of(node, struct azure_vault, link));
 	list_for_each_safe (node, &azure->identities) {
@@ -213,6 +215,8 @@ void azure_handle(struct azure *azure, struct now now, const struct world_reques
 		azure_vault_handle(azure, vault, now, req, out);
 	} else if (str_eq_nocase(req->host, str_of(azure->login_host))) {
 		azure_entra_handle(azure, now, req, out);
+	} else if (str_eq(req->host, STR(AZURE_IMDS_HOST))) {
+		azure_imds_handle(azure, now, req, out);
 	} else {
 		unknown_host(out);
 	}

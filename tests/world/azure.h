@@ -97,6 +97,7 @@ struct azure_identity {
 	char *secret; /* client secret; NULL: none */
 	int64_t secret_until_s; /* unix; AZURE_UNSET: for ever */
 	struct list credentials;
+	bool on_node; /* assigned to the node: the metadata service hands out its tokens */
 };
 
 struct azure_issuer {
@@ -108,7 +109,7 @@ struct azure_issuer {
 
 struct azure {
 	struct rng rng;
-	struct list vaults, identities, issuers, faults;
+	struct list vaults, identities, issuers, faults, imds_tokens;
 	char *suffix; /* "vault.azure.net": vault hosts end in it, tokens are for it */
 	char *login_host; /* "login.microsoftonline.com" */
 	struct list tenants;
@@ -331,6 +332,12 @@ void azure_write(struct azure_call *call);
 /* Sends a bundle of `version` with status 200. */
 void azure_answer_bundle(struct azure_call *call, const struct azure_object *object,
 	const struct azure_version *version, bool with_value);
+
+/* azure_imds.c: http://169.254.169.254 of the node. */
+#define AZURE_IMDS_HOST "169.254.169.254"
+void azure_imds_handle(struct azure *azure, struct now now, const struct world_request *req,
+	struct world_response *out);
+void azure_imds_forget(struct azure *azure); /* every token that it keeps */
 
 /* azure_assertion.c: 0, or the AADSTS code of what is wrong with it. */
 int64_t azure_assertion_check(const struct azure *azure, struct now now,

@@ -138,6 +138,14 @@ void conn_freeze(struct conn *conn, bool frozen) {
 	conn_resume(conn);
 }
 
+/* A new connection, as soon as it is known for whom it is. */
+static void obey_net(struct conn *conn) {
+	struct server *server = conn->server;
+	enum world_link link = world_net_link(&server->net, server->now, str_of(conn->host));
+	if (link == WORLD_REFUSED || link == WORLD_NXDOMAIN) conn_kill(conn, true);
+	if (link == WORLD_BLACKHOLE) conn_freeze(conn, true);
+}
+
 static void handshake(struct conn *conn) {
 	ERR_clear_error();
 	int done = SSL_accept(conn->ssl);
@@ -155,7 +163,9 @@ static void handshake(struct conn *conn) {
 	SSL_get0_alpn_selected(conn->ssl, &protocol, &len);
 	if (len == 2 && memcmp(protocol, "h2", 2) == 0) h2_start(conn);
 	const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
-	if (name && !conn->host[0]) snprintf(conn->host, sizeof(conn->host), "%s", name);
+	if (!name || conn->host[0]) return;
+	snprintf(conn->host, sizeof(conn->host), "%s", name);
+	obey_net(conn);
 }
 
 static void conn_ready(struct loop_fd *watch, uint32_t events) {
@@ -235,9 +245,7 @@ void conn_open(struct listener *listener, int fd) {
 		return;
 	}
 	if (conn->kind == SERVER_KUBE) snprintf(conn->host, sizeof(conn->host), "kube");
+	if (conn->kind == SERVER_IMDS) snprintf(conn->host, sizeof(conn->host), AZURE_IMDS_HOST);
 	if (conn->kind <= SERVER_KUBE) conn_start_tls(conn);
-	if (conn->kind != SERVER_KUBE) return;
-	enum world_link link = world_net_link(&server->net, server->now, STR("kube"));
-	if (link == WORLD_REFUSED || link == WORLD_NXDOMAIN) conn_kill(conn, true);
-	if (link == WORLD_BLACKHOLE) conn_freeze(conn, true);
+	if (!conn->dead && conn->host[0]) obey_net(conn);
 }

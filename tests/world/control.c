@@ -11,6 +11,8 @@ static void host_of(struct job *job, struct buf *out_host) {
 		buf_printf(out_host, "%.*s.%s", STR_ARG(vault), job->azure->suffix);
 	} else if (str_eq(host, STR("login"))) {
 		buf_append(out_host, str_of(job->azure->login_host));
+	} else if (str_eq(host, STR("imds"))) {
+		buf_append(out_host, STR(AZURE_IMDS_HOST));
 	} else {
 		buf_append(out_host, host);
 	}
@@ -120,7 +122,7 @@ static const struct word {
 	{ "vault", "vaults", word_vault,
 		"name tenant policyMode retentionDays deleteLagSeconds callsPer10s" },
 	{ "identity", "identities", word_identity,
-		"clientId tenant secret secretExpires federated" },
+		"clientId tenant secret secretExpires federated onNode" },
 	{ "federated", "federatedCredentials", word_federated,
 		"clientId issuer subject audience lagSeconds" },
 	{ "unfederate", NULL, word_unfederate, "clientId subject" },

@@ -29,7 +29,8 @@ static cJSON *vaults_json(const struct azure *azure) {
 }
 
 static cJSON *stats_json(const struct server *server) {
-	static const char *const names[SERVER_KINDS] = { "azure", "kube", "proxy", "control" };
+	static const char *const names[SERVER_KINDS] = { "azure", "kube", "proxy", "control",
+		"imds" };
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddItemToObject(json, "requests", world_counters_json(server->log));
 	cJSON_AddItemToObject(json, "vaults", vaults_json(server->azure));

@@ -31,6 +31,7 @@ void word_identity(struct job *job) {
 		mem_free(identity->secret);
 		identity->secret = mem_strdup(secret);
 	}
+	identity->on_node = world_json_bool(job->item, "onNode", identity->on_node);
 	identity->secret_until_s = job_number(job, "secretExpires", identity->secret_until_s);
 	const cJSON *item;
 	cJSON_ArrayForEach(item, world_json_at(job->item, "federated"))

@@ -133,6 +133,7 @@ static void handle(struct conn *conn, struct head *head, struct buf *body) {
 	req->body = buf_str(body);
 	req->reused_connection = conn->served > 0;
 	if (conn->kind == SERVER_KUBE) req->host = STR("kube");
+	if (conn->kind == SERVER_IMDS) req->host = STR(AZURE_IMDS_HOST);
 	conn->close_after = head->close;
 	exchange_handle(exchange_create(conn, 0), req);
 }

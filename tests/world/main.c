@@ -47,7 +47,8 @@ static void usage(FILE *to) {
 	      "repeated\n"
 	      "  --issuer URL       of service account tokens; default "
 	      "https://kubernetes.default.svc\n"
-	      "  --port-azure N, --port-kube N, --port-proxy N, --port-control N: instead of free "
+	      "  --port-azure N, --port-kube N, --port-proxy N, --port-control N, --port-imds N: "
+	      "instead of free "
 	      "ports\n",
 		to);
 }
@@ -58,7 +59,7 @@ static bool take_number(const char *text, uint64_t max, uint64_t *out_number) {
 
 static bool port_option(struct options *options, const char *name, const char *value) {
 	static const char *const names[SERVER_KINDS] = { "--port-azure", "--port-kube",
-		"--port-proxy", "--port-control" };
+		"--port-proxy", "--port-control", "--port-imds" };
 	uint64_t port = 0;
 	for (int kind = 0; kind < SERVER_KINDS; kind++) {
 		if (strcmp(name, names[kind]) != 0 || !take_number(value, 65535, &port)) continue;
@@ -194,6 +195,7 @@ static bool write_world(const struct world *world) {
 	world_json_add_i64(json, "azurePort", at[SERVER_AZURE].port);
 	world_json_add_i64(json, "proxyPort", at[SERVER_PROXY].port);
 	world_json_add_i64(json, "controlPort", at[SERVER_CONTROL].port);
+	world_json_add_i64(json, "imdsPort", at[SERVER_IMDS].port);
 	buf_printf(&text, "http://127.0.0.1:%u", at[SERVER_PROXY].port);
 	world_json_add(json, "proxyUrl", buf_str(&text));
 	buf_reset(&text);

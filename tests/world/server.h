@@ -15,7 +15,14 @@
 #include "tests/world/world_log.h"
 #include "tests/world/world_net.h"
 
-enum server_kind { SERVER_AZURE, SERVER_KUBE, SERVER_PROXY, SERVER_CONTROL, SERVER_KINDS };
+enum server_kind {
+	SERVER_AZURE,
+	SERVER_KUBE,
+	SERVER_PROXY,
+	SERVER_CONTROL,
+	SERVER_IMDS,
+	SERVER_KINDS
+};
 
 struct server;
 

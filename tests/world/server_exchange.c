@@ -92,7 +92,8 @@ void exchange_handle(struct exchange *exchange, const struct world_request *req)
 	struct server *server = conn->server;
 	struct now now = server->now;
 	assert(!exchange->handled && conn->kind != SERVER_PROXY);
-	if (conn->kind == SERVER_AZURE) azure_handle(server->azure, now, req, &exchange->out);
+	if (conn->kind == SERVER_AZURE || conn->kind == SERVER_IMDS)
+		azure_handle(server->azure, now, req, &exchange->out);
 	if (conn->kind == SERVER_KUBE) handle_kube(exchange, now, req);
 	if (conn->kind == SERVER_CONTROL) control_handle(server, now, req, &exchange->out);
 	if (conn->kind != SERVER_CONTROL) world_log_add(server->log, now, req, &exchange->out);
@@ -114,7 +115,6 @@ bool exchange_poll(struct exchange *exchange) {
 		buf_consume(body, exchange->sent);
 		exchange->sent = 0;
 	}
-	exchange->watch_state =
-		kube_watch_poll(exchange->watch, exchange->conn->server->now, body);
+	exchange->watch_state = kube_watch_poll(exchange->watch, exchange->conn->server->now, body);
 	return buf_str(body).len > 0 || exchange->watch_state != KUBE_WATCH_OPEN;
 }
