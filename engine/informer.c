@@ -13,6 +13,7 @@ enum {
 	WATCH_LEAST_S = 300,
 	WATCH_MOST_S = 600,
 	SERVED_S = 1,
+	SILENT_S = 120,
 	CONTINUE_BYTES = 64 * 1024,
 	VERSION_BYTES = 1024
 };
@@ -382,6 +383,15 @@ static bool read_lines(struct informer *informer, struct now now) {
 	return more;
 }
 
+/* A watch from a version that the server has not reached yet (a backup came back) is answered 200
+ * and then nothing, not even the bookmarks that come about every minute. */
+static bool watch_was_silent(const struct informer *informer, struct now now) {
+	const struct http_req *req = &informer->_call.http;
+	bool over = req->err == OK || req->err == ERR_TIMEOUT;
+	return over && req->status == 200 && !informer->_watch_served &&
+	       now.mono_ns - informer->_watch_began_ns >= SILENT_S * NS_PER_S;
+}
+
 /* What an ended watch means, once its last events are read. */
 static void watch_ended(struct informer *informer, struct now now) {
 	const struct http_req *req = &informer->_call.http;
@@ -393,7 +403,10 @@ static void watch_ended(struct informer *informer, struct now now) {
 		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
 	bool ahead = str_find(buf_str(&req->response), STR("ResourceVersionTooLarge")) != SIZE_MAX;
 	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
-	if (err == OK && served) {
+	if (watch_was_silent(informer, now)) {
+		fault = bad_answer("the watch told nothing, not even a bookmark");
+		relist(informer, now, "watch was silent, listing again", &fault);
+	} else if (err == OK && served) {
 		wait_for(informer, now, 0);
 	} else if (err == OK) {
 		fault = bad_answer("the watch ended at once");

@@ -442,6 +442,28 @@ static void test_versions_are_opaque(void **state) {
 	assert_lists();
 }
 
+/* Such a server may also answer a watch with silence. A watch that has told something is not silent, and
+ * one that breaks early is only broken. */
+static void test_silent_watch_relists(void **state) {
+	(void)state;
+	sync_up();
+	w.script.active->status = 200;
+	w.now.mono_ns += 60 * NS_PER_S;
+	answer_error(ERR_TIMEOUT);
+	pass(2);
+	assert_watches("10");
+	stream(EVENT("BOOKMARK", "", "11"));
+	w.now.mono_ns += INFORMER_SILENCE_S * NS_PER_S;
+	answer_error(ERR_TIMEOUT);
+	pass(2);
+	assert_watches("11");
+	w.script.active->status = 200;
+	w.now.mono_ns += INFORMER_SILENCE_S * NS_PER_S;
+	answer_error(ERR_TIMEOUT);
+	pass(4);
+	assert_lists();
+}
+
 static void test_denied_or_busy_watch_is_no_relist(void **state) {
 	(void)state;
 	static const int statuses[] = { 403, 429, 500, 503 };
@@ -556,6 +578,7 @@ int main(void) {
 		TEST(test_expired_watch_relists),
 		TEST(test_other_error_event_resumes),
 		TEST(test_versions_are_opaque),
+		TEST(test_silent_watch_relists),
 		TEST(test_denied_or_busy_watch_is_no_relist),
 		TEST(test_garbled_watch_relists),
 		TEST(test_endless_line),
