@@ -54,7 +54,6 @@ static void refuse(struct gate *gate, struct gate_call *call) {
 }
 
 static void open_breaker(struct gate *gate, const struct fault *fault) {
-	struct list refused;
 	gate->fault = *fault;
 	gate->trial_at_ns = gate->now->mono_ns + gate->breaker_interval_ns;
 	if (!gate->open) {
@@ -63,11 +62,6 @@ static void open_breaker(struct gate *gate, const struct fault *fault) {
 			kv("cause", fault->text));
 	}
 	gate->open = true;
-	/* on_done of a refused call may put new calls in line: those are not for this round. */
-	list_init(&refused);
-	list_splice(&refused, &gate->pending);
-	while (!list_is_empty(&refused))
-		refuse(gate, container_of(list_first(&refused), struct gate_call, link));
 }
 
 static void close_breaker(struct gate *gate) {
@@ -84,17 +78,17 @@ static bool is_unreachable(const struct http_req *req) {
 	return req->err == ERR_NETWORK && !req->maybe_sent;
 }
 
-static void judge(struct gate *gate, const struct http_req *req, bool was_trial) {
+/* True when the breaker opens: what waits is to be refused. */
+static bool judge(struct gate *gate, const struct http_req *req, bool was_trial) {
 	int64_t now_ns = gate->now->mono_ns;
 	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT) {
 		gate->transport_failures++;
-		if (was_trial || is_unreachable(req) ||
-			gate->transport_failures >= FAILURES_TO_OPEN) {
-			open_breaker(gate, &req->fault);
-		}
-		return;
+		bool opens = was_trial || is_unreachable(req) ||
+			     gate->transport_failures >= FAILURES_TO_OPEN;
+		if (opens) open_breaker(gate, &req->fault);
+		return opens;
 	}
-	if (!req->status) return;
+	if (!req->status) return false;
 	gate->transport_failures = 0;
 	if (gate->open) close_breaker(gate);
 	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
@@ -103,19 +97,26 @@ static void judge(struct gate *gate, const struct http_req *req, bool was_trial)
 	} else if (req->status < 500) {
 		ratelimit_succeeded(&gate->limit, now_ns);
 	}
+	return false;
 }
 
 static void request_done(struct http_req *req) {
 	struct gate_call *call = req->owner;
 	struct gate *gate = call->gate;
+	struct list refused;
 	bool was_trial = gate->trial;
 	assert(gate->in_flight > 0);
 	gate->in_flight--;
 	gate->trial = false;
 	call->gate = NULL;
 	call->started = false;
-	judge(gate, req, was_trial);
+	/* Whoever asked is told before others are refused: one of those may be its own, and must find this one answered. What
+	 * on_done puts in line anew is not for this round. */
+	list_init(&refused);
+	if (judge(gate, req, was_trial)) list_splice(&refused, &gate->pending);
 	call->on_done(call);
+	while (!list_is_empty(&refused))
+		refuse(gate, container_of(list_first(&refused), struct gate_call, link));
 }
 
 void gate_start(struct gate *gate, struct gate_call *call) {
