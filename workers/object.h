@@ -43,6 +43,7 @@ struct object {
 	uint8_t wait_class; /* home: enum object_class while in a ready list */
 	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted; /* home: at least one reconcile ended */
+	bool status_doubtful; /* home: a status write of unknown outcome; `status` may not be the server's */
 	int64_t seen_generation; /* home: generation of the last attempt */
 	struct list all; /* home: every object of this worker, for shutdown */
 };

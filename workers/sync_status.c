@@ -153,7 +153,12 @@ static const struct step *status_lost(struct sync *sync, const struct fault *fau
 static void remember(struct sync *sync) {
 	status_deinit(&sync->object->status);
 	sync->object->status = sync->status;
+	sync->object->status_doubtful = false;
 	sync->status = (struct status){ 0 };
+}
+
+static bool may_be_done(const struct http_req *req) {
+	return req->err ? req->maybe_sent : req->status >= 500;
 }
 
 static const struct step *status_read(struct sync *sync) {
@@ -162,6 +167,8 @@ static const struct step *status_read(struct sync *sync) {
 	snprintf(what, sizeof what, "write the status of SecretSync %.*s/%.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
 	enum err err = kube_result(&sync->kube, &fault, what);
+	/* Unless it certainly was not done, the server may have it, and the next attempt has to write again. */
+	if (err && may_be_done(&sync->kube.http)) sync->object->status_doubtful = true;
 	kube_call_deinit(&sync->kube);
 	if (!err) {
 		metric_add(METRIC_STATUS_WRITES, 1);
@@ -203,7 +210,9 @@ static const struct step *status_run(struct sync *sync) {
 		err = fault_set(&fault, err, "the status could not be composed: %s", err_text(err));
 		return status_lost(sync, &fault);
 	}
-	return status_equal(&sync->status, &sync->object->status) ? &STEP_END : write_status(sync);
+	bool known = !sync->object->status_doubtful &&
+		     status_equal(&sync->status, &sync->object->status);
+	return known ? &STEP_END : write_status(sync);
 }
 
 const struct step STEP_STATUS = { "status", status_run };
