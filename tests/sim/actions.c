@@ -111,10 +111,11 @@ static void act_account(struct sim *sim) {
 
 /* --- Secrets --- */
 
-static void delete_secret(struct sim *sim, const struct sim_sync *sync) {
+static void delete_secret(struct sim *sim, struct sim_sync *sync) {
 	char path[256];
 	sim_secret_path(sim, sync, path);
 	sim_kubectl(sim, "DELETE", path, NULL, STR(""));
+	sync->blocked = false;
 }
 
 /* Somebody else's Secret of the name, with the label or without, with another owner or none. */
@@ -163,7 +164,6 @@ static void act_hand_delete(struct sim *sim) {
 	if (!sync) return;
 	delete_secret(sim, sync);
 	sync->dirty = true;
-	sync->blocked = false;
 }
 
 static void act_policy(struct sim *sim) {
@@ -233,6 +233,15 @@ static void act_pod_token(struct sim *sim) {
 	sim_note(sim, "the pod's token is replaced");
 }
 
+/* Whose Secret came back? */
+static void recount_blocked(struct sim *sim, struct sim_sync *sync) {
+	cJSON *secret = kube_get(sim->kube, "secrets", sim_sync_ns(sim, sync), sync->name);
+	const cJSON *owners = world_json_at(secret, "metadata.ownerReferences");
+	struct str kind = world_json_str(cJSON_GetArrayItem(owners, 0), "kind");
+	sync->blocked = secret && !str_eq(kind, STR("SecretSync"));
+	cJSON_Delete(secret);
+}
+
 /* What is not in the backup is applied again, what was deleted since is deleted again. */
 static void restore(struct sim *sim) {
 	kube_snapshot_restore(sim->kube, sim->snapshot, sim_world_now(sim));
@@ -246,6 +255,9 @@ static void restore(struct sim *sim) {
 		}
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) {
+		recount_blocked(sim, &sim->syncs[i]);
+		/* The Secret went back behind the engine's back, as by hand. */
+		sim->syncs[i].dirty = true;
 		if (sim->syncs[i].present) {
 			sim_apply_sync(sim, &sim->syncs[i]);
 		} else {
@@ -349,15 +361,9 @@ static void heal_vaults(struct sim *sim) {
 
 /* Half of the foreign Secrets stay where they are. */
 static void heal_sync(struct sim *sim, struct sim_sync *sync) {
-	if (sync->blocked && sim_chance(sim, 500)) {
-		delete_secret(sim, sync);
-		sync->blocked = false;
-	}
+	if (sync->blocked && sim_chance(sim, 500)) delete_secret(sim, sync);
 	if (!sync->present) return;
-	if (sim->restored) {
-		sim_delete_sync(sim, sync);
-		sim_apply_sync(sim, sync);
-	} else if (sync->dirty && !sync->blocked) {
+	if (sync->dirty) {
 		sync->force = ++sim->serial;
 		sim_apply_sync(sim, sync);
 	}
@@ -377,5 +383,7 @@ void sim_heal(struct sim *sim) {
 		if (!sim->spcs[i].present) sim_apply_spc(sim, &sim->spcs[i]);
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) heal_sync(sim, &sim->syncs[i]);
+	/* As Kubernetes advises: revisions may have been used twice, which no watch can see. */
+	if (sim->restored) sim_engine_stop(sim, sim_chance(sim, 500));
 	sim_streams_poll(sim);
 }

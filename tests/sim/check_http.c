@@ -4,6 +4,8 @@
 #include "tests/sim/sim.h"
 
 static const int64_t BREAKER_NS = 10 * NS_PER_S;
+/* A vault that no object uses any more is forgotten within so long, and with it that it could not be reached. */
+static const int64_t FORGET_NS = 60 * NS_PER_S;
 
 /* Each worker, and each of main's two informers, has heard its own answers. */
 static struct sim_told *told_of(struct sim *sim, const struct sim_asked *asked) {
@@ -55,6 +57,7 @@ void sim_check_start(struct sim *sim, const struct sim_asked *asked) {
 		sim_fail(sim, "Retry-After is respected", "%s is asked %lld ms too early (%s)", sim_host_name(asked->host),
 			(long long)((told->not_before_ns - sim->now_ns) / NS_PER_MS), sim_row_name(asked->row));
 	}
+	if (sim->now_ns - told->last_start_ns > FORGET_NS) told->open_ns = NEVER_NS;
 	if (told->open_ns != NEVER_NS) {
 		int64_t last_ns = told->open_ns > told->last_start_ns ? told->open_ns : told->last_start_ns;
 		if (sim->now_ns - last_ns < BREAKER_NS) {

@@ -164,6 +164,7 @@ static void fill_answer(struct exchange *x) {
 	req->err = x->err;
 	req->maybe_sent = x->err && x->maybe_sent;
 	req->reused_connection = x->err && sim_chance(x->sim, 300);
+	if (x->streamed) req->status = x->out.status;
 	if (!x->err) {
 		read_headers(x);
 		if (!stream) req->err = read_body(x);
@@ -247,6 +248,7 @@ void sim_streams_poll(struct sim *sim) {
 
 static void begin_stream(struct exchange *x) {
 	x->phase = STREAMING;
+	x->streamed = true;
 	if (x->client) sim_note(x->sim, "watch opened");
 	watch_silence(x);
 	plan_piece(x);
@@ -429,7 +431,8 @@ static void http_sim_start(struct http *http, struct http_req *req) {
 static void http_sim_cancel(struct http *http, struct http_req *req) {
 	if (!req->_active) return;
 	struct exchange *x = req->_impl;
-	assert(thread_role() == client_of(http)->role && x->req == req);
+	/* main frees what a worker has left, once that has ended. */
+	assert((thread_role() == client_of(http)->role || thread_role() == ROLE_MAIN) && x->req == req);
 	req->_active = false;
 	req->_impl = NULL;
 	if (x->ready) {

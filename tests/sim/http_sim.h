@@ -35,7 +35,7 @@ struct exchange {
 	struct kube_watch *watch;
 	struct buf pipe;          /* bytes of the stream on their way */
 	struct buf inbox;         /* bytes of the stream that have arrived */
-	bool stream_ended, stream_broken;
+	bool streamed, stream_ended, stream_broken;
 	bool ready;
 	enum err err;
 	bool maybe_sent;
