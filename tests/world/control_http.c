@@ -1,4 +1,6 @@
 /* tests/world/control_http.c - the control port: POST /world/WORD with a JSON object, GET of what happened. */
+#include <assert.h>
+
 #include "tests/world/server.h"
 
 static void answer(struct world_response *out, int status, cJSON *json) {
@@ -84,6 +86,7 @@ static cJSON *versions_json(const struct server *server, struct str query) {
 			if (version->seq > after && (!next || version->seq < next->seq))
 				next = version;
 		}
+		assert(next);
 		after = next->seq;
 		cJSON *item = cJSON_CreateObject();
 		cJSON_AddStringToObject(item, "id", next->id);

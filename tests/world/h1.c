@@ -4,6 +4,9 @@
 
 #include "tests/world/server.h"
 
+/* What Windows' HTTP driver takes of a request's head. */
+enum { AZURE_HEAD_BYTES = 16 << 10 };
+
 struct head {
 	struct world_request req;
 	size_t bytes; /* up to and with the empty line */
@@ -12,10 +15,27 @@ struct head {
 	char host[256];
 };
 
-/* A whole answer of the front end itself, then close. */
-static void refuse(struct conn *conn, int status) {
-	buf_printf(&conn->out, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-		status, world_reason(status));
+/* A whole answer of the front end itself, then close; before Azure the kernel's HTTP driver writes it. */
+static void refuse(struct conn *conn, int status, const char *why) {
+	struct buf body;
+	buf_init(&body, 1024);
+	if (conn->kind == SERVER_AZURE) {
+		buf_printf(&body,
+			"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML "
+			"4.01//EN\"\"http://www.w3.org/TR/html4/"
+			"strict.dtd\">\r\n<HTML><HEAD><TITLE>Bad "
+			"Request</TITLE></HEAD>\r\n<BODY><h2>Bad "
+			"Request - %s</h2>\r\n<hr><p>HTTP Error %d. The request is badly "
+			"formed.</p>\r\n"
+			"</BODY></HTML>\r\n",
+			why, status);
+	}
+	buf_printf(&conn->out,
+		"HTTP/1.1 %d %s\r\nContent-Type: text/html; charset=us-ascii\r\n"
+		"Content-Length: %zu\r\nConnection: close\r\n\r\n",
+		status, world_reason(status), buf_str(&body).len);
+	buf_append(&conn->out, buf_str(&body));
+	buf_deinit(&body);
 	conn->closing = true;
 	buf_reset(&conn->in);
 }
@@ -74,11 +94,13 @@ static bool header_line(struct str line, struct head *head) {
 		head->close = str_eq_nocase(value, STR("close"));
 	if (str_eq_nocase(name, STR("Expect"))) head->expects = true;
 	if (str_eq_nocase(name, STR("Transfer-Encoding"))) {
+		if (head->body_bytes) return false;
 		head->chunked = str_eq_nocase(value, STR("chunked"));
 		return head->chunked;
 	}
 	if (str_eq_nocase(name, STR("Content-Length"))) {
 		if (str_to_u64(value, &length) != OK || length > WORLD_BODY_BYTES) return false;
+		if (head->chunked || head->body_bytes) return false;
 		head->body_bytes = (size_t)length;
 	}
 	return true;
@@ -144,7 +166,8 @@ static bool take_request(struct conn *conn) {
 	struct buf body;
 	struct str in = buf_str(&conn->in);
 	int found = in.len ? parse_head(in, &head) : 0;
-	bool taken = false;
+	bool taken = false,
+	     long_head = found > 0 && conn->kind == SERVER_AZURE && head.bytes > AZURE_HEAD_BYTES;
 	buf_init(&body, WORLD_BODY_BYTES);
 	if (found > 0) {
 		struct str rest = str_slice(in, head.bytes, SIZE_MAX);
@@ -157,10 +180,10 @@ static bool take_request(struct conn *conn) {
 		}
 	}
 	bool tunnel = found > 0 && str_eq(head.req.method, STR("CONNECT"));
-	if (found < 0) {
-		refuse(conn, 400);
+	if (found < 0 || long_head) {
+		refuse(conn, 400, long_head ? "Request Too Long" : "Invalid Header");
 	} else if (found > 0 && tunnel != (conn->kind == SERVER_PROXY)) {
-		refuse(conn, 405);
+		refuse(conn, 405, "Invalid Verb");
 	} else if (tunnel) {
 		proxy_connect(conn, head.req.path);
 	} else if (found > 0) {
