@@ -51,44 +51,53 @@ struct now transfer_now(const struct transfer *transfer) {
 
 /* --- libcurl asks the loop --- */
 
+static void act(struct site_multi *site, curl_socket_t socket, int events) {
+	int running;
+	/* It returns early when it is out of memory, and some exchange is left without a socket or timer that drives it. */
+	if (curl_multi_socket_action(site->multi, socket, events, &running) != CURLM_OK) site->stuck = true;
+}
+
 static void socket_ready(struct loop_fd *watch, uint32_t events) {
 	struct watched *watched = container_of(watch, struct watched, watch);
-	int running, action = 0;
+	int action = 0;
 	if (events & EPOLLIN) action |= CURL_CSELECT_IN;
 	if (events & EPOLLOUT) action |= CURL_CSELECT_OUT;
 	if (events & (EPOLLERR | EPOLLHUP)) action |= CURL_CSELECT_ERR;
 	/* `watched` may be freed inside. What has ended is seen by the turn. */
-	curl_multi_socket_action(watched->site->multi, watch->fd, action, &running);
+	act(watched->site, watch->fd, action);
 }
 
 static uint32_t events_of(int what) {
 	return (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
 }
 
-static int watch_socket(struct site_multi *site, curl_socket_t socket, int what) {
+static enum err watch_socket(struct site_multi *site, curl_socket_t socket, int what) {
 	struct watched *watched = mem_zalloc(sizeof *watched);
-	if (!watched) return -1;
+	if (!watched) return ERR_NOMEM;
 	watched->watch = (struct loop_fd){ .fd = socket, .events = events_of(what), .ready = socket_ready };
 	watched->site = site;
-	if (loop_add(site->owner->loop, &watched->watch) != OK) {
-		mem_free(watched);
-		return -1;
-	}
-	curl_multi_assign(site->multi, socket, watched);
-	return 0;
+	enum err err = loop_add(site->owner->loop, &watched->watch);
+	if (err) mem_free(watched);
+	if (!err) curl_multi_assign(site->multi, socket, watched);
+	return err;
 }
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *socket_arg) {
 	struct site_multi *site = arg;
 	struct watched *watched = socket_arg;
+	enum err err = OK;
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		if (watched) loop_remove(site->owner->loop, &watched->watch);
 		mem_free(watched);
-		return 0;
+	} else if (watched) {
+		err = loop_change(site->owner->loop, &watched->watch, events_of(what));
+	} else {
+		err = watch_socket(site, socket, what);
 	}
-	if (!watched) return watch_socket(site, socket, what);
-	return loop_change(site->owner->loop, &watched->watch, events_of(what)) == OK ? 0 : -1;
+	/* An error told to libcurl would make the whole multi unusable; the turn ends its requests instead. */
+	if (err) site->stuck = true;
+	return 0;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
@@ -332,6 +341,7 @@ static int64_t next_deadline(const struct http_curl *self) {
 	int64_t next_ns = list_is_empty(&self->done) ? NEVER_NS : 0;
 	list_for_each(link, &self->multis) {
 		const struct site_multi *site = container_of(link, struct site_multi, link);
+		if (site->stuck) next_ns = 0;
 		if (site->deadline_ns < next_ns) next_ns = site->deadline_ns;
 	}
 	list_for_each(link, &self->streams) {
@@ -341,16 +351,25 @@ static int64_t next_deadline(const struct http_curl *self) {
 	return next_ns;
 }
 
+static void end_stuck(struct http_curl *self, struct site_multi *site) {
+	if (!site->stuck) return;
+	site->stuck = false;
+	list_for_each_safe(link, &self->running) {
+		struct transfer *transfer = req_of(link)->_impl;
+		if (transfer->site == site) transfer_ended(self, transfer, CURLE_OUT_OF_MEMORY);
+	}
+}
+
 static int64_t curl_turn(struct http *http, struct now now) {
 	struct http_curl *self = self_of(http);
 	list_for_each(link, &self->multis) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
-		int running;
 		if (site->deadline_ns <= now.mono_ns) {
 			site->deadline_ns = NEVER_NS;
-			curl_multi_socket_action(site->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+			act(site, CURL_SOCKET_TIMEOUT, 0);
 		}
 		collect(self, site);
+		end_stuck(self, site);
 	}
 	end_silent_streams(self, now.mono_ns);
 	deliver_chunks(self);
@@ -372,7 +391,10 @@ static void curl_destroy(struct http *http) {
 	for (struct list *link; (link = list_pop(&self->multis));) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
 		curl_multi_cleanup(site->multi);
-		assert(list_is_empty(&site->connections));
+		/* What libcurl forgot to close when it was out of memory. */
+		for (struct list *open; (open = list_first(&site->connections));) {
+			site_close_socket(site, container_of(open, struct connection, link)->fd);
+		}
 		mem_free(site);
 	}
 	mem_free(self);

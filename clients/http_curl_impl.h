@@ -23,6 +23,7 @@ struct site_multi {
 	CURLM *multi;
 	struct list connections; /* every open socket of this multi, idle ones included */
 	int64_t deadline_ns;     /* when libcurl wants to be called */
+	bool stuck;              /* for want of memory some exchange is not driven any more: all of them have to end */
 };
 
 /* One exchange: the part of a request that libcurl and this client need. */
