@@ -9,6 +9,9 @@
 /* A connection that dies once may be chance; this many in a row are not. */
 enum { FAILURES_TO_OPEN = 3 };
 
+/* How long it is remembered that a server could not be reached, when nobody asks it any more. */
+static const int64_t REMEMBER_NS = 600 * NS_PER_S;
+
 void gate_init(struct gate *gate, const struct gate_options *options) {
 	assert(options->http && options->now && options->max_in_flight > 0);
 	*gate = (struct gate){
@@ -28,6 +31,12 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 
 bool gate_is_idle(const struct gate *gate) {
 	return !gate->in_flight && list_is_empty(&gate->pending) && list_is_empty(&gate->waiters);
+}
+
+bool gate_is_forgettable(const struct gate *gate) {
+	int64_t now_ns = gate->now->mono_ns;
+	if (!gate_is_idle(gate) || ratelimit_wait_ns(&gate->limit, now_ns) > 0) return false;
+	return !gate->open || now_ns >= gate->trial_at_ns + REMEMBER_NS;
 }
 
 void gate_deinit(struct gate *gate) {

@@ -78,3 +78,6 @@ int64_t gate_pump(struct gate *gate);
 
 /* True when nothing is under way and nobody waits. */
 bool gate_is_idle(const struct gate *gate);
+
+/* True when it is idle and knows nothing that a new gate would not: no Retry-After that holds, no breaker that opened lately. */
+bool gate_is_forgettable(const struct gate *gate);

@@ -106,8 +106,8 @@ void shard_leave(struct object *object) {
 void shard_sweep(struct worker *worker) {
 	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
-		if (!shard->objects && !shard->running && gate_is_idle(&shard->gate))
-			shard_free(shard);
+		bool unused = !shard->objects && !shard->running;
+		if (unused && gate_is_forgettable(&shard->gate)) shard_free(shard);
 	}
 }
 
