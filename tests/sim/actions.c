@@ -290,8 +290,10 @@ void sim_act(struct sim *sim) {
 	for (unsigned k = 0; k < sizeof acts / sizeof *acts; k++) total += acts[k].weight;
 	unsigned at = pick(sim, total);
 	while (at >= acts[i].weight) at -= acts[i++].weight;
-	sim->actions++;
 	acts[i].act(sim);
+	/* Without the API server, and where no Secret may be written, little else happens. */
+	if (sim->cuts[HOST_KUBE] && sim_chance(sim, 400)) cut(sim, HOST_KUBE, false);
+	if (sim->policy_on && sim_chance(sim, 200)) act_policy(sim);
 }
 
 /* --- traps: somebody is faster between two steps of one reconcile --- */
@@ -304,8 +306,13 @@ static struct sim_sync *find_sync(struct sim *sim, const char *ns, const char *n
 	return NULL;
 }
 
+static void stop_now(struct sim *sim, struct sim_event *event) {
+	(void)event;
+	if (sim->now_ns < sim->calm_ns) sim_engine_stop(sim, sim_chance(sim, 300));
+}
+
 static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
-	switch (pick(sim, 5)) {
+	switch (pick(sim, 8)) {
 	case 0:
 		sim_delete_sync(sim, sync);
 		if (sim_chance(sim, 700)) sim_apply_sync(sim, sync);
@@ -316,6 +323,16 @@ static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
 		delete_secret(sim, sync);
 		sync->dirty = true;
 		return SIM_REPLACED;
+	case 4:
+		if (!sim->policy_on) act_policy(sim);
+		return FAULT_OF_NOTHING; /* the next write meets it */
+	case 5:
+		if (!sim->cuts[HOST_KUBE]) cut(sim, HOST_KUBE, true);
+		return FAULT_OF_NOTHING; /* the answer meets it */
+	case 6:
+		sim->trap_stop.fire = stop_now;
+		if (sim_chance(sim, 300)) sim_at(sim, &sim->trap_stop, sim->now_ns);
+		return FAULT_OF_NOTHING; /* counted for every run */
 	default: {
 		const struct sim_spc *spc = &sim->spcs[sync->spc];
 		sim_rotate(sim, spc->vault, spc->objects[sync->items[0].object].vault_object);

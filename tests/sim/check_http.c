@@ -4,8 +4,8 @@
 #include "tests/sim/sim.h"
 
 static const int64_t BREAKER_NS = 10 * NS_PER_S;
-/* A vault that no object uses any more is forgotten within so long, and with it that it could not be reached. */
-static const int64_t FORGET_NS = 60 * NS_PER_S;
+/* After so long it may be forgotten that a vault could not be reached, when no object uses it any more. */
+static const int64_t FORGET_NS = 600 * NS_PER_S;
 
 /* Each worker, and each of main's two informers, has heard its own answers. */
 static struct sim_told *told_of(struct sim *sim, const struct sim_asked *asked) {

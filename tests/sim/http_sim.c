@@ -256,6 +256,11 @@ static void begin_stream(struct exchange *x) {
 
 /* --- the way there and back --- */
 
+static void cut_off(struct exchange *x) {
+	if (x->client) x->sim->table->cells[x->row][SIM_CUT]++;
+	finish(x, ERR_NETWORK, true);
+}
+
 static void answer_arrives(struct sim *sim, struct sim_event *event) {
 	struct exchange *x = container_of(event, struct exchange, next);
 	if (x->phase == STREAMING) {
@@ -267,7 +272,7 @@ static void answer_arrives(struct sim *sim, struct sim_event *event) {
 		return;
 	}
 	if (sim->cuts[x->host]) {
-		finish(x, ERR_NETWORK, true);
+		cut_off(x);
 	} else if (x->watch) {
 		begin_stream(x);
 	} else {
@@ -285,7 +290,7 @@ static int64_t way_back_ns(struct exchange *x) {
 static void request_arrives(struct sim *sim, struct sim_event *event) {
 	struct exchange *x = container_of(event, struct exchange, next);
 	if (sim->cuts[x->host]) {
-		finish(x, ERR_NETWORK, true);
+		cut_off(x);
 		return;
 	}
 	exchange_serve(x);

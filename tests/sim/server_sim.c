@@ -86,7 +86,33 @@ static void plan_azure(struct exchange *x) {
 	}
 }
 
+/* The object that a request to a vault names, or NULL. */
+static struct azure_object *object_of(struct sim *sim, const struct world_request *req) {
+	struct azure_vault *vault = azure_vault_of_host(sim->azure, req->host);
+	struct str rest = str_slice(req->path, 1, req->path.len);
+	struct str kind = str_next(&rest, '/');
+	bool named = vault && rest.ptr && str_eq(kind, STR("secrets"));
+	return named ? azure_object_find(vault, AZURE_SECRET, str_next(&rest, '/')) : NULL;
+}
+
+/* All versions are disabled for as long as the request takes. */
+static void serve_disabled(struct exchange *x, const struct world_request *req) {
+	struct azure_object *object = object_of(x->sim, req);
+	bool was[256];
+	if (!object || object->count > 256) return;
+	for (size_t i = 0; i < object->count; i++) {
+		was[i] = object->versions[i]->enabled;
+		object->versions[i]->enabled = false;
+	}
+	azure_handle(x->sim->azure, sim_world_now(x->sim), req, &x->out);
+	for (size_t i = 0; i < object->count; i++) object->versions[i]->enabled = was[i];
+}
+
 static void serve_azure(struct exchange *x, const struct world_request *req) {
+	if (x->fault == SIM_DISABLED) {
+		serve_disabled(x, req);
+		return;
+	}
 	plan_azure(x);
 	azure_handle(x->sim->azure, sim_world_now(x->sim), req, &x->out);
 	azure_fault_end(x->sim->azure, 0);
@@ -149,5 +175,7 @@ void exchange_serve(struct exchange *x) {
 	if (x->fault == SIM_GARBAGE) spoil(x);
 	enum sim_fault seen = x->fault ? FAULT_OF_NOTHING : natural(x);
 	if (seen && x->out.fault == WORLD_NONE) sim->table->cells[x->row][seen]++;
-	if (x->client && sim->now_ns < sim->calm_ns && sim_chance(sim, sim->trap_permille)) set_trap(x, req.path);
+	if (x->client && sim->now_ns < sim->calm_ns && sim_chance(sim, sim_share(x->row, sim->trap_permille))) {
+		set_trap(x, req.path);
+	}
 }

@@ -200,13 +200,12 @@ struct sim {
 	int64_t gc_delay_ns;
 	uint64_t fault_mask;              /* bits of enum sim_fault */
 	unsigned fault_permille, trap_permille, slow_permille;
-	struct sim_event next_action, phase;
+	struct sim_event next_action, phase, trap_stop;
 	enum sim_cut cuts[HOST_COUNT];
 	bool account_gone[SIM_MAX_NAMESPACES];
 	bool policy_on;
 	int64_t last_version_s[SIM_MAX_VAULTS][SIM_VAULT_OBJECTS];
 	unsigned serial;                  /* of values, labels, force words */
-	uint64_t actions;
 	bool restored;                    /* a backup came back: only a restart makes the engine see all of it */
 
 	struct sim_checks checks;
@@ -264,6 +263,8 @@ void sim_trap(struct sim *sim, const char *ns, const char *name); /* somebody is
 
 /* faults.c */
 enum sim_fault sim_draw_fault(struct sim *sim, enum sim_row row);
+/* Steps that are rare get more than their share of trouble. */
+unsigned sim_share(enum sim_row row, unsigned permille);
 
 /* check.c */
 void sim_check_init(struct sim *sim);
