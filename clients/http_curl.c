@@ -21,6 +21,7 @@ struct http_curl {
 	struct list running;  /* requests in a multi */
 	struct list done;     /* requests that ended; on_done is still to be called */
 	struct list streams;  /* transfers */
+	struct heap deadlines; /* of transfers */
 	CURL *spare[MAX_SPARE_HANDLES];
 	unsigned spare_count;
 };
@@ -47,6 +48,14 @@ static struct http_req *req_of(struct list *link) {
 
 struct now transfer_now(const struct transfer *transfer) {
 	return loop_now(transfer->site->owner->loop);
+}
+
+void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns) {
+	struct heap *deadlines = &transfer->site->owner->deadlines;
+	heap_remove(deadlines, &transfer->deadline);
+	if (!timeout_ns) return;
+	enum err err = heap_set(deadlines, &transfer->deadline, transfer_now(transfer).mono_ns + timeout_ns);
+	assert(!err); /* room was reserved at the start */
 }
 
 /* --- libcurl asks the loop --- */
@@ -217,6 +226,7 @@ static void transfer_free(struct http_curl *self, struct transfer *transfer) {
 	if (!transfer) return;
 	if (transfer->in_multi) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	list_remove(&transfer->stream_link);
+	heap_remove(&self->deadlines, &transfer->deadline);
 	put_handle(self, transfer->easy);
 	curl_slist_free_all(transfer->headers);
 	buf_deinit(&transfer->chunk);
@@ -239,7 +249,8 @@ static enum err begin(struct http_curl *self, struct http_req *req) {
 	transfer->site = multi_for(self, req->site);
 	transfer->easy = get_handle(self);
 	if (!transfer->site || !transfer->easy) return ERR_NOMEM;
-	enum err err = transfer_setup(transfer);
+	enum err err = heap_reserve(&self->deadlines, heap_len(&self->deadlines) + 1);
+	if (!err) err = transfer_setup(transfer);
 	if (err) return err;
 	if (curl_multi_add_handle(transfer->site->multi, transfer->easy) != CURLM_OK) return ERR_NOMEM;
 	transfer->in_multi = true;
@@ -277,7 +288,7 @@ static void transfer_ended(struct http_curl *self, struct transfer *transfer, CU
 	transfer_result(transfer, code);
 	curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	transfer->in_multi = false;
-	transfer->deadline_ns = NEVER_NS;
+	heap_remove(&self->deadlines, &transfer->deadline);
 	list_remove(&req->_link);
 	list_push_back(&self->done, &req->_link);
 }
@@ -300,10 +311,10 @@ static void collect(struct http_curl *self, struct site_multi *site) {
 	}
 }
 
-static void end_silent_streams(struct http_curl *self, int64_t now_ns) {
-	list_for_each(link, &self->streams) {
-		struct transfer *transfer = container_of(link, struct transfer, stream_link);
-		if (now_ns >= transfer->deadline_ns) transfer_ended(self, transfer, CURLE_OPERATION_TIMEDOUT);
+static void end_overdue(struct http_curl *self, int64_t now_ns) {
+	while (heap_first_ns(&self->deadlines) <= now_ns) {
+		struct transfer *transfer = container_of(heap_first(&self->deadlines), struct transfer, deadline);
+		transfer_ended(self, transfer, CURLE_OPERATION_TIMEDOUT);
 	}
 }
 
@@ -338,15 +349,11 @@ static void deliver_ends(struct http_curl *self) {
 }
 
 static int64_t next_deadline(const struct http_curl *self) {
-	int64_t next_ns = list_is_empty(&self->done) ? NEVER_NS : 0;
+	int64_t next_ns = list_is_empty(&self->done) ? heap_first_ns(&self->deadlines) : 0;
 	list_for_each(link, &self->multis) {
 		const struct site_multi *site = container_of(link, struct site_multi, link);
 		if (site->stuck) next_ns = 0;
 		if (site->deadline_ns < next_ns) next_ns = site->deadline_ns;
-	}
-	list_for_each(link, &self->streams) {
-		const struct transfer *transfer = container_of(link, struct transfer, stream_link);
-		if (transfer->deadline_ns < next_ns) next_ns = transfer->deadline_ns;
 	}
 	return next_ns;
 }
@@ -371,7 +378,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 		collect(self, site);
 		end_stuck(self, site);
 	}
-	end_silent_streams(self, now.mono_ns);
+	end_overdue(self, now.mono_ns);
 	deliver_chunks(self);
 	deliver_ends(self);
 	return next_deadline(self);
@@ -397,6 +404,7 @@ static void curl_destroy(struct http *http) {
 		}
 		mem_free(site);
 	}
+	heap_deinit(&self->deadlines);
 	mem_free(self);
 }
 
@@ -410,6 +418,7 @@ struct http *http_curl_create(struct loop *loop) {
 	list_init(&self->running);
 	list_init(&self->done);
 	list_init(&self->streams);
+	heap_init(&self->deadlines);
 	return &self->http;
 }
 

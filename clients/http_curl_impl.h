@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 
+#include "base/heap.h"
 #include "base/loop.h"
 #include "clients/http.h"
 
@@ -32,9 +33,9 @@ struct transfer {
 	struct site_multi *site;
 	CURL *easy;
 	struct curl_slist *headers;
-	struct list stream_link;   /* in streams, while it is in the multi or has a chunk to deliver */
+	struct list stream_link;   /* in streams, when it is one */
 	struct buf chunk;          /* of a stream: bytes that on_data has not seen yet */
-	int64_t deadline_ns;       /* of a stream: its own, since libcurl knows no such thing */
+	struct heap_node deadline; /* ours: libcurl 7.88 forgets the timeout of a request that waits for a connection */
 	int64_t sent_ns;           /* when the request began to go out */
 	unsigned sends;            /* how often it did: libcurl repeats what dies on a reused connection */
 	bool in_multi;
@@ -53,6 +54,9 @@ void transfer_result(struct transfer *transfer, CURLcode code);
 
 /* The loop's reading of the clock. */
 struct now transfer_now(const struct transfer *transfer);
+
+/* Sets when the exchange ends for want of an answer, from now on; 0: never. */
+void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns);
 
 /* Sockets are opened and closed here, so that a dead connection can be ended. For CURLOPT_(OPEN|CLOSE)SOCKETFUNCTION; the
  * argument is the transfer and the site_multi. */

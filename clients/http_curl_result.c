@@ -74,7 +74,7 @@ static enum err timed_out(const struct transfer *transfer, struct str host) {
 		return network_fault(req, host, "the DNS name was not resolved in time: check the cluster's DNS");
 	}
 	if (transfer->opened_socket) return not_connected(transfer, host);
-	return fault_set(&req->fault, ERR_TIMEOUT, "%.*s: all connections to it were busy for too long", STR_ARG(host));
+	return fault_set(&req->fault, ERR_TIMEOUT, "%.*s: waited too long for its DNS name or for a connection that is not busy", STR_ARG(host));
 }
 
 static enum err refused_by_proxy(const struct transfer *transfer, struct str host, long status) {

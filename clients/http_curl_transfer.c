@@ -21,16 +21,10 @@ static bool is_streaming(const struct transfer *transfer) {
 	return req->on_data && req->status >= 200 && req->status < 300;
 }
 
-/* A stream that has begun well is only held to its longest silence. */
-static void set_silence(struct transfer *transfer) {
-	int64_t idle_ns = transfer->req->idle_timeout_ns;
-	transfer->deadline_ns = idle_ns ? transfer_now(transfer).mono_ns + idle_ns : NEVER_NS;
-}
-
 static enum err take_body(struct transfer *transfer, struct str piece) {
 	struct http_req *req = transfer->req;
 	if (is_streaming(transfer)) {
-		set_silence(transfer);
+		transfer_set_timeout(transfer, req->idle_timeout_ns);
 		buf_append(&transfer->chunk, piece);
 		return buf_err(&transfer->chunk);
 	}
@@ -87,7 +81,8 @@ static void begin_answer(struct transfer *transfer, struct str line) {
 static void end_headers(struct transfer *transfer) {
 	if (transfer->req->status < 200) return;
 	transfer->has_headers = true;
-	if (is_streaming(transfer)) set_silence(transfer);
+	/* A stream that has begun well is only held to its longest silence. */
+	if (is_streaming(transfer)) transfer_set_timeout(transfer, transfer->req->idle_timeout_ns);
 }
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
@@ -238,14 +233,10 @@ static void setup_connection(struct transfer *transfer) {
 }
 
 static void setup_times(struct transfer *transfer) {
-	struct http_req *req = transfer->req;
-	long timeout_ms = (long)(req->timeout_ns / NS_PER_MS);
-	if (timeout_ms < 1) timeout_ms = 1;
-	curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
-		timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS);
-	transfer->deadline_ns = NEVER_NS;
-	if (req->on_data) transfer->deadline_ns = transfer_now(transfer).mono_ns + req->timeout_ns;
-	if (!req->on_data) curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+	int64_t timeout_ms = transfer->req->timeout_ns / NS_PER_MS;
+	long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
+	curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? connect_ms : 1L);
+	transfer_set_timeout(transfer, transfer->req->timeout_ns);
 }
 
 static void setup_answer(struct transfer *transfer) {
