@@ -27,16 +27,19 @@ static void act_rotate(struct sim *sim) {
 }
 
 static void act_disable(struct sim *sim) {
-	struct azure_object *object = sim_vault_object(sim, pick(sim, sim->vault_count), pick(sim, SIM_VAULT_OBJECTS));
+	struct azure_object *object =
+		sim_vault_object(sim, pick(sim, sim->vault_count), pick(sim, SIM_VAULT_OBJECTS));
 	object->current->enabled = !object->current->enabled;
 	object->current->updated_s = azure_seconds(sim_world_now(sim));
-	sim_note(sim, "user: %s the current version of %s", object->current->enabled ? "enables" : "disables", object->name);
+	sim_note(sim, "user: %s the current version of %s",
+		object->current->enabled ? "enables" : "disables", object->name);
 }
 
 static void act_delete_object(struct sim *sim) {
 	unsigned vault = pick(sim, sim->vault_count);
 	struct azure_object *object = sim_vault_object(sim, vault, pick(sim, SIM_VAULT_OBJECTS));
-	sim_note(sim, "user: %s %s of vault %u", object->deleted ? "recovers" : "deletes", object->name, vault);
+	sim_note(sim, "user: %s %s of vault %u", object->deleted ? "recovers" : "deletes",
+		object->name, vault);
 	if (object->deleted) {
 		azure_object_recover(object);
 	} else {
@@ -47,8 +50,10 @@ static void act_delete_object(struct sim *sim) {
 static void act_grant(struct sim *sim) {
 	struct azure_vault *vault = sim_vault(sim, pick(sim, sim->vault_count));
 	const struct sim_spc *spc = &sim->spcs[pick(sim, sim->spc_count)];
-	bool had = azure_grant_end(vault, str_of(spc->client), STR_NULL, sim_world_now(sim).mono_ns);
-	sim_note(sim, "user: %s %s on %s", had ? "takes the role from" : "gives the role to", spc->client, vault->name);
+	bool had =
+		azure_grant_end(vault, str_of(spc->client), STR_NULL, sim_world_now(sim).mono_ns);
+	sim_note(sim, "user: %s %s on %s", had ? "takes the role from" : "gives the role to",
+		spc->client, vault->name);
 	if (!had) sim_grant_all(sim);
 }
 
@@ -59,10 +64,18 @@ static void act_edit(struct sim *sim, struct sim_sync *sync) {
 	case 0:
 		if (sync->item_count > 1) sync->item_count--;
 		break;
-	case 1: snprintf(sync->items[0].key, SIM_NAME_BYTES, "renamed-%u", ++sim->serial); break;
-	case 2: sync->label = ++sim->serial; break;
-	case 3: sync->label = 0; break;
-	default: sync->force = ++sim->serial; break;
+	case 1:
+		snprintf(sync->items[0].key, SIM_NAME_BYTES, "renamed-%u", ++sim->serial);
+		break;
+	case 2:
+		sync->label = ++sim->serial;
+		break;
+	case 3:
+		sync->label = 0;
+		break;
+	default:
+		sync->force = ++sim->serial;
+		break;
 	}
 	sim_apply_sync(sim, sync);
 }
@@ -121,7 +134,8 @@ static void delete_secret(struct sim *sim, struct sim_sync *sync) {
 /* Somebody else's Secret of the name, with the label or without, with another owner or none. */
 static void foreign_secret(struct sim *sim, struct sim_sync *sync) {
 	static const char *const shapes[] = { "", ",\"labels\":{\"" KUBE_MANAGED_KEY "\":\"\"}",
-		",\"labels\":{\"" KUBE_MANAGED_KEY "\":\"\"},\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Namespace\","
+		",\"labels\":{\"" KUBE_MANAGED_KEY
+		"\":\"\"},\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Namespace\","
 		"\"name\":\"default\",\"uid\":\"%s\"}]" };
 	char path[256], body[1024], owner[512] = "";
 	unsigned shape = pick(sim, 3);
@@ -129,14 +143,15 @@ static void foreign_secret(struct sim *sim, struct sim_sync *sync) {
 	const char *format = shapes[shape];
 	if (shape == 2) {
 		size_t cut = (size_t)(strstr(format, "%s") - format);
-		snprintf(owner, sizeof owner, "%.*s%.*s%s", (int)cut, format, STR_ARG(world_json_str(ns, "metadata.uid")),
-			format + cut + 2);
+		snprintf(owner, sizeof owner, "%.*s%.*s%s", (int)cut, format,
+			STR_ARG(world_json_str(ns, "metadata.uid")), format + cut + 2);
 	}
 	cJSON_Delete(ns);
 	delete_secret(sim, sync);
 	snprintf(path, sizeof path, "/api/v1/namespaces/%s/secrets", sim_sync_ns(sim, sync));
 	snprintf(body, sizeof body,
-		"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"%s\"%s},\"data\":{\"theirs\":\"Zm9yZWlnbg==\"}}",
+		"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"%s\"%s},"
+		"\"data\":{\"theirs\":\"Zm9yZWlnbg==\"}}",
 		sync->name, shape == 2 ? owner : format);
 	sim_kubectl(sim, "POST", path, NULL, str_of(body));
 	sync->blocked = sync->dirty = true;
@@ -154,7 +169,8 @@ static void act_foreign_edit(struct sim *sim) {
 	if (!sync || sync->blocked) return;
 	sim_secret_path(sim, sync, path);
 	strcat(path, "?fieldManager=kubectl-edit");
-	snprintf(body, sizeof body, "{\"data\":{\"%s\":\"ZWRpdGVk\",\"zz-theirs\":\"ZWRpdGVk\"}}", sync->items[0].key);
+	snprintf(body, sizeof body, "{\"data\":{\"%s\":\"ZWRpdGVk\",\"zz-theirs\":\"ZWRpdGVk\"}}",
+		sync->items[0].key);
 	sim_kubectl(sim, "PATCH", path, "application/merge-patch+json", str_of(body));
 	sync->dirty = true;
 }
@@ -167,8 +183,8 @@ static void act_hand_delete(struct sim *sim) {
 }
 
 static void act_policy(struct sim *sim) {
-	struct kube_policy policy = { "no-secrets", "no-secrets", "not today", sim_chance(sim, 500) ? "Forbidden" : NULL, "secrets",
-		SIM_USER };
+	struct kube_policy policy = { "no-secrets", "no-secrets", "not today",
+		sim_chance(sim, 500) ? "Forbidden" : NULL, "secrets", SIM_USER };
 	sim->policy_on = !sim->policy_on;
 	kube_policy_set(sim->kube, sim->policy_on ? &policy : NULL);
 	sim_note(sim, "user: admission policy %s", sim->policy_on ? "on" : "off");
@@ -189,7 +205,8 @@ static void act_cut(struct sim *sim) {
 /* The site is offline; a rotation happens meanwhile, the engine may be started again. */
 static void act_offline(struct sim *sim) {
 	bool on = !sim->cuts[HOST_ENTRA];
-	for (enum sim_host host = HOST_ENTRA; host < HOST_VAULT_0 + sim->vault_count; host++) cut(sim, host, on);
+	for (enum sim_host host = HOST_ENTRA; host < HOST_VAULT_0 + sim->vault_count; host++)
+		cut(sim, host, on);
 	if (!on) return;
 	act_rotate(sim);
 	if (sim_chance(sim, 400)) sim_engine_stop(sim, sim_chance(sim, 500));
@@ -224,11 +241,13 @@ static void act_watches(struct sim *sim) {
 static void act_clock(struct sim *sim) {
 	static const int64_t jumps_s[] = { -86400, -3600, -61, -1, 1, 61, 3600, 86400 };
 	sim->client_offset_ns += jumps_s[pick(sim, 8)] * NS_PER_S;
-	sim_note(sim, "the engine's wall clock jumps to %+lld s", (long long)(sim->client_offset_ns / NS_PER_S));
+	sim_note(sim, "the engine's wall clock jumps to %+lld s",
+		(long long)(sim->client_offset_ns / NS_PER_S));
 }
 
 static void act_pod_token(struct sim *sim) {
-	snprintf(sim->pod_token, sizeof sim->pod_token, SIM_POD_TOKEN "%llu-%u", (unsigned long long)sim->seed, ++sim->serial);
+	snprintf(sim->pod_token, sizeof sim->pod_token, SIM_POD_TOKEN "%llu-%u",
+		(unsigned long long)sim->seed, ++sim->serial);
 	kube_user_token(sim->kube, SIM_USER, sim->pod_token);
 	sim_note(sim, "the pod's token is replaced");
 }
@@ -246,7 +265,8 @@ static void recount_blocked(struct sim *sim, struct sim_sync *sync) {
 static void restore(struct sim *sim) {
 	kube_snapshot_restore(sim->kube, sim->snapshot, sim_world_now(sim));
 	sim_note(sim, "a backup of the cluster is restored");
-	for (unsigned n = 0; n < sim->namespace_count; n++) sim_account_set(sim, n, !sim->account_gone[n]);
+	for (unsigned n = 0; n < sim->namespace_count; n++)
+		sim_account_set(sim, n, !sim->account_gone[n]);
 	for (unsigned i = 0; i < sim->spc_count; i++) {
 		if (sim->spcs[i].present) {
 			sim_apply_spc(sim, &sim->spcs[i]);
@@ -281,10 +301,26 @@ void sim_act(struct sim *sim) {
 		void (*act)(struct sim *sim);
 		unsigned weight;
 	} acts[] = {
-		{ act_rotate, 30 }, { act_disable, 2 }, { act_delete_object, 2 }, { act_grant, 3 }, { act_edit_any, 14 },
-		{ act_toggle_sync, 12 }, { act_edit_spc, 3 }, { act_toggle_spc, 2 }, { act_account, 2 }, { act_foreign, 2 },
-		{ act_foreign_edit, 4 }, { act_hand_delete, 3 }, { act_policy, 2 }, { act_cut, 4 }, { act_offline, 2 },
-		{ act_restart, 2 }, { act_watches, 4 }, { act_clock, 2 }, { act_pod_token, 1 }, { act_snapshot, 1 },
+		{ act_rotate, 30 },
+		{ act_disable, 2 },
+		{ act_delete_object, 2 },
+		{ act_grant, 3 },
+		{ act_edit_any, 14 },
+		{ act_toggle_sync, 12 },
+		{ act_edit_spc, 3 },
+		{ act_toggle_spc, 2 },
+		{ act_account, 2 },
+		{ act_foreign, 2 },
+		{ act_foreign_edit, 4 },
+		{ act_hand_delete, 3 },
+		{ act_policy, 2 },
+		{ act_cut, 4 },
+		{ act_offline, 2 },
+		{ act_restart, 2 },
+		{ act_watches, 4 },
+		{ act_clock, 2 },
+		{ act_pod_token, 1 },
+		{ act_snapshot, 1 },
 	};
 	unsigned total = 0, i = 0;
 	for (unsigned k = 0; k < sizeof acts / sizeof *acts; k++) total += acts[k].weight;
@@ -301,7 +337,9 @@ void sim_act(struct sim *sim) {
 static struct sim_sync *find_sync(struct sim *sim, const char *ns, const char *name) {
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		struct sim_sync *sync = &sim->syncs[i];
-		if (sync->present && strcmp(sync->name, name) == 0 && strcmp(sim_sync_ns(sim, sync), ns) == 0) return sync;
+		if (sync->present && strcmp(sync->name, name) == 0 &&
+			strcmp(sim_sync_ns(sim, sync), ns) == 0)
+			return sync;
 	}
 	return NULL;
 }
@@ -317,8 +355,12 @@ static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
 		sim_delete_sync(sim, sync);
 		if (sim_chance(sim, 700)) sim_apply_sync(sim, sync);
 		return SIM_DELETED;
-	case 1: act_edit(sim, sync); return SIM_CHANGED;
-	case 2: foreign_secret(sim, sync); return SIM_REPLACED;
+	case 1:
+		act_edit(sim, sync);
+		return SIM_CHANGED;
+	case 2:
+		foreign_secret(sim, sync);
+		return SIM_REPLACED;
 	case 3:
 		delete_secret(sim, sync);
 		sync->dirty = true;
@@ -370,7 +412,8 @@ static void heal_vaults(struct sim *sim) {
 		for (unsigned o = 0; o < SIM_VAULT_OBJECTS; o++) {
 			struct azure_object *object = sim_vault_object(sim, v, o);
 			if (object->deleted) azure_object_recover(object);
-			for (size_t i = 0; i < object->count; i++) object->versions[i]->enabled = true;
+			for (size_t i = 0; i < object->count; i++)
+				object->versions[i]->enabled = true;
 		}
 	}
 	sim_grant_all(sim);

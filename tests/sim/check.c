@@ -50,13 +50,19 @@ void sim_check_step(void *arg, const struct object *object, const char *step, en
 	struct sim *sim = arg;
 	enum sim_row row = sim_row_of_step(step);
 	struct sim_running *run = find_run(sim, object->uid);
-	sim_note(sim, "worker %u %s %s%s%s", thread_role() - ROLE_WORKER, object->key, step, err ? " " : "", err ? err_name(err) : "");
+	sim_note(sim, "worker %u %s %s%s%s", thread_role() - ROLE_WORKER, object->key, step,
+		err ? " " : "", err ? err_name(err) : "");
 	if (row == ROW_BORROW) {
-		if (run) sim_fail(sim, "one run per object at a time", "%s begins a second run", object->key);
+		if (run)
+			sim_fail(sim, "one run per object at a time", "%s begins a second run",
+				object->key);
 		run = begin_run(sim, object);
 	}
-	if (!run) sim_fail(sim, "one run per object at a time", "%s is in step %s without a run", object->key, step);
-	if (row != ROW_COUNT && is_refusal(row, run->err, err)) sim->table->cells[row][SIM_REFUSED]++;
+	if (!run)
+		sim_fail(sim, "one run per object at a time", "%s is in step %s without a run",
+			object->key, step);
+	if (row != ROW_COUNT && is_refusal(row, run->err, err))
+		sim->table->cells[row][SIM_REFUSED]++;
 	run->err = err;
 	if (row != ROW_COUNT) run->row = row;
 	if (strcmp(step, "end") == 0) *run = sim->checks.running[--sim->checks.running_count];
@@ -65,10 +71,12 @@ void sim_check_step(void *arg, const struct object *object, const char *step, en
 /* --- nothing secret where people read --- */
 
 void sim_check_text(struct sim *sim, const char *where, struct str text) {
-	static const char *const secrets[] = { SIM_CANARY, SIM_CANARY_BASE64, SIM_POD_TOKEN, "eyJ" };
+	static const char *const secrets[] = { SIM_CANARY, SIM_CANARY_BASE64, SIM_POD_TOKEN,
+		"eyJ" };
 	for (unsigned i = 0; i < 4; i++) {
 		if (str_find(text, str_of(secrets[i])) == SIZE_MAX) continue;
-		sim_fail(sim, "no secret is shown", "%s holds \"%s\": %.*s", where, secrets[i], STR_ARG(str_slice(text, 0, 2000)));
+		sim_fail(sim, "no secret is shown", "%s holds \"%s\": %.*s", where, secrets[i],
+			STR_ARG(str_slice(text, 0, 2000)));
 	}
 }
 
@@ -79,14 +87,16 @@ void sim_check_log(struct str line, void *arg) {
 	struct str rest = str_trim(str_slice(line, from == SIZE_MAX ? 0 : from + 1, line.len));
 	sim_check_text(sim, "a log line", rest);
 	sim_note(sim, "log: %.*s", STR_ARG(rest));
-	if (sim->options->verbose) printf("%lld %.*s\n", (long long)(sim->now_ns / NS_PER_S), STR_ARG(rest));
+	if (sim->options->verbose)
+		printf("%lld %.*s\n", (long long)(sim->now_ns / NS_PER_S), STR_ARG(rest));
 }
 
 /* --- Secrets --- */
 
 static bool key_is(const struct sim_uid *known, const char *ns, const char *name) {
 	size_t len = strlen(ns);
-	return strncmp(known->key, ns, len) == 0 && known->key[len] == '/' && strcmp(known->key + len + 1, name) == 0;
+	return strncmp(known->key, ns, len) == 0 && known->key[len] == '/' &&
+	       strcmp(known->key + len + 1, name) == 0;
 }
 
 /* Was this ever the uid of the SecretSync of that name? */
@@ -113,12 +123,15 @@ static bool entry_owns(const cJSON *entry, const char *key) {
 	char field[2 * SIM_NAME_BYTES];
 	const cJSON *fields = cJSON_GetObjectItemCaseSensitive(entry, "fieldsV1");
 	snprintf(field, sizeof field, "f:%s", key);
-	return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(fields, "f:data"), field) != NULL;
+	return cJSON_GetObjectItemCaseSensitive(
+		       cJSON_GetObjectItemCaseSensitive(fields, "f:data"), field) != NULL;
 }
 
 /* Does anybody but the product claim this key? */
 static bool is_claimed_by_others(const cJSON *secret, const char *key) {
-	for (const cJSON *entry = cJSON_GetArrayItem(world_json_at(secret, "metadata.managedFields"), 0); entry; entry = entry->next) {
+	for (const cJSON *entry =
+			cJSON_GetArrayItem(world_json_at(secret, "metadata.managedFields"), 0);
+		entry; entry = entry->next) {
 		if (str_eq(world_json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER))) continue;
 		if (entry_owns(entry, key)) return true;
 	}
@@ -127,29 +140,43 @@ static bool is_claimed_by_others(const cJSON *secret, const char *key) {
 
 static void check_foreign_keys(struct sim *sim, const struct kube_write *w) {
 	const cJSON *after = world_json_at(w->after, "data");
-	for (const cJSON *item = cJSON_GetArrayItem(world_json_at(w->before, "data"), 0); item; item = item->next) {
-		if (cJSON_GetObjectItemCaseSensitive(after, item->string) || !is_claimed_by_others(w->before, item->string)) continue;
-		sim_fail(sim, "nobody else's keys are removed", "%s/%s loses %s", w->namespace, w->name, item->string);
+	for (const cJSON *item = cJSON_GetArrayItem(world_json_at(w->before, "data"), 0); item;
+		item = item->next) {
+		if (cJSON_GetObjectItemCaseSensitive(after, item->string) ||
+			!is_claimed_by_others(w->before, item->string))
+			continue;
+		sim_fail(sim, "nobody else's keys are removed", "%s/%s loses %s", w->namespace,
+			w->name, item->string);
 	}
 }
 
 static void check_shape(struct sim *sim, const struct kube_write *w) {
 	const cJSON *owner = only_owner(w->after);
 	const cJSON *annotations = world_json_at(w->after, "metadata.annotations");
-	bool good = owner && has_managed_label(w->after) && cJSON_GetObjectItemCaseSensitive(annotations, KUBE_MANAGED_KEY) &&
-		    str_eq(world_json_str(owner, "kind"), STR("SecretSync")) && !world_json_at(owner, "controller") &&
+	bool good = owner && has_managed_label(w->after) &&
+		    cJSON_GetObjectItemCaseSensitive(annotations, KUBE_MANAGED_KEY) &&
+		    str_eq(world_json_str(owner, "kind"), STR("SecretSync")) &&
+		    !world_json_at(owner, "controller") &&
 		    !world_json_at(owner, "blockOwnerDeletion") &&
 		    uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid"));
-	if (!good) sim_fail(sim, "a Secret has its shape", "%s/%s by %s", w->namespace, w->name, w->verb);
+	if (!good)
+		sim_fail(sim, "a Secret has its shape", "%s/%s by %s", w->namespace, w->name,
+			w->verb);
 }
 
 static void check_secret(struct sim *sim, const struct kube_write *w) {
-	if (!w->after) sim_fail(sim, "no foreign Secret is written", "%s/%s is deleted", w->namespace, w->name);
+	if (!w->after)
+		sim_fail(sim, "no foreign Secret is written", "%s/%s is deleted", w->namespace,
+			w->name);
 	if (w->before) {
 		const cJSON *owner = only_owner(w->before);
-		bool ours = owner && has_managed_label(w->before) && uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid")) &&
-			    str_eq(world_json_str(owner, "uid"), world_json_str(only_owner(w->after), "uid"));
-		if (!ours) sim_fail(sim, "no foreign Secret is written", "%s/%s by %s", w->namespace, w->name, w->verb);
+		bool ours = owner && has_managed_label(w->before) &&
+			    uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid")) &&
+			    str_eq(world_json_str(owner, "uid"),
+				    world_json_str(only_owner(w->after), "uid"));
+		if (!ours)
+			sim_fail(sim, "no foreign Secret is written", "%s/%s by %s", w->namespace,
+				w->name, w->verb);
 		check_foreign_keys(sim, w);
 	}
 	check_shape(sim, w);
@@ -157,27 +184,38 @@ static void check_secret(struct sim *sim, const struct kube_write *w) {
 
 /* --- status --- */
 
-static void check_condition(struct sim *sim, const struct kube_write *w, const cJSON *condition, int64_t generation) {
+static void check_condition(
+	struct sim *sim, const struct kube_write *w, const cJSON *condition, int64_t generation) {
 	int64_t time_s;
-	bool good = world_json_str(condition, "type").len && reason_of(world_json_str(condition, "reason")) != REASON_NONE &&
-		    world_json_str(condition, "message").len && world_json_i64(condition, "observedGeneration", 0) <= generation &&
+	bool good = world_json_str(condition, "type").len &&
+		    reason_of(world_json_str(condition, "reason")) != REASON_NONE &&
+		    world_json_str(condition, "message").len &&
+		    world_json_i64(condition, "observedGeneration", 0) <= generation &&
 		    time_parse(world_json_str(condition, "lastTransitionTime"), &time_s) == OK;
-	if (!good) sim_fail(sim, "a status has its shape", "a condition of %s/%s", w->namespace, w->name);
+	if (!good)
+		sim_fail(sim, "a status has its shape", "a condition of %s/%s", w->namespace,
+			w->name);
 }
 
 static void check_status(struct sim *sim, const struct kube_write *w) {
 	const cJSON *status = cJSON_GetObjectItemCaseSensitive(w->after, "status");
 	int64_t generation = world_json_i64(w->after, "metadata.generation", 0);
-	struct str hash = world_json_str(status, "syncHash"), uid = world_json_str(w->after, "metadata.uid");
+	struct str hash = world_json_str(status, "syncHash"),
+		   uid = world_json_str(w->after, "metadata.uid");
 	/* A backup that came back takes generations back, too. */
 	if (sim->restored) generation = INT64_MAX;
 	if (world_json_i64(status, "observedGeneration", 0) > generation) {
-		sim_fail(sim, "a status speaks of its own object", "observedGeneration of %s/%s", w->namespace, w->name);
+		sim_fail(sim, "a status speaks of its own object", "observedGeneration of %s/%s",
+			w->namespace, w->name);
 	}
-	bool own = !hash.len || (str_starts(hash, STR("kv1:")) && str_starts(str_slice(hash, 4, hash.len), uid));
-	if (!own) sim_fail(sim, "a status speaks of its own object", "syncHash of %s/%s", w->namespace, w->name);
+	bool own = !hash.len ||
+		   (str_starts(hash, STR("kv1:")) && str_starts(str_slice(hash, 4, hash.len), uid));
+	if (!own)
+		sim_fail(sim, "a status speaks of its own object", "syncHash of %s/%s",
+			w->namespace, w->name);
 	const cJSON *conditions = world_json_at(status, "conditions");
-	for (const cJSON *c = cJSON_GetArrayItem(conditions, 0); c; c = c->next) check_condition(sim, w, c, generation);
+	for (const cJSON *c = cJSON_GetArrayItem(conditions, 0); c; c = c->next)
+		check_condition(sim, w, c, generation);
 	char *text = cJSON_PrintUnformatted(status);
 	sim_check_text(sim, "a status", str_of(text));
 	cJSON_free(text);
@@ -187,7 +225,8 @@ static void note_uid(struct sim *sim, const struct kube_write *w) {
 	assert(sim->checks.uid_count < SIM_MAX_UIDS);
 	struct sim_uid *known = &sim->checks.uids[sim->checks.uid_count++];
 	snprintf(known->key, sizeof known->key, "%s/%s", w->namespace, w->name);
-	snprintf(known->uid, sizeof known->uid, "%.*s", STR_ARG(world_json_str(w->after, "metadata.uid")));
+	snprintf(known->uid, sizeof known->uid, "%.*s",
+		STR_ARG(world_json_str(w->after, "metadata.uid")));
 }
 
 void sim_check_write(const struct kube_write *w, void *arg) {
@@ -201,7 +240,8 @@ void sim_check_write(const struct kube_write *w, void *arg) {
 	} else if (is_sync && strcmp(w->subresource, "status") == 0) {
 		check_status(sim, w);
 	} else if (strcmp(w->resource, "serviceaccounts") != 0) {
-		sim_fail(sim, "only Secrets and status are written", "%s %s/%s", w->verb, w->resource, w->subresource);
+		sim_fail(sim, "only Secrets and status are written", "%s %s/%s", w->verb,
+			w->resource, w->subresource);
 	}
 }
 
@@ -211,7 +251,8 @@ void sim_check_event(struct sim *sim) {
 	for (unsigned v = 0; v < sim->vault_count; v++) {
 		uint64_t most = sim_vault(sim, v)->most_in_window;
 		if (most > AZURE_RATE_CALLS) {
-			sim_fail(sim, "never more than 4,000 calls of a vault in 10 s", "vault %u: %llu", v, (unsigned long long)most);
+			sim_fail(sim, "never more than 4,000 calls of a vault in 10 s",
+				"vault %u: %llu", v, (unsigned long long)most);
 		}
 	}
 }

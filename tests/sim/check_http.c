@@ -11,7 +11,8 @@ static const int64_t FORGET_NS = 600 * NS_PER_S;
 static struct sim_told *told_of(struct sim *sim, const struct sim_asked *asked) {
 	unsigned asker = asked->role - ROLE_WORKER;
 	if (asked->role == ROLE_MAIN) {
-		bool classes = str_find(asked->path_and_query, STR("secretproviderclasses")) != SIZE_MAX;
+		bool classes =
+			str_find(asked->path_and_query, STR("secretproviderclasses")) != SIZE_MAX;
 		asker = SIM_MAX_WORKERS + classes;
 	}
 	assert(asker < SIM_ASKERS);
@@ -28,9 +29,12 @@ static void check_bearer(struct sim *sim, const struct sim_asked *asked) {
 	} else if (asked->host == HOST_ENTRA) {
 		good = !asked->bearer.len;
 	} else {
-		good = azure_token_read(sim->azure, asked->bearer, &claims) && str_eq(str_of(claims.audience), STR("https://vault.azure.net"));
+		good = azure_token_read(sim->azure, asked->bearer, &claims) &&
+		       str_eq(str_of(claims.audience), STR("https://vault.azure.net"));
 	}
-	if (!good) sim_fail(sim, "a token is sent only where it is for", "%.*s", STR_ARG(asked->host_name));
+	if (!good)
+		sim_fail(sim, "a token is sent only where it is for", "%.*s",
+			STR_ARG(asked->host_name));
 	if (asked->bearer.len && str_find(asked->path_and_query, asked->bearer) != SIZE_MAX) {
 		sim_fail(sim, "no secret is shown", "a token stands in a URL");
 	}
@@ -39,37 +43,45 @@ static void check_bearer(struct sim *sim, const struct sim_asked *asked) {
 static void check_body(struct sim *sim, const struct sim_asked *asked) {
 	bool carries_values = asked->row == ROW_CREATE || asked->row == ROW_APPLY;
 	bool carries_assertion = asked->row == ROW_EXCHANGE;
-	if (!carries_values && !carries_assertion) sim_check_text(sim, "a request's body", asked->body);
+	if (!carries_values && !carries_assertion)
+		sim_check_text(sim, "a request's body", asked->body);
 	if (str_find(asked->body, STR(SIM_POD_TOKEN)) != SIZE_MAX) {
-		sim_fail(sim, "a token is sent only where it is for", "the pod's token stands in a body");
+		sim_fail(sim, "a token is sent only where it is for",
+			"the pod's token stands in a body");
 	}
 }
 
 /* --- pace --- */
 
 void sim_check_start(struct sim *sim, const struct sim_asked *asked) {
-	if (asked->host == HOST_UNKNOWN) sim_fail(sim, "only known hosts are asked", "%.*s", STR_ARG(asked->host_name));
+	if (asked->host == HOST_UNKNOWN)
+		sim_fail(sim, "only known hosts are asked", "%.*s", STR_ARG(asked->host_name));
 	struct sim_told *told = told_of(sim, asked);
 	sim->checks.requests[asked->row]++;
 	check_bearer(sim, asked);
 	check_body(sim, asked);
 	if (sim->now_ns < told->not_before_ns) {
-		sim_fail(sim, "Retry-After is respected", "%s is asked %lld ms too early (%s)", sim_host_name(asked->host),
-			(long long)((told->not_before_ns - sim->now_ns) / NS_PER_MS), sim_row_name(asked->row));
+		sim_fail(sim, "Retry-After is respected", "%s is asked %lld ms too early (%s)",
+			sim_host_name(asked->host),
+			(long long)((told->not_before_ns - sim->now_ns) / NS_PER_MS),
+			sim_row_name(asked->row));
 	}
 	if (sim->now_ns - told->last_start_ns > FORGET_NS) told->open_ns = NEVER_NS;
 	if (told->open_ns != NEVER_NS) {
-		int64_t last_ns = told->open_ns > told->last_start_ns ? told->open_ns : told->last_start_ns;
+		int64_t last_ns =
+			told->open_ns > told->last_start_ns ? told->open_ns : told->last_start_ns;
 		if (sim->now_ns - last_ns < BREAKER_NS) {
-			sim_fail(sim, "at most one trial in 10 s while a server is cut off", "%s after %lld ms (%s)",
-				sim_host_name(asked->host), (long long)((sim->now_ns - last_ns) / NS_PER_MS), sim_row_name(asked->row));
+			sim_fail(sim, "at most one trial in 10 s while a server is cut off",
+				"%s after %lld ms (%s)", sim_host_name(asked->host),
+				(long long)((sim->now_ns - last_ns) / NS_PER_MS),
+				sim_row_name(asked->row));
 		}
 	}
 	told->last_start_ns = sim->now_ns;
 }
 
-void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err err, bool maybe_sent, int status,
-		      int64_t retry_after_ns) {
+void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err err, bool maybe_sent,
+	int status, int64_t retry_after_ns) {
 	struct sim_told *told = told_of(sim, asked);
 	if (err == ERR_NETWORK || err == ERR_TIMEOUT) {
 		bool opens = err == ERR_NETWORK && !maybe_sent && asked->role != ROLE_MAIN;

@@ -27,7 +27,8 @@ static void count_turn(struct sim *sim, int64_t *second, unsigned *turns, const 
 		*second = sim->now_ns / NS_PER_S;
 		*turns = 0;
 	}
-	if (++*turns == 1200 && sim_http_active(sim) == 0) sim_fail(sim, "no busy loop", "%s turns without end", who);
+	if (++*turns == 1200 && sim_http_active(sim) == 0)
+		sim_fail(sim, "no busy loop", "%s turns without end", who);
 	assert(*turns < TURNS_PER_SECOND);
 }
 
@@ -44,7 +45,8 @@ static void go_down(struct sim *sim) {
 	e->up = e->stopping = false;
 	sim_note(sim, "engine is down");
 	if (sim_http_active(sim) || !list_is_empty(&sim->clients)) {
-		sim_fail(sim, "nothing is left after the end", "%u requests are still active", sim_http_active(sim));
+		sim_fail(sim, "nothing is left after the end", "%u requests are still active",
+			sim_http_active(sim));
 	}
 	sim_check_forget(sim);
 }
@@ -87,7 +89,8 @@ static void worker_turn_event(struct sim *sim, struct sim_event *event) {
 void sim_wake_role(struct sim *sim, unsigned role) {
 	struct sim_engine *e = &sim->engine;
 	if (!e->up) return;
-	struct sim_event *turn = role == ROLE_MAIN ? &e->turn : &e->workers[role - ROLE_WORKER].turn;
+	struct sim_event *turn =
+		role == ROLE_MAIN ? &e->turn : &e->workers[role - ROLE_WORKER].turn;
 	sim_sooner(sim, turn, sim->now_ns + sim_between(sim, 0, 500 * NS_PER_US));
 }
 
@@ -163,7 +166,9 @@ void sim_engine_start(struct sim *sim) {
 	sim_note(sim, "engine starts with %u workers", e->worker_count);
 	sim_at(sim, &e->turn, sim->now_ns);
 	for (unsigned i = 0; i < e->worker_count; i++) {
-		e->workers[i] = (struct sim_worker){ .turn = { .fire = worker_turn_event }, .sim = sim, .index = i };
+		e->workers[i] = (struct sim_worker){
+			.turn = { .fire = worker_turn_event }, .sim = sim, .index = i
+		};
 		sim_at(sim, &e->workers[i].turn, sim->now_ns);
 	}
 }
@@ -176,13 +181,14 @@ void sim_engine_stop(struct sim *sim, bool kill) {
 		if (row != ROW_COUNT) sim->table->cells[row][kill ? SIM_KILLED : SIM_STOPPED]++;
 	}
 	int64_t drain_ns = kill ? 0 : sim_between(sim, 0, 20 * NS_PER_S);
-	sim_note(sim, "engine is asked to stop within %lld ms, %u runs", (long long)(drain_ns / NS_PER_MS),
-		sim->checks.running_count);
+	sim_note(sim, "engine is asked to stop within %lld ms, %u runs",
+		(long long)(drain_ns / NS_PER_MS), sim->checks.running_count);
 	e->stopping = true;
 	e->killed = kill;
 	thread_set_role(ROLE_MAIN);
 	engine_stop(e->engine, drain_ns);
 	thread_set_role(ROLE_NONE);
 	sim_at(sim, &e->turn, sim->now_ns);
-	for (unsigned i = 0; i < e->worker_count; i++) sim_at(sim, &e->workers[i].turn, sim->now_ns);
+	for (unsigned i = 0; i < e->worker_count; i++)
+		sim_at(sim, &e->workers[i].turn, sim->now_ns);
 }

@@ -7,14 +7,16 @@ static bool is_drawn(enum sim_fault fault) {
 }
 
 unsigned sim_share(enum sim_row row, unsigned permille) {
-	bool rare = row == ROW_SETTLE || row == ROW_APPLY || row == ROW_EXCHANGE || row == ROW_VALUES;
+	bool rare =
+		row == ROW_SETTLE || row == ROW_APPLY || row == ROW_EXCHANGE || row == ROW_VALUES;
 	return rare ? permille * 4 : permille;
 }
 
 enum sim_fault sim_draw_fault(struct sim *sim, enum sim_row row) {
 	enum sim_fault possible[SIM_FAULT_COUNT];
 	unsigned count = 0;
-	bool calm = sim->now_ns >= sim->calm_ns; /* the phase event may not have come yet in the same instant */
+	bool calm = sim->now_ns >=
+		    sim->calm_ns; /* the phase event may not have come yet in the same instant */
 	if (calm || !sim_chance(sim, sim_share(row, sim->fault_permille))) return FAULT_OF_NOTHING;
 	for (enum sim_fault fault = FAULT_OF_NOTHING + 1; fault < SIM_FAULT_COUNT; fault++) {
 		bool on = sim->fault_mask & (UINT64_C(1) << fault);

@@ -8,7 +8,8 @@
 
 static char reason_text[512];
 
-__attribute__((format(printf, 2, 3))) static const char *not_yet(const struct sim_sync *sync, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static const char *not_yet(
+	const struct sim_sync *sync, const char *format, ...) {
 	int head = snprintf(reason_text, sizeof reason_text, "%s: ", sync->name);
 	va_list args;
 	va_start(args, format);
@@ -21,7 +22,8 @@ __attribute__((format(printf, 2, 3))) static const char *not_yet(const struct si
 
 /* `a` is newer: by creation, then by id. */
 static bool is_newer(const struct azure_version *a, const struct azure_version *b) {
-	return a->created_s != b->created_s ? a->created_s > b->created_s : strcmp(a->id, b->id) > 0;
+	return a->created_s != b->created_s ? a->created_s > b->created_s
+					    : strcmp(a->id, b->id) > 0;
 }
 
 /* The enabled version that has exactly `index` newer ones. */
@@ -29,17 +31,21 @@ static const struct azure_version *nth_version(const struct azure_object *object
 	for (size_t i = 0; i < object->count; i++) {
 		const struct azure_version *version = object->versions[i];
 		unsigned newer = 0;
-		for (size_t k = 0; k < object->count; k++) newer += object->versions[k]->enabled && is_newer(object->versions[k], version);
+		for (size_t k = 0; k < object->count; k++)
+			newer += object->versions[k]->enabled &&
+				 is_newer(object->versions[k], version);
 		if (version->enabled && newer == index) return version;
 	}
 	return NULL;
 }
 
-static void expected_value(struct sim *sim, const struct sim_sync *sync, const struct sim_item *item, struct buf *out_base64) {
+static void expected_value(struct sim *sim, const struct sim_sync *sync,
+	const struct sim_item *item, struct buf *out_base64) {
 	const struct sim_spc *spc = &sim->spcs[sync->spc];
 	const struct sim_object *object = &spc->objects[item->object];
 	const struct azure_object *stored = sim_vault_object(sim, spc->vault, object->vault_object);
-	const struct azure_version *version = object->history ? nth_version(stored, item->index) : stored->current;
+	const struct azure_version *version =
+		object->history ? nth_version(stored, item->index) : stored->current;
 	assert(version);
 	buf_append_base64(out_base64, version->value);
 }
@@ -51,7 +57,9 @@ static bool is_foreign(const cJSON *secret, const char *key) {
 	char name[2 * SIM_NAME_BYTES];
 	bool ours = false, theirs = false;
 	snprintf(name, sizeof name, "f:%s", key);
-	for (const cJSON *entry = cJSON_GetArrayItem(world_json_at(secret, "metadata.managedFields"), 0); entry; entry = entry->next) {
+	for (const cJSON *entry =
+			cJSON_GetArrayItem(world_json_at(secret, "metadata.managedFields"), 0);
+		entry; entry = entry->next) {
 		const cJSON *fields = cJSON_GetObjectItemCaseSensitive(entry, "fieldsV1");
 		const cJSON *data = cJSON_GetObjectItemCaseSensitive(fields, "f:data");
 		if (!cJSON_GetObjectItemCaseSensitive(data, name)) continue;
@@ -80,7 +88,8 @@ static const char *check_values(struct sim *sim, const struct sim_sync *sync, co
 		if (!cJSON_IsString(value)) {
 			what = not_yet(sync, "key %s is missing", sync->items[i].key);
 		} else if (strcmp(value->valuestring, buf_cstr(&expected)) != 0) {
-			what = not_yet(sync, "key %s is not what the vault holds", sync->items[i].key);
+			what = not_yet(
+				sync, "key %s is not what the vault holds", sync->items[i].key);
 		}
 		buf_deinit(&expected);
 	}
@@ -91,7 +100,8 @@ static const char *check_values(struct sim *sim, const struct sim_sync *sync, co
 	return what;
 }
 
-static const char *check_pair(const struct sim_sync *sync, const cJSON *secret, const char *map, const char *key, char letter) {
+static const char *check_pair(const struct sim_sync *sync, const cJSON *secret, const char *map,
+	const char *key, char letter) {
 	char expected[32];
 	snprintf(expected, sizeof expected, "%c%u", letter, sync->label);
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(world_json_at(secret, map), key);
@@ -100,14 +110,19 @@ static const char *check_pair(const struct sim_sync *sync, const cJSON *secret, 
 	return same ? NULL : not_yet(sync, "%s %s is not %s", map, key, expected);
 }
 
-static const char *check_metadata(const struct sim_sync *sync, const cJSON *secret, struct str uid) {
+static const char *check_metadata(
+	const struct sim_sync *sync, const cJSON *secret, struct str uid) {
 	const cJSON *owners = world_json_at(secret, "metadata.ownerReferences");
 	const char *const maps[] = { "metadata.labels", "metadata.annotations" };
-	if (cJSON_GetArraySize(owners) != 1 || !str_eq(world_json_str(owners->child, "uid"), uid)) return not_yet(sync, "the owner");
-	if (!str_eq(world_json_str(secret, "type"), STR("Opaque"))) return not_yet(sync, "the type");
+	if (cJSON_GetArraySize(owners) != 1 || !str_eq(world_json_str(owners->child, "uid"), uid))
+		return not_yet(sync, "the owner");
+	if (!str_eq(world_json_str(secret, "type"), STR("Opaque")))
+		return not_yet(sync, "the type");
 	for (unsigned i = 0; i < 2; i++) {
-		const cJSON *mark = cJSON_GetObjectItemCaseSensitive(world_json_at(secret, maps[i]), KUBE_MANAGED_KEY);
-		if (!cJSON_IsString(mark) || mark->valuestring[0]) return not_yet(sync, "%s lacks the managing key", maps[i]);
+		const cJSON *mark = cJSON_GetObjectItemCaseSensitive(
+			world_json_at(secret, maps[i]), KUBE_MANAGED_KEY);
+		if (!cJSON_IsString(mark) || mark->valuestring[0])
+			return not_yet(sync, "%s lacks the managing key", maps[i]);
 	}
 	const char *what = check_pair(sync, secret, maps[0], "team", 't');
 	return what ? what : check_pair(sync, secret, maps[1], "note", 'n');
@@ -126,17 +141,22 @@ static const char *check_ready(const struct sim_sync *sync, const cJSON *object)
 	}
 	if (sync->blocked) {
 		bool said = str_eq(ready, STR("False")) && str_ends(reason, STR("InvalidLabel"));
-		return said ? NULL : not_yet(sync, "blocked by a foreign Secret, but Ready is %.*s %.*s", STR_ARG(ready), STR_ARG(reason));
+		return said ? NULL
+			    : not_yet(sync, "blocked by a foreign Secret, but Ready is %.*s %.*s",
+				      STR_ARG(ready), STR_ARG(reason));
 	}
 	if (str_eq(ready, STR("True"))) return NULL;
-	return not_yet(sync, "Ready is %.*s %.*s: %.*s", STR_ARG(ready), STR_ARG(reason), STR_ARG(message));
+	return not_yet(sync, "Ready is %.*s %.*s: %.*s", STR_ARG(ready), STR_ARG(reason),
+		STR_ARG(message));
 }
 
-static const char *check_object(struct sim *sim, const struct sim_sync *sync, const cJSON *object, const cJSON *secret) {
+static const char *check_object(
+	struct sim *sim, const struct sim_sync *sync, const cJSON *object, const cJSON *secret) {
 	int64_t generation = world_json_i64(object, "metadata.generation", -1);
 	if (!object) return not_yet(sync, "the SecretSync is not there: the scenario is wrong");
 	if (world_json_i64(object, "status.observedGeneration", 0) != generation) {
-		return not_yet(sync, "generation %lld was not looked at: an add was lost", (long long)generation);
+		return not_yet(sync, "generation %lld was not looked at: an add was lost",
+			(long long)generation);
 	}
 	const char *what = check_ready(sync, object);
 	if (what || sync->blocked) return what;
@@ -166,8 +186,10 @@ const char *sim_unsettled(struct sim *sim) {
 		if (what) return what;
 		present += sim->syncs[i].present;
 	}
-	if (!sim->engine.up || !engine_is_ready(sim->engine.engine)) return "the engine is not ready";
-	if (engine_sync_count(sim->engine.engine) != present) return "the engine knows another number of SecretSyncs";
+	if (!sim->engine.up || !engine_is_ready(sim->engine.engine))
+		return "the engine is not ready";
+	if (engine_sync_count(sim->engine.engine) != present)
+		return "the engine knows another number of SecretSyncs";
 	return NULL;
 }
 
@@ -187,9 +209,14 @@ static uint64_t requests_of_check(struct sim *sim, const struct sim_sync *sync) 
 	uint64_t requests = 0;
 	for (unsigned o = 0; o < spc->object_count; o++) {
 		bool needed = false;
-		for (unsigned i = 0; i < sync->item_count; i++) needed |= sync->items[i].object == o;
-		const struct azure_object *stored = sim_vault_object(sim, spc->vault, spc->objects[o].vault_object);
-		if (needed) requests += spc->objects[o].history ? (stored->count + AZURE_PAGE - 1) / AZURE_PAGE : 1;
+		for (unsigned i = 0; i < sync->item_count; i++)
+			needed |= sync->items[i].object == o;
+		const struct azure_object *stored =
+			sim_vault_object(sim, spc->vault, spc->objects[o].vault_object);
+		if (needed)
+			requests += spc->objects[o].history
+					    ? (stored->count + AZURE_PAGE - 1) / AZURE_PAGE
+					    : 1;
 	}
 	return requests;
 }
@@ -201,7 +228,8 @@ void sim_silence_end(struct sim *sim) {
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		const struct sim_sync *sync = &sim->syncs[i];
 		int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
-		uint64_t each = requests_of_check(sim, sync), checked = (uint64_t)(window_s / interval_s);
+		uint64_t each = requests_of_check(sim, sync),
+			 checked = (uint64_t)(window_s / interval_s);
 		if (!sync->present) continue;
 		blocked += sync->blocked;
 		least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
@@ -209,13 +237,17 @@ void sim_silence_end(struct sim *sim) {
 		most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
 	}
 	uint64_t reads = checks->requests[ROW_FETCH] - checks->silent_requests[ROW_FETCH];
-	for (enum sim_row row = ROW_CREATE; row <= ROW_STATUS; row++) writes += checks->requests[row] - checks->silent_requests[row];
-	if (checks->silent_version != kube_resource_version(sim->kube) || checks->product_writes != checks->silent_product_writes) {
+	for (enum sim_row row = ROW_CREATE; row <= ROW_STATUS; row++)
+		writes += checks->requests[row] - checks->silent_requests[row];
+	if (checks->silent_version != kube_resource_version(sim->kube) ||
+		checks->product_writes != checks->silent_product_writes) {
 		sim_fail(sim, "silence", "something was written to etcd");
 	}
-	if (writes && !blocked) sim_fail(sim, "silence", "%llu writes were tried", (unsigned long long)writes);
+	if (writes && !blocked)
+		sim_fail(sim, "silence", "%llu writes were tried", (unsigned long long)writes);
 	if (reads < least || reads > most) {
-		sim_fail(sim, "silence", "%llu reads of vaults in %lld s, expected %llu to %llu", (unsigned long long)reads,
-			(long long)window_s, (unsigned long long)least, (unsigned long long)most);
+		sim_fail(sim, "silence", "%llu reads of vaults in %lld s, expected %llu to %llu",
+			(unsigned long long)reads, (long long)window_s, (unsigned long long)least,
+			(unsigned long long)most);
 	}
 }

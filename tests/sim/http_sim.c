@@ -66,7 +66,10 @@ struct str exchange_host(const struct exchange *x, struct str *out_path) {
 }
 
 static struct sim_asked asked(const struct exchange *x, unsigned role) {
-	struct sim_asked a = { .role = role, .host = x->host, .row = x->row, .bearer = str_of(x->bearer),
+	struct sim_asked a = { .role = role,
+		.host = x->host,
+		.row = x->row,
+		.bearer = str_of(x->bearer),
 		.body = { x->body, x->body_len } };
 	a.host_name = exchange_host(x, &a.path_and_query);
 	return a;
@@ -123,12 +126,14 @@ static void abandon(struct exchange *x) {
 static void read_header(struct http_req *req, struct str name, struct str value) {
 	int64_t number = 0, date_s = 0;
 	if (str_eq_nocase(name, STR("Retry-After"))) {
-		if (str_to_i64(value, &number) == OK && number >= 0) req->retry_after_ns = number * NS_PER_S;
+		if (str_to_i64(value, &number) == OK && number >= 0)
+			req->retry_after_ns = number * NS_PER_S;
 	} else if (str_eq_nocase(name, STR("Date"))) {
 		if (time_parse_http(value, &date_s) == OK) req->server_date_s = date_s;
 	} else if (str_eq_nocase(name, STR("Content-Type"))) {
 		snprintf(req->content_type, sizeof req->content_type, "%.*s", STR_ARG(value));
-	} else if (str_eq_nocase(name, STR("Audit-Id")) || str_eq_nocase(name, STR("x-ms-request-id"))) {
+	} else if (str_eq_nocase(name, STR("Audit-Id")) ||
+		   str_eq_nocase(name, STR("x-ms-request-id"))) {
 		snprintf(req->request_id, sizeof req->request_id, "%.*s", STR_ARG(value));
 	} else if (str_eq_nocase(name, STR("WWW-Authenticate"))) {
 		if (buf_str(&req->challenge).len) buf_append(&req->challenge, STR(", "));
@@ -147,7 +152,8 @@ static enum err read_body(struct exchange *x) {
 	struct http_req *req = x->req;
 	struct str body = buf_str(&x->out.body);
 	if (body.len > req->max_response_bytes) {
-		return fault_set(&req->fault, ERR_TOO_LARGE, "the answer is larger than %zu bytes", req->max_response_bytes);
+		return fault_set(&req->fault, ERR_TOO_LARGE, "the answer is larger than %zu bytes",
+			req->max_response_bytes);
 	}
 	if (req->response_arena) {
 		secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
@@ -172,7 +178,8 @@ static void fill_answer(struct exchange *x) {
 		if (x->client) x->client->reused[x->host] = true;
 	}
 	if (req->err && !req->fault.err) {
-		enum err err = fault_set(&req->fault, req->err, "%s: %s", sim_host_name(x->host), err_text(req->err));
+		enum err err = fault_set(&req->fault, req->err, "%s: %s", sim_host_name(x->host),
+			err_text(req->err));
 		(void)err;
 	}
 }
@@ -222,7 +229,8 @@ static void stream_piece(struct exchange *x) {
 		return;
 	}
 	if (all.len) {
-		size_t bytes = sim_chance(sim, 500) ? all.len : (size_t)sim_between(sim, 1, (int64_t)all.len);
+		size_t bytes = sim_chance(sim, 500) ? all.len
+						    : (size_t)sim_between(sim, 1, (int64_t)all.len);
 		buf_append(&x->inbox, str_slice(all, 0, bytes));
 		buf_consume(&x->pipe, bytes);
 		watch_silence(x);
@@ -237,7 +245,7 @@ static void stream_piece(struct exchange *x) {
 }
 
 void sim_streams_poll(struct sim *sim) {
-	list_for_each(link, &sim->exchanges) {
+	list_for_each (link, &sim->exchanges) {
 		struct exchange *x = container_of(link, struct exchange, all);
 		if (x->phase == STREAMING && x->watch && !x->ready) {
 			int64_t due_ns = kube_watch_next_ns(x->watch) - SIM_MONO_NS;
@@ -283,7 +291,8 @@ static void answer_arrives(struct sim *sim, struct sim_event *event) {
 static int64_t way_back_ns(struct exchange *x) {
 	struct sim *sim = x->sim;
 	int64_t ns = sim_between(sim, NS_PER_MS / 2, 15 * NS_PER_MS) + x->out.delay_ns;
-	if (sim_chance(sim, sim->slow_permille)) ns += sim_between(sim, 100 * NS_PER_MS, 4 * NS_PER_S);
+	if (sim_chance(sim, sim->slow_permille))
+		ns += sim_between(sim, 100 * NS_PER_MS, 4 * NS_PER_S);
 	return ns;
 }
 
@@ -294,8 +303,9 @@ static void request_arrives(struct sim *sim, struct sim_event *event) {
 		return;
 	}
 	exchange_serve(x);
-	sim_note(sim, "%s %s %s -> %d%s%s", x->client ? "served" : "served late", sim_row_name(x->row), x->url, x->out.status,
-		x->fault ? " " : "", x->fault ? sim_fault_name(x->fault) : "");
+	sim_note(sim, "%s %s %s -> %d%s%s", x->client ? "served" : "served late",
+		sim_row_name(x->row), x->url, x->out.status, x->fault ? " " : "",
+		x->fault ? sim_fault_name(x->fault) : "");
 	x->phase = ANSWERING;
 	switch (x->out.fault) {
 	case WORLD_RESET_BEFORE:
@@ -352,7 +362,8 @@ static struct sim_http *client_of(struct http *http) {
 }
 
 static void copy_header(struct exchange *x, const char *name, struct str value) {
-	x->headers[x->header_count++] = (struct world_header){ str_of(name), { copy(value), value.len } };
+	x->headers[x->header_count++] =
+		(struct world_header){ str_of(name), { copy(value), value.len } };
 }
 
 static void copy_request(struct exchange *x, const struct http_req *req) {
@@ -362,7 +373,8 @@ static void copy_request(struct exchange *x, const struct http_req *req) {
 	x->url = copy(buf_str(&req->url));
 	x->body = copy(body);
 	x->body_len = body.len;
-	for (unsigned i = 0; i < req->header_count; i++) copy_header(x, req->headers[i].name, req->headers[i].value);
+	for (unsigned i = 0; i < req->header_count; i++)
+		copy_header(x, req->headers[i].name, req->headers[i].value);
 	copy_header(x, "User-Agent", STR("kvsync/" KVSYNC_VERSION));
 	if (!bearer.ptr) return;
 	x->bearer = copy(bearer);
@@ -411,7 +423,8 @@ static struct exchange *exchange_create(struct sim_http *client, struct http_req
 static void http_sim_start(struct http *http, struct http_req *req) {
 	struct sim_http *client = client_of(http);
 	struct sim *sim = client->sim;
-	assert(thread_role() == client->role && !req->_active && req->on_done && req->timeout_ns > 0);
+	assert(thread_role() == client->role && !req->_active && req->on_done &&
+		req->timeout_ns > 0);
 	prepare_answer(req);
 	struct exchange *x = exchange_create(client, req);
 	req->_impl = x;
@@ -424,7 +437,9 @@ static void http_sim_start(struct http *http, struct http_req *req) {
 		bool at_once = sim->cuts[x->host] == CUT_REFUSED;
 		sim->table->cells[x->row][SIM_CUT]++;
 		x->next.fire = refused;
-		sim_at(sim, &x->next, sim->now_ns + (at_once ? sim_between(sim, NS_PER_MS, 50 * NS_PER_MS) : CONNECT_NS));
+		sim_at(sim, &x->next,
+			sim->now_ns + (at_once ? sim_between(sim, NS_PER_MS, 50 * NS_PER_MS)
+					       : CONNECT_NS));
 		return;
 	}
 	x->fault = sim_draw_fault(sim, x->row);
@@ -437,7 +452,8 @@ static void http_sim_cancel(struct http *http, struct http_req *req) {
 	if (!req->_active) return;
 	struct exchange *x = req->_impl;
 	/* main frees what a worker has left, once that has ended. */
-	assert((thread_role() == client_of(http)->role || thread_role() == ROLE_MAIN) && x->req == req);
+	assert((thread_role() == client_of(http)->role || thread_role() == ROLE_MAIN) &&
+		x->req == req);
 	req->_active = false;
 	req->_impl = NULL;
 	if (x->ready) {
@@ -452,8 +468,8 @@ static void deliver(struct exchange *x) {
 	struct http_req *req = x->req;
 	struct sim_asked a = asked(x, x->client->role);
 	fill_answer(x);
-	sim_note(sim, "role %u is answered %s: %s %d", x->client->role, sim_row_name(x->row), req->err ? err_name(req->err) : "OK",
-		req->status);
+	sim_note(sim, "role %u is answered %s: %s %d", x->client->role, sim_row_name(x->row),
+		req->err ? err_name(req->err) : "OK", req->status);
 	sim_check_answer(sim, &a, req->err, req->maybe_sent, req->status, req->retry_after_ns);
 	req->_active = false;
 	req->_impl = NULL;
@@ -463,7 +479,7 @@ static void deliver(struct exchange *x) {
 
 /* The oldest exchange with bytes or an end; callbacks may start and cancel others. */
 static struct exchange *next_ready(struct sim_http *client) {
-	list_for_each(link, &client->exchanges) {
+	list_for_each (link, &client->exchanges) {
 		struct exchange *x = container_of(link, struct exchange, link);
 		if (x->ready || buf_str(&x->inbox).len) return x;
 	}
@@ -499,7 +515,8 @@ static void http_sim_destroy(struct http *http) {
 }
 
 struct http *sim_http_create(struct sim *sim, unsigned role) {
-	static const struct http_ops ops = { http_sim_start, http_sim_cancel, http_sim_turn, http_sim_destroy };
+	static const struct http_ops ops = { http_sim_start, http_sim_cancel, http_sim_turn,
+		http_sim_destroy };
 	struct sim_http *client = calloc(1, sizeof *client);
 	assert(client);
 	*client = (struct sim_http){ .http = { &ops }, .sim = sim, .role = role };
@@ -511,10 +528,12 @@ struct http *sim_http_create(struct sim *sim, unsigned role) {
 
 unsigned sim_http_active(const struct sim *sim) {
 	unsigned active = 0;
-	list_for_each(link, &sim->exchanges) active += container_of(link, struct exchange, all)->client != NULL;
+	list_for_each (link, &sim->exchanges)
+		active += container_of(link, struct exchange, all)->client != NULL;
 	return active;
 }
 
 void sim_exchanges_drop(struct sim *sim) {
-	for (struct list *link; (link = list_first(&sim->exchanges));) release(container_of(link, struct exchange, all));
+	for (struct list *link; (link = list_first(&sim->exchanges));)
+		release(container_of(link, struct exchange, all));
 }

@@ -15,12 +15,12 @@ struct sim_http {
 };
 
 struct exchange {
-	struct sim_event next;    /* arrival, answer, piece of a stream */
+	struct sim_event next; /* arrival, answer, piece of a stream */
 	struct sim_event timeout;
-	struct list link;         /* of the client; unlinked once abandoned */
+	struct list link; /* of the client; unlinked once abandoned */
 	struct list all;
 	struct sim *sim;
-	struct sim_http *client;  /* NULL: abandoned */
+	struct sim_http *client; /* NULL: abandoned */
 	struct http_req *req;
 	enum phase phase;
 	enum sim_host host;
@@ -33,8 +33,8 @@ struct exchange {
 	unsigned header_count;
 	struct world_response out;
 	struct kube_watch *watch;
-	struct buf pipe;          /* bytes of the stream on their way */
-	struct buf inbox;         /* bytes of the stream that have arrived */
+	struct buf pipe; /* bytes of the stream on their way */
+	struct buf inbox; /* bytes of the stream that have arrived */
 	bool streamed, stream_ended, stream_broken;
 	bool ready;
 	enum err err;

@@ -44,9 +44,11 @@ static bool parse(int argc, char **argv, struct arguments *arguments) {
 			arguments->options.trace = true;
 		} else if (strcmp(word, "--verbose") == 0) {
 			arguments->options.verbose = true;
-		} else if (strcmp(word, "--until") == 0 && str_to_u64(str_of(value), &arguments->options.until) == OK) {
+		} else if (strcmp(word, "--until") == 0 &&
+			   str_to_u64(str_of(value), &arguments->options.until) == OK) {
 			i++;
-		} else if (strcmp(word, "--seed") == 0 && str_to_u64(str_of(value), &arguments->first) == OK) {
+		} else if (strcmp(word, "--seed") == 0 &&
+			   str_to_u64(str_of(value), &arguments->first) == OK) {
 			arguments->last = arguments->first;
 			i++;
 		} else if (strcmp(word, "--seeds") == 0 && parse_seeds(value, arguments)) {
@@ -64,12 +66,15 @@ static int run(const struct arguments *arguments) {
 	for (uint64_t seed = arguments->first; seed <= arguments->last; seed++) {
 		uint64_t hash = sim_run(seed, &arguments->options, &table);
 		if (arguments->twice && sim_run(seed, &arguments->options, &again) != hash) {
-			fprintf(stderr, "FAILED seed %llu: its two histories differ; compare two runs of: sim --seed %llu --trace\n",
+			fprintf(stderr,
+				"FAILED seed %llu: its two histories differ; compare two runs of: "
+				"sim --seed %llu --trace\n",
 				(unsigned long long)seed, (unsigned long long)seed);
 			return 1;
 		}
 		if ((seed - arguments->first + 1) % 20 == 0) {
-			printf("seed %llu done, %lld s\n", (unsigned long long)seed, (long long)(time(NULL) - start));
+			printf("seed %llu done, %lld s\n", (unsigned long long)seed,
+				(long long)(time(NULL) - start));
 			fflush(stdout);
 		}
 	}
@@ -77,10 +82,12 @@ static int run(const struct arguments *arguments) {
 	if (arguments->table || gaps) sim_table_print(&table, stdout);
 	unsigned long long count = arguments->last - arguments->first + 1;
 	if (gaps) {
-		fprintf(stderr, "FAILED: %u cells of the table are empty after %llu seeds\n", gaps, count);
+		fprintf(stderr, "FAILED: %u cells of the table are empty after %llu seeds\n", gaps,
+			count);
 		return 1;
 	}
-	printf("ok: %llu seeds%s in %lld s\n", count, arguments->twice ? ", each twice," : "", (long long)(time(NULL) - start));
+	printf("ok: %llu seeds%s in %lld s\n", count, arguments->twice ? ", each twice," : "",
+		(long long)(time(NULL) - start));
 	return 0;
 }
 

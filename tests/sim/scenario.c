@@ -3,7 +3,8 @@
 
 #include "tests/sim/sim.h"
 
-static const int64_t RECOVERY_NS = 1500 * NS_PER_S; /* slow retries of an identity, a silent watch, Retry-After */
+static const int64_t RECOVERY_NS =
+	1500 * NS_PER_S; /* slow retries of an identity, a silent watch, Retry-After */
 static const int64_t LOOK_NS = 20 * NS_PER_S;
 
 /* --- the plan --- */
@@ -14,7 +15,8 @@ static int64_t draw_interval_s(struct sim *sim) {
 
 static void plan_spc(struct sim *sim, unsigned index) {
 	struct sim_spc *spc = &sim->spcs[index];
-	snprintf(spc->ns, sizeof spc->ns, "ns-%u", (unsigned)sim_between(sim, 0, sim->namespace_count - 1));
+	snprintf(spc->ns, sizeof spc->ns, "ns-%u",
+		(unsigned)sim_between(sim, 0, sim->namespace_count - 1));
 	snprintf(spc->name, sizeof spc->name, "spc-%u", index);
 	snprintf(spc->client, sizeof spc->client, "aaaaaaaa-0000-0000-0000-00000000000%u", index);
 	spc->vault = (unsigned)sim_between(sim, 0, sim->vault_count - 1);
@@ -74,9 +76,11 @@ void sim_plan(struct sim *sim) {
 	sim->service_accounts = (unsigned)sim_between(sim, 1, 2);
 	sim->vault_count = (unsigned)sim_between(sim, 1, SIM_MAX_VAULTS);
 	sim->spc_count = (unsigned)sim_between(sim, 1, SIM_MAX_SPCS);
-	sim->sync_count = (unsigned)(sim_chance(sim, 900) ? sim_between(sim, 5, 20) : sim_between(sim, 20, 60));
+	sim->sync_count = (unsigned)(sim_chance(sim, 900) ? sim_between(sim, 5, 20)
+							  : sim_between(sim, 20, 60));
 	sim->default_interval_s = sim->longest_interval_s = draw_interval_s(sim);
-	snprintf(sim->pod_token, sizeof sim->pod_token, SIM_POD_TOKEN "%llu-0", (unsigned long long)sim->seed);
+	snprintf(sim->pod_token, sizeof sim->pod_token, SIM_POD_TOKEN "%llu-0",
+		(unsigned long long)sim->seed);
 	for (unsigned i = 0; i < sim->spc_count; i++) plan_spc(sim, i);
 	for (unsigned i = 0; i < sim->sync_count; i++) plan_sync(sim, i);
 	plan_faults(sim);
@@ -117,7 +121,8 @@ static void silence_begins(struct sim *sim, struct sim_event *event) {
 static void settling(struct sim *sim, struct sim_event *event) {
 	const char *what = sim_unsettled(sim);
 	int64_t deadline_ns = sim->calm_ns + RECOVERY_NS + 3 * sim->longest_interval_s * NS_PER_S;
-	if (what && sim->now_ns > deadline_ns) sim_fail(sim, "every Secret equals its vault once faults stop", "%s", what);
+	if (what && sim->now_ns > deadline_ns)
+		sim_fail(sim, "every Secret equals its vault once faults stop", "%s", what);
 	if (what) {
 		sim_at(sim, event, sim->now_ns + LOOK_NS);
 		return;
@@ -152,7 +157,9 @@ static void next_action(struct sim *sim, struct sim_event *event) {
 	} else {
 		sim_engine_start(sim);
 	}
-	sim_at(sim, event, sim->now_ns + sim_between(sim, 0, sim_chance(sim, 300) ? 2 * NS_PER_S : 30 * NS_PER_S));
+	sim_at(sim, event,
+		sim->now_ns +
+			sim_between(sim, 0, sim_chance(sim, 300) ? 2 * NS_PER_S : 30 * NS_PER_S));
 }
 
 void sim_begin(struct sim *sim) {

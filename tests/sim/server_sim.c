@@ -10,7 +10,8 @@ static void fill_request(const struct exchange *x, struct world_request *out) {
 	out->host = exchange_host(x, &rest);
 	out->path = str_next(&rest, '?');
 	out->query = rest.ptr ? rest : STR("");
-	for (unsigned i = 0; i < x->header_count; i++) out->headers[out->header_count++] = x->headers[i];
+	for (unsigned i = 0; i < x->header_count; i++)
+		out->headers[out->header_count++] = x->headers[i];
 	out->body = (struct str){ x->body, x->body_len };
 	out->reused_connection = x->client && x->client->reused[x->host];
 }
@@ -23,21 +24,33 @@ static bool kube_fault_of(struct exchange *x, struct kube_fault *out) {
 		enum kube_fault_kind kind;
 		int status;
 	} kinds[] = {
-		{ SIM_RESET_BEFORE, KUBE_FAULT_RESET_BEFORE, 0 }, { SIM_RESET_AFTER, KUBE_FAULT_RESET_AFTER, 0 },
-		{ SIM_STALL, KUBE_FAULT_STALL, 0 }, { SIM_STALL_DONE, KUBE_FAULT_STALL_DONE, 0 },
-		{ SIM_TRUNCATE, KUBE_FAULT_TRUNCATE, 0 }, { SIM_SLOW, KUBE_FAULT_SLOW, 0 },
-		{ SIM_401, KUBE_FAULT_STATUS, 401 }, { SIM_403, KUBE_FAULT_STATUS, 403 },
-		{ SIM_404, KUBE_FAULT_STATUS, 404 }, { SIM_409, KUBE_FAULT_STATUS, 409 },
-		{ SIM_410, KUBE_FAULT_EXPIRED, 410 }, { SIM_429, KUBE_FAULT_STATUS, 429 },
-		{ SIM_429_AFTER, KUBE_FAULT_STATUS, 429 }, { SIM_500, KUBE_FAULT_STATUS, 500 },
-		{ SIM_503, KUBE_FAULT_STATUS, 503 }, { SIM_504_DONE, KUBE_FAULT_STATUS_DONE, 504 },
+		{ SIM_RESET_BEFORE, KUBE_FAULT_RESET_BEFORE, 0 },
+		{ SIM_RESET_AFTER, KUBE_FAULT_RESET_AFTER, 0 },
+		{ SIM_STALL, KUBE_FAULT_STALL, 0 },
+		{ SIM_STALL_DONE, KUBE_FAULT_STALL_DONE, 0 },
+		{ SIM_TRUNCATE, KUBE_FAULT_TRUNCATE, 0 },
+		{ SIM_SLOW, KUBE_FAULT_SLOW, 0 },
+		{ SIM_401, KUBE_FAULT_STATUS, 401 },
+		{ SIM_403, KUBE_FAULT_STATUS, 403 },
+		{ SIM_404, KUBE_FAULT_STATUS, 404 },
+		{ SIM_409, KUBE_FAULT_STATUS, 409 },
+		{ SIM_410, KUBE_FAULT_EXPIRED, 410 },
+		{ SIM_429, KUBE_FAULT_STATUS, 429 },
+		{ SIM_429_AFTER, KUBE_FAULT_STATUS, 429 },
+		{ SIM_500, KUBE_FAULT_STATUS, 500 },
+		{ SIM_503, KUBE_FAULT_STATUS, 503 },
+		{ SIM_504_DONE, KUBE_FAULT_STATUS_DONE, 504 },
 	};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (kinds[i].fault != x->fault) continue;
-		*out = (struct kube_fault){ .kind = kinds[i].kind, .count = 1, .status = kinds[i].status };
+		*out = (struct kube_fault){
+			.kind = kinds[i].kind, .count = 1, .status = kinds[i].status
+		};
 		if (x->fault == SIM_429_AFTER) out->retry_after_s = sim_between(x->sim, 1, 20);
-		if (x->fault == SIM_503 && sim_chance(x->sim, 500)) out->retry_after_s = sim_between(x->sim, 1, 20);
-		if (x->fault == SIM_SLOW) out->delay_ns = sim_between(x->sim, NS_PER_S, 20 * NS_PER_S);
+		if (x->fault == SIM_503 && sim_chance(x->sim, 500))
+			out->retry_after_s = sim_between(x->sim, 1, 20);
+		if (x->fault == SIM_SLOW)
+			out->delay_ns = sim_between(x->sim, NS_PER_S, 20 * NS_PER_S);
 		return true;
 	}
 	return false;
@@ -55,7 +68,8 @@ static void serve_kube(struct exchange *x, const struct world_request *req) {
 	}
 	kube_faults_clear(sim->kube);
 	int64_t next_ns = kube_advance(sim->kube, now);
-	if (next_ns != NEVER_NS) sim_sooner(sim, &sim->world_turn, next_ns - SIM_MONO_NS + NS_PER_MS);
+	if (next_ns != NEVER_NS)
+		sim_sooner(sim, &sim->world_turn, next_ns - SIM_MONO_NS + NS_PER_MS);
 	sim_streams_poll(sim);
 }
 
@@ -67,11 +81,20 @@ static void plan_azure(struct exchange *x) {
 		enum azure_fault_kind kind;
 		int number;
 	} kinds[] = {
-		{ SIM_RESET_BEFORE, FAULT_RESET, 0 }, { SIM_RESET_AFTER, FAULT_RESET_AFTER, 0 }, { SIM_STALL, FAULT_STALL, 0 },
-		{ SIM_TRUNCATE, FAULT_TRUNCATE, 0 }, { SIM_SLOW, FAULT_DELAY, 9000 }, { SIM_401, FAULT_EMPTY_401, 0 },
-		{ SIM_403, FAULT_STATUS, 403 }, { SIM_404, FAULT_STATUS, 404 }, { SIM_429, FAULT_STATUS, 429 },
-		{ SIM_429_AFTER, FAULT_STATUS, 429 }, { SIM_500, FAULT_STATUS, 500 }, { SIM_503, FAULT_STATUS, 503 },
-		{ SIM_AKV10046, FAULT_AKV10046, 0 }, { SIM_AADSTS, FAULT_AADSTS, 70021 },
+		{ SIM_RESET_BEFORE, FAULT_RESET, 0 },
+		{ SIM_RESET_AFTER, FAULT_RESET_AFTER, 0 },
+		{ SIM_STALL, FAULT_STALL, 0 },
+		{ SIM_TRUNCATE, FAULT_TRUNCATE, 0 },
+		{ SIM_SLOW, FAULT_DELAY, 9000 },
+		{ SIM_401, FAULT_EMPTY_401, 0 },
+		{ SIM_403, FAULT_STATUS, 403 },
+		{ SIM_404, FAULT_STATUS, 404 },
+		{ SIM_429, FAULT_STATUS, 429 },
+		{ SIM_429_AFTER, FAULT_STATUS, 429 },
+		{ SIM_500, FAULT_STATUS, 500 },
+		{ SIM_503, FAULT_STATUS, 503 },
+		{ SIM_AKV10046, FAULT_AKV10046, 0 },
+		{ SIM_AADSTS, FAULT_AADSTS, 70021 },
 	};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (kinds[i].fault != x->fault) continue;
@@ -79,10 +102,12 @@ static void plan_azure(struct exchange *x) {
 		/* Entra's throttling has a form of its own, in plain text and with Retry-After. */
 		if (x->row == ROW_EXCHANGE && x->fault == SIM_429_AFTER) kind = FAULT_THROTTLE;
 		if (x->row == ROW_EXCHANGE && x->fault == SIM_401) kind = FAULT_STATUS;
-		struct azure_fault *fault = azure_fault_add(x->sim->azure, kind, sim_world_now(x->sim));
+		struct azure_fault *fault =
+			azure_fault_add(x->sim->azure, kind, sim_world_now(x->sim));
 		fault->number = kind == FAULT_STATUS && x->fault == SIM_401 ? 401 : kinds[i].number;
 		if (x->fault == SIM_429_AFTER) fault->retry_after_s = sim_between(x->sim, 1, 30);
-		if (x->fault == SIM_503 && sim_chance(x->sim, 500)) fault->retry_after_s = sim_between(x->sim, 1, 20);
+		if (x->fault == SIM_503 && sim_chance(x->sim, 500))
+			fault->retry_after_s = sim_between(x->sim, 1, 20);
 	}
 }
 
@@ -121,8 +146,11 @@ static void serve_azure(struct exchange *x, const struct world_request *req) {
 /* --- what else may happen to an answer --- */
 
 static void spoil(struct exchange *x) {
-	static const char *const bodies[] = { "", "<html>a proxy's page</html>", "{\"value\":{\"a\":1},\"metadata\":7,\"id\":[]",
-		"[1,2,3]", "null", "{\"metadata\":\"text\",\"status\":{\"token\":5},\"access_token\":{},\"value\":9}" };
+	static const char *const bodies[] = {
+		"", "<html>a proxy's page</html>", "{\"value\":{\"a\":1},\"metadata\":7,\"id\":[]",
+		"[1,2,3]", "null",
+		"{\"metadata\":\"text\",\"status\":{\"token\":5},\"access_token\":{},\"value\":9}"
+	};
 	if (x->watch || x->out.status >= 300) return;
 	buf_reset(&x->out.body);
 	unsigned which = (unsigned)sim_between(x->sim, 0, 6);
@@ -130,7 +158,8 @@ static void spoil(struct exchange *x) {
 		buf_append(&x->out.body, str_of(bodies[which]));
 		return;
 	}
-	for (int i = 0; i < 40000; i++) buf_append(&x->out.body, STR("an answer that is larger than allowed "));
+	for (int i = 0; i < 40000; i++)
+		buf_append(&x->out.body, STR("an answer that is larger than allowed "));
 }
 
 /* What happened without being planned here: rights, deletions, conflicts and policies of the world itself. */
@@ -139,12 +168,18 @@ static enum sim_fault natural(const struct exchange *x) {
 	if (str_find(body, STR("ValidatingAdmissionPolicy")) != SIZE_MAX) return SIM_POLICY;
 	if (str_find(body, STR("SecretDisabled")) != SIZE_MAX) return SIM_DISABLED;
 	switch (x->out.status) {
-	case 401: return SIM_401;
-	case 403: return SIM_403;
-	case 404: return SIM_404;
-	case 409: return SIM_409;
-	case 410: return SIM_410;
-	default: return FAULT_OF_NOTHING;
+	case 401:
+		return SIM_401;
+	case 403:
+		return SIM_403;
+	case 404:
+		return SIM_404;
+	case 409:
+		return SIM_409;
+	case 410:
+		return SIM_410;
+	default:
+		return FAULT_OF_NOTHING;
 	}
 }
 
@@ -154,9 +189,11 @@ static void set_trap(struct exchange *x, struct str path) {
 	if (x->host == HOST_KUBE) {
 		for (struct str rest = path; rest.ptr;) {
 			struct str part = str_next(&rest, '/');
-			if (str_eq(part, STR("namespaces"))) snprintf(ns, sizeof ns, "%.*s", STR_ARG(str_next(&rest, '/')));
+			if (str_eq(part, STR("namespaces")))
+				snprintf(ns, sizeof ns, "%.*s", STR_ARG(str_next(&rest, '/')));
 			if (str_eq(part, STR("secrets")) || str_eq(part, STR("secretsyncs"))) {
-				snprintf(name, sizeof name, "%.*s", STR_ARG(rest.ptr ? str_next(&rest, '/') : STR("")));
+				snprintf(name, sizeof name, "%.*s",
+					STR_ARG(rest.ptr ? str_next(&rest, '/') : STR("")));
 			}
 		}
 	}
@@ -175,7 +212,8 @@ void exchange_serve(struct exchange *x) {
 	if (x->fault == SIM_GARBAGE) spoil(x);
 	enum sim_fault seen = x->fault ? FAULT_OF_NOTHING : natural(x);
 	if (seen && x->out.fault == WORLD_NONE) sim->table->cells[x->row][seen]++;
-	if (x->client && sim->now_ns < sim->calm_ns && sim_chance(sim, sim_share(x->row, sim->trap_permille))) {
+	if (x->client && sim->now_ns < sim->calm_ns &&
+		sim_chance(sim, sim_share(x->row, sim->trap_permille))) {
 		set_trap(x, req.path);
 	}
 }

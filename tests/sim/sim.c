@@ -40,7 +40,8 @@ static void sift_up(struct sim *sim, size_t i) {
 static void sift_down(struct sim *sim, size_t i) {
 	struct sim_event *event = sim->heap[i];
 	for (size_t child; (child = 2 * i + 1) < sim->heap_len; i = child) {
-		if (child + 1 < sim->heap_len && before(sim->heap[child + 1], sim->heap[child])) child++;
+		if (child + 1 < sim->heap_len && before(sim->heap[child + 1], sim->heap[child]))
+			child++;
 		if (!before(sim->heap[child], event)) break;
 		put(sim, i, sim->heap[child]);
 	}
@@ -83,7 +84,8 @@ void sim_sooner(struct sim *sim, struct sim_event *event, int64_t at_ns) {
 void sim_note(struct sim *sim, const char *format, ...) {
 	char *line = sim->ring[sim->ring_count++ % SIM_RING];
 	int64_t us = sim->now_ns / NS_PER_US;
-	int head = snprintf(line, SIM_LINE_BYTES, "%7llu %6lld.%06lld ", (unsigned long long)sim->steps, (long long)(us / 1000000),
+	int head = snprintf(line, SIM_LINE_BYTES, "%7llu %6lld.%06lld ",
+		(unsigned long long)sim->steps, (long long)(us / 1000000),
 		(long long)(us % 1000000));
 	va_list args;
 	va_start(args, format);
@@ -96,15 +98,16 @@ void sim_note(struct sim *sim, const char *format, ...) {
 
 static void print_ring(const struct sim *sim) {
 	uint64_t first = sim->ring_count > SIM_RING ? sim->ring_count - SIM_RING : 0;
-	for (uint64_t i = first; i < sim->ring_count; i++) fprintf(stderr, "  %s\n", sim->ring[i % SIM_RING]);
-	fprintf(stderr, "replay: sim --seed %llu --until %llu --trace\n", (unsigned long long)sim->seed,
-		(unsigned long long)sim->steps);
+	for (uint64_t i = first; i < sim->ring_count; i++)
+		fprintf(stderr, "  %s\n", sim->ring[i % SIM_RING]);
+	fprintf(stderr, "replay: sim --seed %llu --until %llu --trace\n",
+		(unsigned long long)sim->seed, (unsigned long long)sim->steps);
 }
 
 void sim_fail(struct sim *sim, const char *invariant, const char *format, ...) {
 	fflush(stdout);
-	fprintf(stderr, "FAILED seed %llu, step %llu, invariant: %s\n  ", (unsigned long long)sim->seed,
-		(unsigned long long)sim->steps, invariant);
+	fprintf(stderr, "FAILED seed %llu, step %llu, invariant: %s\n  ",
+		(unsigned long long)sim->seed, (unsigned long long)sim->steps, invariant);
 	va_list args;
 	va_start(args, format);
 	vfprintf(stderr, format, args);
@@ -118,7 +121,9 @@ void sim_fail(struct sim *sim, const char *invariant, const char *format, ...) {
 static void aborted(int signal_number) {
 	(void)signal_number;
 	if (current) {
-		fprintf(stderr, "FAILED seed %llu, step %llu, invariant: an assertion of the program (above)\n",
+		fprintf(stderr,
+			"FAILED seed %llu, step %llu, invariant: an assertion of the program "
+			"(above)\n",
 			(unsigned long long)current->seed, (unsigned long long)current->steps);
 		print_ring(current);
 	}
@@ -128,11 +133,13 @@ static void aborted(int signal_number) {
 /* --- time and chance --- */
 
 struct now sim_world_now(const struct sim *sim) {
-	return (struct now){ sim->now_ns + SIM_MONO_NS, sim->now_ns + WALL_NS + sim->world_offset_ns };
+	return (struct now){ sim->now_ns + SIM_MONO_NS,
+		sim->now_ns + WALL_NS + sim->world_offset_ns };
 }
 
 struct now sim_client_now(const struct sim *sim) {
-	return (struct now){ sim->now_ns + SIM_MONO_NS, sim->now_ns + WALL_NS + sim->client_offset_ns };
+	return (struct now){ sim->now_ns + SIM_MONO_NS,
+		sim->now_ns + WALL_NS + sim->client_offset_ns };
 }
 
 static struct now clock_read(struct clock *clock) {
@@ -186,7 +193,8 @@ uint64_t sim_run(uint64_t seed, const struct sim_options *options, struct sim_ta
 	sim_world_create(sim);
 	sim_at(sim, &sim->world_turn, 0);
 	sim_begin(sim);
-	while (!sim->over && sim->heap_len && (!options->until || sim->steps < options->until)) step(sim);
+	while (!sim->over && sim->heap_len && (!options->until || sim->steps < options->until))
+		step(sim);
 	if (!sim->over) {
 		if (!options->until) sim_fail(sim, "liveness", "nothing is left to happen");
 		fflush(stdout);

@@ -57,16 +57,22 @@ enum {
 
 /* --- hosts: what can be cut off --- */
 
-enum sim_host { HOST_KUBE, HOST_ENTRA, HOST_VAULT_0, HOST_COUNT = HOST_VAULT_0 + SIM_MAX_VAULTS, HOST_UNKNOWN };
+enum sim_host {
+	HOST_KUBE,
+	HOST_ENTRA,
+	HOST_VAULT_0,
+	HOST_COUNT = HOST_VAULT_0 + SIM_MAX_VAULTS,
+	HOST_UNKNOWN
+};
 
 enum sim_cut { CUT_NOT, CUT_REFUSED, CUT_BLACK_HOLE };
 
 /* --- what users wrote (scenario.c) --- */
 
 struct sim_object {
-	unsigned vault_object;            /* "obj-N" */
-	unsigned history;                 /* 0, 2, 3 */
-	char path[SIM_NAME_BYTES];        /* alias or name */
+	unsigned vault_object; /* "obj-N" */
+	unsigned history; /* 0, 2, 3 */
+	char path[SIM_NAME_BYTES]; /* alias or name */
 };
 
 struct sim_spc {
@@ -78,8 +84,8 @@ struct sim_spc {
 };
 
 struct sim_item {
-	unsigned object;                  /* of the class */
-	unsigned index;                   /* of its history */
+	unsigned object; /* of the class */
+	unsigned index; /* of its history */
 	char key[SIM_NAME_BYTES];
 };
 
@@ -88,12 +94,12 @@ struct sim_sync {
 	unsigned spc;
 	struct sim_item items[SIM_MAX_ITEMS];
 	unsigned item_count;
-	unsigned label;                   /* 0: none; else the value of label "team" */
+	unsigned label; /* 0: none; else the value of label "team" */
 	unsigned force;
-	int64_t interval_s;               /* 0: the installation's */
+	int64_t interval_s; /* 0: the installation's */
 	bool present;
-	bool dirty;                       /* somebody meddled with the Secret: only a forced write makes it good again */
-	bool blocked;                     /* a foreign Secret has the name, and stays to the end */
+	bool dirty; /* somebody meddled with the Secret: only a forced write makes it good again */
+	bool blocked; /* a foreign Secret has the name, and stays to the end */
 };
 
 /* --- the engine under test (engine_sim.c) --- */
@@ -102,7 +108,7 @@ struct sim_worker {
 	struct sim_event turn;
 	struct sim *sim;
 	unsigned index;
-	int64_t second;                   /* of virtual time, for the bound on turns */
+	int64_t second; /* of virtual time, for the bound on turns */
 	unsigned turns;
 };
 
@@ -113,13 +119,13 @@ struct sim_engine {
 	struct engine *engine;
 	struct kube kube;
 	struct http_site site, azure_site;
-	struct sim_event turn;            /* of main */
+	struct sim_event turn; /* of main */
 	int64_t second;
 	unsigned turns;
 	struct sim_worker workers[SIM_MAX_WORKERS];
 	unsigned worker_count;
 	unsigned starts;
-	char published[SIM_NAME_BYTES];   /* the pod token that was published */
+	char published[SIM_NAME_BYTES]; /* the pod token that was published */
 };
 
 struct sim_clock {
@@ -131,8 +137,8 @@ struct sim_clock {
 
 struct sim_running {
 	char uid[SIM_NAME_BYTES], key[2 * SIM_NAME_BYTES];
-	enum sim_row row;                 /* the last step, where it waits; ROW_COUNT: none yet */
-	enum err err;                     /* after that step */
+	enum sim_row row; /* the last step, where it waits; ROW_COUNT: none yet */
+	enum err err; /* after that step */
 };
 
 struct sim_uid {
@@ -141,8 +147,8 @@ struct sim_uid {
 
 /* What a worker (or one of main's informers) was told by a server. */
 struct sim_told {
-	int64_t not_before_ns;            /* Retry-After */
-	int64_t open_ns;                  /* its breaker must be open since; NEVER_NS: it need not be */
+	int64_t not_before_ns; /* Retry-After */
+	int64_t open_ns; /* its breaker must be open since; NEVER_NS: it need not be */
 	int64_t last_start_ns;
 };
 
@@ -151,11 +157,11 @@ enum { SIM_ASKERS = SIM_MAX_WORKERS + 2, SIM_MAX_UIDS = 4096 };
 struct sim_checks {
 	struct sim_running running[SIM_MAX_SYNCS * 2];
 	unsigned running_count;
-	struct sim_uid *uids;             /* every SecretSync there ever was */
+	struct sim_uid *uids; /* every SecretSync there ever was */
 	unsigned uid_count;
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
 	uint64_t requests[ROW_COUNT];
-	uint64_t product_writes;          /* of what is stored, by the product */
+	uint64_t product_writes; /* of what is stored, by the product */
 	int64_t silent_since_ns, silent_version;
 	uint64_t silent_requests[ROW_COUNT], silent_product_writes;
 };
@@ -186,9 +192,9 @@ struct sim {
 	struct sim_event world_turn;
 	struct sim_clock clock;
 	struct sim_engine engine;
-	struct list clients;   /* struct sim_http */
+	struct list clients; /* struct sim_http */
 	struct list exchanges; /* all that are on their way, abandoned ones too */
-	bool inside_product;   /* a turn is running */
+	bool inside_product; /* a turn is running */
 	char pod_token[SIM_NAME_BYTES];
 
 	/* The plan of the seed. */
@@ -196,27 +202,29 @@ struct sim {
 	struct sim_spc spcs[SIM_MAX_SPCS];
 	struct sim_sync syncs[SIM_MAX_SYNCS];
 	int64_t default_interval_s, longest_interval_s;
-	int64_t calm_ns;                  /* faults and users come to rest */
+	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
-	uint64_t fault_mask;              /* bits of enum sim_fault */
+	uint64_t fault_mask; /* bits of enum sim_fault */
 	unsigned fault_permille, trap_permille, slow_permille;
 	struct sim_event next_action, phase, trap_stop;
 	enum sim_cut cuts[HOST_COUNT];
 	bool account_gone[SIM_MAX_NAMESPACES];
 	bool policy_on;
 	int64_t last_version_s[SIM_MAX_VAULTS][SIM_VAULT_OBJECTS];
-	unsigned serial;                  /* of values, labels, force words */
-	bool restored;                    /* a backup came back: only a restart makes the engine see all of it */
+	unsigned serial; /* of values, labels, force words */
+	bool restored; /* a backup came back: only a restart makes the engine see all of it */
 
 	struct sim_checks checks;
 };
 
 /* sim.c: the loop, the trace, failure. */
 void sim_at(struct sim *sim, struct sim_event *event, int64_t at_ns); /* plans, or moves */
-void sim_sooner(struct sim *sim, struct sim_event *event, int64_t at_ns); /* only to an earlier time */
+void sim_sooner(
+	struct sim *sim, struct sim_event *event, int64_t at_ns); /* only to an earlier time */
 void sim_drop(struct sim *sim, struct sim_event *event);
 __attribute__((format(printf, 2, 3))) void sim_note(struct sim *sim, const char *format, ...);
-__attribute__((format(printf, 3, 4), noreturn)) void sim_fail(struct sim *sim, const char *invariant, const char *format, ...);
+__attribute__((format(printf, 3, 4), noreturn)) void sim_fail(
+	struct sim *sim, const char *invariant, const char *format, ...);
 struct now sim_world_now(const struct sim *sim);
 bool sim_chance(struct sim *sim, unsigned permille);
 int64_t sim_between(struct sim *sim, int64_t low, int64_t high);
@@ -240,7 +248,8 @@ void sim_world_create(struct sim *sim);
 void sim_world_destroy(struct sim *sim);
 enum sim_host sim_host_of(const struct sim *sim, struct str host);
 const char *sim_host_name(enum sim_host host);
-int sim_kubectl(struct sim *sim, const char *method, const char *path, const char *type, struct str body);
+int sim_kubectl(
+	struct sim *sim, const char *method, const char *path, const char *type, struct str body);
 void sim_apply_spc(struct sim *sim, struct sim_spc *spc);
 void sim_apply_sync(struct sim *sim, struct sim_sync *sync);
 void sim_delete_sync(struct sim *sim, struct sim_sync *sync);
@@ -257,7 +266,7 @@ void sim_secret_path(const struct sim *sim, const struct sim_sync *sync, char ou
 void sim_plan(struct sim *sim);
 void sim_begin(struct sim *sim);
 /* actions.c */
-void sim_act(struct sim *sim);  /* one thing that users, or the world, do */
+void sim_act(struct sim *sim); /* one thing that users, or the world, do */
 void sim_heal(struct sim *sim); /* everything that was taken away comes back */
 void sim_trap(struct sim *sim, const char *ns, const char *name); /* somebody is faster, just now */
 
@@ -284,8 +293,8 @@ struct sim_asked {
 	struct str host_name, path_and_query, bearer, body;
 };
 void sim_check_start(struct sim *sim, const struct sim_asked *asked);
-void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err err, bool maybe_sent, int status,
-		      int64_t retry_after_ns);
+void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err err, bool maybe_sent,
+	int status, int64_t retry_after_ns);
 
 /* final.c */
 /* NULL when everything is as it has to be once faults have ceased; else what is not yet (static storage). */

@@ -8,8 +8,7 @@ static const char *const ROW_NAMES[] = {
 #undef X
 };
 
-static const char *const FAULT_NAMES[] = {
-	[FAULT_OF_NOTHING] = "nothing",
+static const char *const FAULT_NAMES[] = { [FAULT_OF_NOTHING] = "nothing",
 #define X(id, name) [SIM_##id] = name,
 	SIM_FAULTS(X)
 #undef X
@@ -53,31 +52,45 @@ static const char NO_EFFECT[] = "a read leaves nothing done behind";
 
 static struct reach reach_of(enum sim_fault fault) {
 	switch (fault) {
-	case SIM_STALL_DONE: return (struct reach){ WRITE_ROWS, NO_EFFECT };
-	case SIM_504_DONE: return (struct reach){ WRITE_ROWS, NO_EFFECT };
+	case SIM_STALL_DONE:
+		return (struct reach){ WRITE_ROWS, NO_EFFECT };
+	case SIM_504_DONE:
+		return (struct reach){ WRITE_ROWS, NO_EFFECT };
 	case SIM_LATE:
 		/* A status patch tests the uid alone, so that one which arrives after a later one wins: known, see README. */
-		return (struct reach){ SECRET_ROWS | BIT(ROW_TOKEN), "a read that is served late changes nothing; of status see README" };
+		return (struct reach){ SECRET_ROWS | BIT(ROW_TOKEN),
+			"a read that is served late changes nothing; of status see README" };
 	case SIM_GARBAGE:
-		return (struct reach){ ASKING_ROWS & ~BIT(ROW_WATCH), "bytes of a watch are cut, not replaced; test_engine_informer does" };
-	case SIM_409: return (struct reach){ WRITE_ROWS, "only writes of the API server conflict" };
-	case SIM_410: return (struct reach){ MAIN_ROWS, "only lists and watches expire" };
-	case SIM_AKV10046: return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
-	case SIM_DISABLED: return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
-	case SIM_AADSTS: return (struct reach){ BIT(ROW_EXCHANGE), "an answer of Entra alone" };
-	case SIM_POLICY: return (struct reach){ SECRET_ROWS, "the policy is about Secrets" };
-	case SIM_BROKEN: return (struct reach){ BIT(ROW_WATCH), "only a watch breaks" };
+		return (struct reach){ ASKING_ROWS & ~BIT(ROW_WATCH),
+			"bytes of a watch are cut, not replaced; test_engine_informer does" };
+	case SIM_409:
+		return (struct reach){ WRITE_ROWS, "only writes of the API server conflict" };
+	case SIM_410:
+		return (struct reach){ MAIN_ROWS, "only lists and watches expire" };
+	case SIM_AKV10046:
+		return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
+	case SIM_DISABLED:
+		return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
+	case SIM_AADSTS:
+		return (struct reach){ BIT(ROW_EXCHANGE), "an answer of Entra alone" };
+	case SIM_POLICY:
+		return (struct reach){ SECRET_ROWS, "the policy is about Secrets" };
+	case SIM_BROKEN:
+		return (struct reach){ BIT(ROW_WATCH), "only a watch breaks" };
 	case SIM_CHANGED:
 	case SIM_DELETED:
 	case SIM_REPLACED:
 	case SIM_ROTATED:
 	case SIM_STOPPED:
 	case SIM_KILLED:
-		return (struct reach){ WAITING_ROWS, "no reconcile is in this step; the exchange is waited for in step token" };
+		return (struct reach){ WAITING_ROWS,
+			"no reconcile is in this step; the exchange is waited for in step token" };
 	case SIM_REFUSED:
 		return (struct reach){ BIT(ROW_BORROW) | BIT(ROW_CREATE) | BIT(ROW_PROBE),
-			"settle and apply follow an answer in the same instant; elsewhere a refusal looks like the failure itself" };
-	default: return (struct reach){ ASKING_ROWS, NO_REQUEST };
+			"settle and apply follow an answer in the same instant; elsewhere a "
+			"refusal looks like the failure itself" };
+	default:
+		return (struct reach){ ASKING_ROWS, NO_REQUEST };
 	}
 }
 
@@ -97,8 +110,10 @@ void sim_table_print(const struct sim_table *table, FILE *out) {
 	for (enum sim_fault fault = 1; fault < SIM_FAULT_COUNT; fault++) {
 		fprintf(out, "%-13s", FAULT_NAMES[fault]);
 		for (enum sim_row row = 0; row < ROW_COUNT; row++) {
-			if (sim_cannot(row, fault)) fprintf(out, "%9s", "-");
-			else fprintf(out, "%9llu", (unsigned long long)table->cells[row][fault]);
+			if (sim_cannot(row, fault))
+				fprintf(out, "%9s", "-");
+			else
+				fprintf(out, "%9llu", (unsigned long long)table->cells[row][fault]);
 		}
 		fprintf(out, "\n");
 	}
@@ -109,7 +124,8 @@ unsigned sim_table_gaps(const struct sim_table *table, FILE *out) {
 	for (enum sim_fault fault = 1; fault < SIM_FAULT_COUNT; fault++) {
 		for (enum sim_row row = 0; row < ROW_COUNT; row++) {
 			if (sim_cannot(row, fault) || table->cells[row][fault]) continue;
-			fprintf(out, "empty cell: %s never met %s\n", ROW_NAMES[row], FAULT_NAMES[fault]);
+			fprintf(out, "empty cell: %s never met %s\n", ROW_NAMES[row],
+				FAULT_NAMES[fault]);
 			gaps++;
 		}
 	}

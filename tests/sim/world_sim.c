@@ -16,13 +16,15 @@ enum sim_host sim_host_of(const struct sim *sim, struct str host) {
 	if (str_eq(host, STR(SIM_KUBE_HOST))) return HOST_KUBE;
 	if (str_eq(host, str_of(sim->azure->login_host))) return HOST_ENTRA;
 	for (unsigned i = 0; i < sim->vault_count; i++) {
-		if (str_eq(host, str_of(sim_vault(sim, i)->host))) return (enum sim_host)(HOST_VAULT_0 + i);
+		if (str_eq(host, str_of(sim_vault(sim, i)->host)))
+			return (enum sim_host)(HOST_VAULT_0 + i);
 	}
 	return HOST_UNKNOWN;
 }
 
 const char *sim_host_name(enum sim_host host) {
-	static const char *const names[] = { "the API server", "Entra", "vault 0", "vault 1", "vault 2", "vault 3", "nobody", "" };
+	static const char *const names[] = { "the API server", "Entra", "vault 0", "vault 1",
+		"vault 2", "vault 3", "nobody", "" };
 	return names[host];
 }
 
@@ -57,15 +59,17 @@ void sim_rotate(struct sim *sim, unsigned vault, unsigned object) {
 	if (known && known->deleted) azure_object_recover(known);
 	snprintf(name, sizeof name, "obj-%u", object);
 	int64_t at_s = azure_seconds(sim_world_now(sim));
-	if (at_s <= sim->last_version_s[vault][object]) at_s = sim->last_version_s[vault][object] + 1;
+	if (at_s <= sim->last_version_s[vault][object])
+		at_s = sim->last_version_s[vault][object] + 1;
 	sim->last_version_s[vault][object] = at_s;
-	struct azure_version *version = azure_version_add(sim->azure, sim_vault(sim, vault), AZURE_SECRET, str_of(name),
-		STR_NULL, at_s);
+	struct azure_version *version = azure_version_add(
+		sim->azure, sim_vault(sim, vault), AZURE_SECRET, str_of(name), STR_NULL, at_s);
 	struct buf value;
 	buf_init(&value, 8192);
 	buf_printf(&value, SIM_CANARY "%u-%u-%u-", vault, object, ++sim->serial);
 	if (sim_chance(sim, 200)) buf_append(&value, (struct str){ "a\0b\x01\xc3\xa4\"\\", 8 });
-	for (int64_t i = sim_between(sim, 0, 60); i > 0; i--) buf_append_char(&value, (char)('a' + i % 26));
+	for (int64_t i = sim_between(sim, 0, 60); i > 0; i--)
+		buf_append_char(&value, (char)('a' + i % 26));
 	azure_version_set_value(version, buf_str(&value));
 	buf_deinit(&value);
 }
@@ -77,7 +81,8 @@ void sim_grant_all(struct sim *sim) {
 		struct str client = str_of(sim->spcs[s].client);
 		for (unsigned v = 0; v < sim->vault_count; v++) {
 			struct azure_vault *vault = sim_vault(sim, v);
-			if (azure_allowed(vault, now, client, AZURE_SECRET, AZURE_GET, STR("x"))) continue;
+			if (azure_allowed(vault, now, client, AZURE_SECRET, AZURE_GET, STR("x")))
+				continue;
 			azure_grant_add(vault, client, rights, STR_NULL, false, now.mono_ns);
 		}
 	}
@@ -97,11 +102,14 @@ static void create_vaults(struct sim *sim) {
 static void create_identities(struct sim *sim) {
 	for (unsigned s = 0; s < sim->spc_count; s++) {
 		struct sim_spc *spc = &sim->spcs[s];
-		struct azure_identity *identity = azure_identity_add(sim->azure, STR(SIM_TENANT), str_of(spc->client));
+		struct azure_identity *identity =
+			azure_identity_add(sim->azure, STR(SIM_TENANT), str_of(spc->client));
 		for (unsigned a = 0; a < sim->service_accounts; a++) {
 			char subject[3 * SIM_NAME_BYTES];
-			snprintf(subject, sizeof subject, "system:serviceaccount:%s:sa-%u", spc->ns, a);
-			azure_federate(identity, STR(SIM_ISSUER), str_of(subject), STR("api://AzureADTokenExchange"), 0);
+			snprintf(subject, sizeof subject, "system:serviceaccount:%s:sa-%u", spc->ns,
+				a);
+			azure_federate(identity, STR(SIM_ISSUER), str_of(subject),
+				STR("api://AzureADTokenExchange"), 0);
 		}
 	}
 	sim_grant_all(sim);
@@ -109,11 +117,14 @@ static void create_identities(struct sim *sim) {
 
 /* --- the cluster --- */
 
-int sim_kubectl(struct sim *sim, const char *method, const char *path, const char *type, struct str body) {
-	int status = kube_request(sim->kube, sim_world_now(sim), NULL, method, path, type, body, NULL);
+int sim_kubectl(
+	struct sim *sim, const char *method, const char *path, const char *type, struct str body) {
+	int status =
+		kube_request(sim->kube, sim_world_now(sim), NULL, method, path, type, body, NULL);
 	sim_note(sim, "user: %s %s -> %d", method, path, status);
 	int64_t next_ns = kube_advance(sim->kube, sim_world_now(sim));
-	if (next_ns != NEVER_NS) sim_sooner(sim, &sim->world_turn, next_ns - SIM_MONO_NS + NS_PER_MS);
+	if (next_ns != NEVER_NS)
+		sim_sooner(sim, &sim->world_turn, next_ns - SIM_MONO_NS + NS_PER_MS);
 	sim_streams_poll(sim);
 	return status;
 }
@@ -124,19 +135,25 @@ static void write_class(const struct sim *sim, const struct sim_spc *spc, struct
 	buf_append(&objects, STR("array:\n"));
 	for (unsigned i = 0; i < spc->object_count; i++) {
 		const struct sim_object *o = &spc->objects[i];
-		buf_printf(&objects, "  - |\n    objectName: obj-%u\n    objectType: secret\n", o->vault_object);
-		if (strncmp(o->path, "obj-", 4) != 0) buf_printf(&objects, "    objectAlias: %s\n", o->path);
+		buf_printf(&objects, "  - |\n    objectName: obj-%u\n    objectType: secret\n",
+			o->vault_object);
+		if (strncmp(o->path, "obj-", 4) != 0)
+			buf_printf(&objects, "    objectAlias: %s\n", o->path);
 		if (o->history) buf_printf(&objects, "    objectVersionHistory: %u\n", o->history);
 	}
-	buf_printf(out, "{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"%s\",\"keyvaultName\":\"%s\",\"tenantID\":\"%s\","
-		"\"objects\":", spc->client, sim_vault(sim, spc->vault)->name, SIM_TENANT);
+	buf_printf(out,
+		"{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"%s\",\"keyvaultName\":\"%"
+		"s\",\"tenantID\":\"%s\","
+		"\"objects\":",
+		spc->client, sim_vault(sim, spc->vault)->name, SIM_TENANT);
 	buf_append_json(out, buf_str(&objects));
 	buf_append(out, STR("}}"));
 	buf_deinit(&objects);
 }
 
 /* Creates, or replaces the spec of what is there. */
-static void apply(struct sim *sim, const char *collection, const char *head, const char *name, struct str spec) {
+static void apply(struct sim *sim, const char *collection, const char *head, const char *name,
+	struct str spec) {
 	char path[512];
 	struct buf body;
 	buf_init(&body, BODY_BYTES);
@@ -147,10 +164,12 @@ static void apply(struct sim *sim, const char *collection, const char *head, con
 	int status = sim_kubectl(sim, "PATCH", path, "application/json-patch+json", buf_str(&body));
 	if (status == 404) {
 		buf_reset(&body);
-		buf_printf(&body, "{%s,\"metadata\":{\"name\":\"%s\"},\"spec\":%.*s}", head, name, STR_ARG(spec));
+		buf_printf(&body, "{%s,\"metadata\":{\"name\":\"%s\"},\"spec\":%.*s}", head, name,
+			STR_ARG(spec));
 		status = sim_kubectl(sim, "POST", collection, NULL, buf_str(&body));
 	}
-	if (status >= 300) sim_fail(sim, "the scenario itself", "%s: %d: %s", path, status, buf_cstr(&body));
+	if (status >= 300)
+		sim_fail(sim, "the scenario itself", "%s: %d: %s", path, status, buf_cstr(&body));
 	buf_deinit(&body);
 }
 
@@ -158,24 +177,30 @@ void sim_apply_spc(struct sim *sim, struct sim_spc *spc) {
 	char collection[256];
 	struct buf spec;
 	buf_init(&spec, BODY_BYTES);
-	snprintf(collection, sizeof collection, "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses",
-		spc->ns);
+	snprintf(collection, sizeof collection,
+		"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses", spc->ns);
 	write_class(sim, spc, &spec);
-	apply(sim, collection, "\"apiVersion\":\"secrets-store.csi.x-k8s.io/v1\",\"kind\":\"SecretProviderClass\"", spc->name,
-		buf_str(&spec));
+	apply(sim, collection,
+		"\"apiVersion\":\"secrets-store.csi.x-k8s.io/v1\",\"kind\":\"SecretProviderClass\"",
+		spc->name, buf_str(&spec));
 	buf_deinit(&spec);
 	spc->present = true;
 }
 
-static void sync_collection(const struct sim *sim, const struct sim_sync *sync, char out[static 256]) {
-	snprintf(out, 256, "/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/%s/secretsyncs", sim_sync_ns(sim, sync));
+static void sync_collection(
+	const struct sim *sim, const struct sim_sync *sync, char out[static 256]) {
+	snprintf(out, 256, "/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/%s/secretsyncs",
+		sim_sync_ns(sim, sync));
 }
 
 static void write_sync(const struct sim *sim, const struct sim_sync *sync, struct buf *out) {
 	const struct sim_spc *spc = &sim->spcs[sync->spc];
-	buf_printf(out, "{\"serviceAccountName\":\"%s\",\"secretProviderClassName\":\"%s\",", sync->service_account, spc->name);
+	buf_printf(out, "{\"serviceAccountName\":\"%s\",\"secretProviderClassName\":\"%s\",",
+		sync->service_account, spc->name);
 	if (sync->force) buf_printf(out, "\"forceSynchronization\":\"force-%u\",", sync->force);
-	if (sync->interval_s) buf_printf(out, "\"rotationPollIntervalInSeconds\":%lld,", (long long)sync->interval_s);
+	if (sync->interval_s)
+		buf_printf(out, "\"rotationPollIntervalInSeconds\":%lld,",
+			(long long)sync->interval_s);
 	buf_append(out, STR("\"secretObject\":{\"type\":\"Opaque\",\"data\":["));
 	for (unsigned i = 0; i < sync->item_count; i++) {
 		const struct sim_item *item = &sync->items[i];
@@ -185,7 +210,9 @@ static void write_sync(const struct sim *sim, const struct sim_sync *sync, struc
 		buf_printf(out, "\",\"targetKey\":\"%s\"}", item->key);
 	}
 	buf_append(out, STR("]"));
-	if (sync->label) buf_printf(out, ",\"labels\":{\"team\":\"t%u\"},\"annotations\":{\"note\":\"n%u\"}", sync->label, sync->label);
+	if (sync->label)
+		buf_printf(out, ",\"labels\":{\"team\":\"t%u\"},\"annotations\":{\"note\":\"n%u\"}",
+			sync->label, sync->label);
 	buf_append(out, STR("}}"));
 }
 
@@ -195,7 +222,9 @@ void sim_apply_sync(struct sim *sim, struct sim_sync *sync) {
 	buf_init(&spec, BODY_BYTES);
 	sync_collection(sim, sync, collection);
 	write_sync(sim, sync, &spec);
-	apply(sim, collection, "\"apiVersion\":\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\"", sync->name, buf_str(&spec));
+	apply(sim, collection,
+		"\"apiVersion\":\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\"",
+		sync->name, buf_str(&spec));
 	buf_deinit(&spec);
 	sync->present = true;
 }
@@ -210,8 +239,9 @@ void sim_delete_sync(struct sim *sim, struct sim_sync *sync) {
 
 void sim_delete_spc(struct sim *sim, struct sim_spc *spc) {
 	char path[256];
-	snprintf(path, sizeof path, "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses/%s", spc->ns,
-		spc->name);
+	snprintf(path, sizeof path,
+		"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses/%s",
+		spc->ns, spc->name);
 	sim_kubectl(sim, "DELETE", path, NULL, STR(""));
 	spc->present = false;
 }
@@ -219,10 +249,12 @@ void sim_delete_spc(struct sim *sim, struct sim_spc *spc) {
 /* sa-0 of a namespace comes and goes; the others stay. */
 void sim_account_set(struct sim *sim, unsigned ns, bool present) {
 	char path[256];
-	snprintf(path, sizeof path, "/api/v1/namespaces/ns-%u/serviceaccounts%s", ns, present ? "" : "/sa-0");
+	snprintf(path, sizeof path, "/api/v1/namespaces/ns-%u/serviceaccounts%s", ns,
+		present ? "" : "/sa-0");
 	if (present) {
 		sim_kubectl(sim, "POST", path, NULL,
-			STR("{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{\"name\":\"sa-0\"}}"));
+			STR("{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{"
+			    "\"name\":\"sa-0\"}}"));
 	} else {
 		sim_kubectl(sim, "DELETE", path, NULL, STR(""));
 	}
@@ -230,7 +262,8 @@ void sim_account_set(struct sim *sim, unsigned ns, bool present) {
 }
 
 static void load_crds(struct sim *sim) {
-	static const char *const files[] = { "10-crd-secretproviderclasses.yaml", "11-crd-secretsyncs.yaml" };
+	static const char *const files[] = { "10-crd-secretproviderclasses.yaml",
+		"11-crd-secretsyncs.yaml" };
 	for (unsigned i = 0; i < 2; i++) {
 		char path[512];
 		snprintf(path, sizeof path, SIM_MANIFESTS "/%s", files[i]);
@@ -249,20 +282,28 @@ static void allow(struct sim *sim) {
 	kube_user_token(sim->kube, SIM_USER, sim->pod_token);
 	kube_allow(sim->kube, SIM_USER, "create,patch", "", "secrets", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "create", "", "serviceaccounts/token", NULL, NULL);
-	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secrets-store.csi.x-k8s.io", "secretproviderclasses", NULL, NULL);
-	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secret-sync.x-k8s.io", "secretsyncs", NULL, NULL);
-	kube_allow(sim->kube, SIM_USER, "patch", "secret-sync.x-k8s.io", "secretsyncs/status", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secrets-store.csi.x-k8s.io",
+		"secretproviderclasses", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secret-sync.x-k8s.io", "secretsyncs",
+		NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "patch", "secret-sync.x-k8s.io", "secretsyncs/status", NULL,
+		NULL);
 }
 
 static void create_namespaces(struct sim *sim) {
 	for (unsigned n = 0; n < sim->namespace_count; n++) {
 		char body[256], path[256];
-		snprintf(body, sizeof body, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"ns-%u\"}}", n);
+		snprintf(body, sizeof body,
+			"{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"ns-"
+			"%u\"}}",
+			n);
 		sim_kubectl(sim, "POST", "/api/v1/namespaces", NULL, str_of(body));
 		for (unsigned a = 0; a < sim->service_accounts; a++) {
 			snprintf(path, sizeof path, "/api/v1/namespaces/ns-%u/serviceaccounts", n);
 			snprintf(body, sizeof body,
-				"{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{\"name\":\"sa-%u\"}}", a);
+				"{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{"
+				"\"name\":\"sa-%u\"}}",
+				a);
 			sim_kubectl(sim, "POST", path, NULL, str_of(body));
 		}
 	}
@@ -279,7 +320,8 @@ static EVP_PKEY *signing_key(void) {
 static void share_keys(struct sim *sim) {
 	struct buf text;
 	buf_init(&text, BODY_BYTES);
-	int status = kube_request(sim->kube, sim_world_now(sim), NULL, "GET", "/openid/v1/jwks", NULL, STR(""), &text);
+	int status = kube_request(sim->kube, sim_world_now(sim), NULL, "GET", "/openid/v1/jwks",
+		NULL, STR(""), &text);
 	cJSON *keys = cJSON_ParseWithLength(buf_str(&text).ptr, buf_str(&text).len);
 	assert(status == 200 && keys);
 	azure_issuer_set(sim->azure, STR(SIM_ISSUER), &keys, STR_NULL);
@@ -287,8 +329,11 @@ static void share_keys(struct sim *sim) {
 }
 
 void sim_world_create(struct sim *sim) {
-	struct kube_config config = { .seed = sim->seed, .gc_delay_ns = sim->gc_delay_ns, .issuer = SIM_ISSUER,
-		.signing_key = signing_key(), .anonymous_denied = true };
+	struct kube_config config = { .seed = sim->seed,
+		.gc_delay_ns = sim->gc_delay_ns,
+		.issuer = SIM_ISSUER,
+		.signing_key = signing_key(),
+		.anonymous_denied = true };
 	sim->kube = kube_world_create(&config, sim_world_now(sim));
 	sim->azure = azure_create(sim->seed);
 	kube_on_write(sim->kube, sim_check_write, sim);

@@ -1,0 +1,3 @@
+# clients/kube.c: a complete write is not held to the Secret that was probed
+/add_member(body, ",\\"uid\\":", str_of(meta->uid));/d
+/add_member(body, ",\\"resourceVersion\\":", str_of(meta->resource_version));/d
