@@ -31,7 +31,8 @@ void buf_reset(struct buf *buf);
 void buf_append(struct buf *buf, struct str s);
 void buf_append_char(struct buf *buf, char c);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *buf, const char *format, ...);
-__attribute__((format(printf, 2, 0))) void buf_vprintf(struct buf *buf, const char *format, va_list args);
+__attribute__((format(printf, 2, 0))) void buf_vprintf(
+	struct buf *buf, const char *format, va_list args);
 
 /* Appends s as a JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_append_json(struct buf *buf, struct str s);

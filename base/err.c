@@ -68,6 +68,16 @@ enum err fault_set(struct fault *fault, enum err err, const char *format, ...) {
 	return err;
 }
 
+struct fault fault_make(enum err err, const char *format, ...) {
+	assert((unsigned)err < ERR_COUNT);
+	struct fault fault = { .err = err };
+	va_list args;
+	va_start(args, format);
+	format_line(fault.text, format, args);
+	va_end(args);
+	return fault;
+}
+
 enum err fault_prefix(struct fault *fault, enum err err, const char *format, ...) {
 	assert((unsigned)err < ERR_COUNT);
 	if (!fault) return err;

@@ -120,8 +120,8 @@ enum err hex_decode(struct str hex, unsigned char *out_bytes, size_t len) {
 		if (hex_value(hex.ptr[i]) < 0) return ERR_INVALID;
 	}
 	for (size_t i = 0; i < len; i++) {
-		out_bytes[i] = (unsigned char)(hex_value(hex.ptr[2 * i]) << 4 |
-					       hex_value(hex.ptr[2 * i + 1]));
+		out_bytes[i] = (unsigned char)((unsigned)hex_value(hex.ptr[2 * i]) << 4 |
+					       (unsigned)hex_value(hex.ptr[2 * i + 1]));
 	}
 	return OK;
 }

@@ -26,7 +26,8 @@ struct sha256 {
 /* init allocates; a failure shows in sha256_final, which returns ERR_NOMEM then. final frees. deinit is idempotent. */
 void sha256_init(struct sha256 *sha);
 void sha256_add(struct sha256 *sha, struct str s);
-void sha256_add_field(struct sha256 *sha, struct str s); /* length-prefixed, so that fields cannot run into another */
+void sha256_add_field(struct sha256 *sha,
+	struct str s); /* length-prefixed, so that fields cannot run into another */
 void sha256_add_i64(struct sha256 *sha, int64_t value);
 enum err sha256_final(struct sha256 *sha, unsigned char out_digest[static SHA256_BYTES]);
 void sha256_deinit(struct sha256 *sha);

@@ -31,8 +31,8 @@ enum err heap_reserve(struct heap *heap, size_t count);
 enum err heap_set(struct heap *heap, struct heap_node *node, int64_t at_ns);
 void heap_remove(struct heap *heap, struct heap_node *node); /* harmless when not in */
 bool heap_contains(const struct heap_node *node);
-struct heap_node *heap_first(const struct heap *heap);       /* NULL when empty */
-int64_t heap_first_ns(const struct heap *heap);              /* INT64_MAX when empty */
+struct heap_node *heap_first(const struct heap *heap); /* NULL when empty */
+int64_t heap_first_ns(const struct heap *heap); /* INT64_MAX when empty */
 size_t heap_len(const struct heap *heap);
 
 /* Of a node that is in a heap: its deadline, and its place among ties (later insertions and moves have greater ones). */

@@ -65,6 +65,6 @@ static inline void list_splice(struct list *to, struct list *from) {
 	for (struct list *node = (head)->_next; node != (head); node = node->_next)
 
 /* The body may unlink (and free) the node it is at, nothing else. */
-#define list_for_each_safe(node, head)                                       \
-	for (struct list *node = (head)->_next, *next_##node = node->_next; \
-	     node != (head); node = next_##node, next_##node = node->_next)
+#define list_for_each_safe(node, head)                                                      \
+	for (struct list *node = (head)->_next, *next_##node = node->_next; node != (head); \
+		node = next_##node, next_##node = node->_next)

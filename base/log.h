@@ -31,7 +31,11 @@ void log_redirect(void (*sink)(struct str line, void *arg), void *arg);
 
 void log_line(enum log_level level, const char *message, const struct kv *fields);
 
-#define log_error(message, ...) log_line(LOG_ERROR, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
-#define log_warn(message, ...) log_line(LOG_WARN, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
-#define log_info(message, ...) log_line(LOG_INFO, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
-#define log_debug(message, ...) log_line(LOG_DEBUG, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
+#define log_error(message, ...) \
+	log_line(LOG_ERROR, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
+#define log_warn(message, ...) \
+	log_line(LOG_WARN, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
+#define log_info(message, ...) \
+	log_line(LOG_INFO, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
+#define log_debug(message, ...) \
+	log_line(LOG_DEBUG, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })

@@ -128,6 +128,8 @@ void loop_wait(struct loop *loop, int64_t deadline_ns) {
 		count = wait_once(loop, is_due ? 0 : deadline_ns - loop->now.mono_ns);
 		if (is_due) break;
 	} while (count == 0);
+	/* What is ready gets the time at which it became so, not the time before the wait. */
+	loop->now = clock_now(loop->clock);
 	dispatch(loop, count);
 	loop->now = clock_now(loop->clock);
 }

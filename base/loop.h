@@ -23,8 +23,9 @@ struct loop_fd {
 	void (*ready)(struct loop_fd *watch, uint32_t events);
 };
 
-struct loop *loop_create(struct clock *clock); /* keeps clock; NULL when out of memory or descriptors */
-void loop_destroy(struct loop *loop);          /* NULL is fine; descriptors are the callers' */
+struct loop *loop_create(
+	struct clock *clock); /* keeps clock; NULL when out of memory or descriptors */
+void loop_destroy(struct loop *loop); /* NULL is fine; descriptors are the callers' */
 
 enum err loop_add(struct loop *loop, struct loop_fd *watch);
 enum err loop_change(struct loop *loop, struct loop_fd *watch, uint32_t events);

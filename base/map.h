@@ -15,15 +15,16 @@ struct map_node {
 
 struct map {
 	struct map_node **_buckets[2]; /* [1] is the old array while the table grows */
-	size_t _size[2];               /* powers of two */
-	size_t _moved;                 /* old buckets that are moved already */
+	size_t _size[2]; /* powers of two */
+	size_t _moved; /* old buckets that are moved already */
 	size_t _count;
 	struct hash_key _key;
 	struct str (*_key_of)(const struct map_node *node);
 };
 
 /* key_of tells the key of a node; the bytes must not change while the node is in. */
-void map_init(struct map *map, struct hash_key key, struct str (*key_of)(const struct map_node *node));
+void map_init(
+	struct map *map, struct hash_key key, struct str (*key_of)(const struct map_node *node));
 void map_deinit(struct map *map); /* frees the buckets, not the values */
 size_t map_count(const struct map *map);
 struct map_node *map_find(const struct map *map, struct str key);

@@ -11,21 +11,21 @@
 #include "base/str.h"
 
 /* Moves a pointer: yields it and leaves NULL behind. */
-#define take(p)                     \
-	({                          \
+#define take(p)                         \
+	({                              \
 		__typeof__(p) t_ = (p); \
-		(p) = NULL;         \
-		t_;                 \
+		(p) = NULL;             \
+		t_;                     \
 	})
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-void *mem_alloc(size_t size);                    /* uninitialised; size 0 is served as 1 */
-void *mem_zalloc(size_t size);                   /* zeroed */
-void *mem_array(size_t count, size_t size);      /* zeroed; NULL on overflow */
+void *mem_alloc(size_t size); /* uninitialised; size 0 is served as 1 */
+void *mem_zalloc(size_t size); /* zeroed */
+void *mem_array(size_t count, size_t size); /* zeroed; NULL on overflow */
 void *mem_realloc(void *ptr, size_t size);
-void mem_free(void *ptr);                        /* NULL is fine */
-char *mem_strdup(struct str s);                  /* NUL-terminated copy */
+void mem_free(void *ptr); /* NULL is fine */
+char *mem_strdup(struct str s); /* NUL-terminated copy */
 
 /* Allocator that wipes memory when it is freed or moved, for the heaps of libraries that see plaintext.
  * mem_wipe_libraries() hands it to OpenSSL, libcurl and cJSON; it must be the first thing that main() does,

@@ -6,31 +6,31 @@
 
 #include <stdint.h>
 
-#define METRIC_LIST(X)                                                                             \
-	X(RECONCILES, "reconciles", "reconciles that ended")                                       \
-	X(RECONCILE_FAILURES, "reconcile_failures", "reconciles that ended with a failure")        \
-	X(SECRETS_CREATED, "secrets_created", "Secrets written for the first time")                \
-	X(SECRETS_UPDATED, "secrets_updated", "Secrets written again by apply")                    \
-	X(SECRETS_SETTLED, "secrets_settled", "managedFields entries merged")                      \
-	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")              \
-	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                         \
-	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                                 \
-	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                              \
-	X(VAULT_THROTTLED, "vault_throttled", "answers 429 of vaults")                             \
-	X(BREAKER_OPENED, "breaker_opened", "breakers of vaults or token endpoints that opened")   \
-	X(BREAKER_TRIALS, "breaker_trials", "requests sent to try an open breaker")                \
-	X(TOKEN_REQUESTS, "token_requests", "service account tokens requested")                    \
-	X(TOKEN_EXCHANGES, "token_exchanges", "tokens exchanged at Microsoft Entra")               \
-	X(WATCH_RESTARTS, "watch_restarts", "watches started again")                               \
-	X(RELISTS, "relists", "lists started from the beginning")                                  \
-	X(HTTP_REQUESTS, "http_requests", "HTTP requests started")                                 \
+#define METRIC_LIST(X)                                                                           \
+	X(RECONCILES, "reconciles", "reconciles that ended")                                     \
+	X(RECONCILE_FAILURES, "reconcile_failures", "reconciles that ended with a failure")      \
+	X(SECRETS_CREATED, "secrets_created", "Secrets written for the first time")              \
+	X(SECRETS_UPDATED, "secrets_updated", "Secrets written again by apply")                  \
+	X(SECRETS_SETTLED, "secrets_settled", "managedFields entries merged")                    \
+	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")            \
+	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
+	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                               \
+	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                            \
+	X(VAULT_THROTTLED, "vault_throttled", "answers 429 of vaults")                           \
+	X(BREAKER_OPENED, "breaker_opened", "breakers of vaults or token endpoints that opened") \
+	X(BREAKER_TRIALS, "breaker_trials", "requests sent to try an open breaker")              \
+	X(TOKEN_REQUESTS, "token_requests", "service account tokens requested")                  \
+	X(TOKEN_EXCHANGES, "token_exchanges", "tokens exchanged at Microsoft Entra")             \
+	X(WATCH_RESTARTS, "watch_restarts", "watches started again")                             \
+	X(RELISTS, "relists", "lists started from the beginning")                                \
+	X(HTTP_REQUESTS, "http_requests", "HTTP requests started")                               \
 	X(HTTP_NETWORK_ERRORS, "http_network_errors", "HTTP requests without an answer")
 
 enum metric {
 #define X(id, name, help) METRIC_##id,
 	METRIC_LIST(X)
 #undef X
-	METRIC_COUNT
+		METRIC_COUNT
 };
 
 /* Adds to this thread's block (the block is made at first use and lives until the process ends). */

@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void rcu_thread_register(void);   /* once per thread, before its first section; thread_start does it */
+void rcu_thread_register(
+	void); /* once per thread, before its first section; thread_start does it */
 void rcu_thread_unregister(void);
 
 void rcu_read_begin(void);
@@ -26,8 +27,9 @@ static inline void rcu_read_scope_end_(int *unused) {
 	rcu_read_end();
 }
 /* A read section until the end of the enclosing block. Short: never across a loop turn, never around a wait. */
-#define rcu_read_scope() \
-	__attribute__((cleanup(rcu_read_scope_end_))) int rcu_scope_ = (rcu_read_begin(), 0); (void)rcu_scope_
+#define rcu_read_scope()                                                                      \
+	__attribute__((cleanup(rcu_read_scope_end_))) int rcu_scope_ = (rcu_read_begin(), 0); \
+	(void)rcu_scope_
 
 void *rcu_load_(void **cell);
 void *rcu_swap_(void **cell, void *value);

@@ -13,5 +13,5 @@ struct rng {
 void rng_seed(struct rng *rng, uint64_t seed);
 void rng_seed_system(struct rng *rng); /* getrandom(2); aborts when the kernel has none */
 uint64_t rng_next(struct rng *rng);
-uint64_t rng_below(struct rng *rng, uint64_t bound);               /* uniform in [0, bound); bound > 0 */
-int64_t rng_between(struct rng *rng, int64_t low, int64_t high);   /* uniform in [low, high] */
+uint64_t rng_below(struct rng *rng, uint64_t bound); /* uniform in [0, bound); bound > 0 */
+int64_t rng_between(struct rng *rng, int64_t low, int64_t high); /* uniform in [low, high] */

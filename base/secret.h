@@ -50,8 +50,8 @@ void secret_reset(struct secret *secret);
 void secret_append(struct secret *secret, struct str s);
 void secret_append_char(struct secret *secret, char c);
 void secret_append_base64(struct secret *secret, struct str s); /* standard alphabet, padded */
-void secret_append_json(struct secret *secret, struct str s);   /* quoted JSON string */
-void secret_append_url(struct secret *secret, struct str s);    /* percent-encoded */
+void secret_append_json(struct secret *secret, struct str s); /* quoted JSON string */
+void secret_append_url(struct secret *secret, struct str s); /* percent-encoded */
 enum err secret_err(const struct secret *secret);
 size_t secret_len(const struct secret *secret);
 

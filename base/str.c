@@ -1,6 +1,14 @@
 #include "base/str.h"
 
+#include <assert.h>
+
+/* No pointer, no bytes. */
+static bool is_sound(struct str s) {
+	return s.ptr || s.len == 0;
+}
+
 bool str_eq(struct str a, struct str b) {
+	assert(is_sound(a) && is_sound(b));
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
@@ -9,6 +17,7 @@ static unsigned char lower(char c) {
 }
 
 bool str_eq_nocase(struct str a, struct str b) {
+	assert(is_sound(a) && is_sound(b));
 	if (a.len != b.len) return false;
 	for (size_t i = 0; i < a.len; i++) {
 		if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
@@ -78,6 +87,7 @@ struct str str_next(struct str *rest, char separator) {
 /* Digits only, at least one, value at most `max`. */
 static enum err digits_to_u64(struct str s, uint64_t max, uint64_t *out_value) {
 	uint64_t value = 0;
+	assert(is_sound(s));
 	if (s.len == 0) return ERR_INVALID;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] < '0' || s.ptr[i] > '9') return ERR_INVALID;

@@ -14,7 +14,7 @@
 
 struct str {
 	const char *ptr; /* may be NULL when len is 0 */
-	size_t len;      /* bytes */
+	size_t len; /* bytes */
 };
 
 #define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
@@ -28,7 +28,7 @@ static inline struct str str_of(const char *text) {
 
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b); /* ASCII case only */
-int str_cmp(struct str a, struct str b);        /* bytewise order, <0, 0, >0 */
+int str_cmp(struct str a, struct str b); /* bytewise order, <0, 0, >0 */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_ends_nocase(struct str s, struct str suffix);

@@ -43,5 +43,9 @@ void lock_release(struct lock *lock);
 static inline void lock_release_scope_(struct lock **lock) {
 	lock_release(*lock);
 }
-#define lock_scope(l) \
-	__attribute__((cleanup(lock_release_scope_))) struct lock *lock_scope_ = ({ lock_acquire(l); (l); }); (void)lock_scope_
+#define lock_scope(l)                                                               \
+	__attribute__((cleanup(lock_release_scope_))) struct lock *lock_scope_ = ({ \
+		lock_acquire(l);                                                    \
+		(l);                                                                \
+	});                                                                         \
+	(void)lock_scope_

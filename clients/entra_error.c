@@ -93,7 +93,7 @@ static const int64_t LOOP_WAIT_NS = 300 * NS_PER_S;
 static int64_t read_code(const cJSON *json) {
 	const cJSON *codes = json_get(json, "error_codes");
 	const cJSON *first = cJSON_IsArray(codes) ? codes->child : NULL;
-	if (cJSON_IsNumber(first) && first->valuedouble > 0 && first->valuedouble < 1e12)
+	if (first && cJSON_IsNumber(first) && first->valuedouble > 0 && first->valuedouble < 1e12)
 		return (int64_t)first->valuedouble;
 	struct str text = json_str(json, "error_description");
 	size_t at = str_find(text, STR("AADSTS"));

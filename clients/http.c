@@ -52,7 +52,8 @@ static enum err split_authority(struct str authority, struct str *out_host, unsi
 	*out_port = 0;
 	if (!out_host->len) return ERR_INVALID;
 	if (colon == SIZE_MAX) return OK;
-	if (str_to_u64(str_slice(authority, from + colon + 1, authority.len), &port) != OK || port == 0 || port > 65535) {
+	if (str_to_u64(str_slice(authority, from + colon + 1, authority.len), &port) != OK ||
+		port == 0 || port > 65535) {
 		return ERR_INVALID;
 	}
 	*out_port = (unsigned)port;
@@ -61,21 +62,25 @@ static enum err split_authority(struct str authority, struct str *out_host, unsi
 
 static bool has_bad_byte(struct str url) {
 	for (size_t i = 0; i < url.len; i++) {
-		if ((unsigned char)url.ptr[i] <= ' ' || url.ptr[i] == 0x7F || url.ptr[i] == '\\') return true;
+		if ((unsigned char)url.ptr[i] <= ' ' || url.ptr[i] == 0x7F || url.ptr[i] == '\\')
+			return true;
 	}
 	return false;
 }
 
-enum err http_url_split(struct str url, struct str *out_scheme, struct str *out_host, unsigned *out_port,
-			struct str *out_path_and_query) {
+enum err http_url_split(struct str url, struct str *out_scheme, struct str *out_host,
+	unsigned *out_port, struct str *out_path_and_query) {
 	struct str host = STR_NULL;
 	unsigned port = 0;
 	size_t colon = str_find(url, STR("://"));
 	if (colon == SIZE_MAX || has_bad_byte(url)) return ERR_INVALID;
 	struct str scheme = str_slice(url, 0, colon), rest = str_slice(url, colon + 3, url.len);
-	if (!str_eq_nocase(scheme, STR("https")) && !str_eq_nocase(scheme, STR("http"))) return ERR_INVALID;
+	if (!str_eq_nocase(scheme, STR("https")) && !str_eq_nocase(scheme, STR("http")))
+		return ERR_INVALID;
 	size_t end = 0;
-	while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?' && rest.ptr[end] != '#') end++;
+	while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?' &&
+		rest.ptr[end] != '#')
+		end++;
 	enum err err = split_authority(str_slice(rest, 0, end), &host, &port);
 	if (err) return err;
 	*out_scheme = scheme;

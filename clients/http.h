@@ -26,25 +26,25 @@ enum http_version { HTTP_VERSION_1_1, HTTP_VERSION_2 };
 
 /* How to reach one kind of server. Built once, then only read; must outlive its requests. */
 struct http_site {
-	const char *name;               /* for people: "key vault" */
-	enum http_version version;      /* HTTP_VERSION_2 is offered by ALPN and falls back to 1.1 */
-	unsigned max_connections;       /* per host; 0: no limit */
-	bool own_connection;            /* every request gets a connection of its own (watches) */
-	bool use_proxy;                 /* HTTPS_PROXY / NO_PROXY of the environment apply */
-	bool allow_http;                /* plain http is allowed (IMDS) */
-	const char *ca_file;            /* PEM bundle; NULL: SSL_CERT_FILE, else the system's */
-	struct str ca_pem;              /* instead of ca_file when not empty */
-	struct str client_cert_pem;     /* empty: none */
+	const char *name; /* for people: "key vault" */
+	enum http_version version; /* HTTP_VERSION_2 is offered by ALPN and falls back to 1.1 */
+	unsigned max_connections; /* per host; 0: no limit */
+	bool own_connection; /* every request gets a connection of its own (watches) */
+	bool use_proxy; /* HTTPS_PROXY / NO_PROXY of the environment apply */
+	bool allow_http; /* plain http is allowed (IMDS) */
+	const char *ca_file; /* PEM bundle; NULL: SSL_CERT_FILE, else the system's */
+	struct str ca_pem; /* instead of ca_file when not empty */
+	struct str client_cert_pem; /* empty: none */
 	const struct secret *client_key_pem; /* NULL: none */
-	const char *client_cert_file;   /* instead of the blobs; NULL: none */
+	const char *client_cert_file; /* instead of the blobs; NULL: none */
 	const char *client_key_file;
 };
 
 enum { HTTP_MAX_HEADERS = 6, HTTP_NAME_BYTES = 128 };
 
 struct http_header {
-	const char *name;  /* static storage */
-	struct str value;  /* borrowed until the request ends */
+	const char *name; /* static storage */
+	struct str value; /* borrowed until the request ends */
 };
 
 struct http_req;
@@ -64,33 +64,35 @@ struct http_req {
 	/* Set by the caller before http_start, unchanged until the end. */
 	const struct http_site *site;
 	enum http_method method;
-	struct buf url;                    /* absolute; owned by the request */
+	struct buf url; /* absolute; owned by the request */
 	struct http_header headers[HTTP_MAX_HEADERS];
 	unsigned header_count;
-	const struct secret *bearer;       /* borrowed: Authorization: Bearer ...; NULL: none */
-	struct str body;                   /* borrowed; empty: none */
-	const struct secret *secret_body;  /* borrowed; instead of body */
-	int64_t timeout_ns;                /* for the whole exchange; of a stream: until its headers */
-	int64_t idle_timeout_ns;           /* of a stream: the longest silence; 0: none */
-	size_t max_response_bytes;         /* cap of the body */
-	struct secret_arena *response_arena; /* not NULL: the answer goes to response_secret instead of response */
-	void (*on_data)(struct http_req *req, struct str chunk); /* not NULL: a stream; 2xx bodies go here piece by piece */
+	const struct secret *bearer; /* borrowed: Authorization: Bearer ...; NULL: none */
+	struct str body; /* borrowed; empty: none */
+	const struct secret *secret_body; /* borrowed; instead of body */
+	int64_t timeout_ns; /* for the whole exchange; of a stream: until its headers */
+	int64_t idle_timeout_ns; /* of a stream: the longest silence; 0: none */
+	size_t max_response_bytes; /* cap of the body */
+	struct secret_arena *
+		response_arena; /* not NULL: the answer goes to response_secret instead of response */
+	void (*on_data)(struct http_req *req,
+		struct str chunk); /* not NULL: a stream; 2xx bodies go here piece by piece */
 	void (*on_done)(struct http_req *req);
-	void *owner;                       /* the caller's */
+	void *owner; /* the caller's */
 
 	/* Set by the implementation before on_done. */
-	enum err err;                /* OK: a whole answer of any status came */
-	bool maybe_sent;             /* with an error: the server may have seen, and done, what was asked */
-	bool reused_connection;      /* with an error: it came on a connection that had served before */
-	int status;                  /* HTTP status; 0: none */
-	int64_t retry_after_ns;      /* Retry-After, relative; -1: not sent */
-	int64_t server_date_s;       /* Date in unix seconds; 0: not sent */
-	char request_id[HTTP_NAME_BYTES];   /* x-ms-request-id or Audit-Id; "" when not sent */
+	enum err err; /* OK: a whole answer of any status came */
+	bool maybe_sent; /* with an error: the server may have seen, and done, what was asked */
+	bool reused_connection; /* with an error: it came on a connection that had served before */
+	int status; /* HTTP status; 0: none */
+	int64_t retry_after_ns; /* Retry-After, relative; -1: not sent */
+	int64_t server_date_s; /* Date in unix seconds; 0: not sent */
+	char request_id[HTTP_NAME_BYTES]; /* x-ms-request-id or Audit-Id; "" when not sent */
 	char content_type[HTTP_NAME_BYTES]; /* "" when not sent */
-	struct buf challenge;        /* WWW-Authenticate, all of them joined by ", "; at most 8 KiB */
-	struct buf response;         /* the body; of a stream only of non-2xx answers */
+	struct buf challenge; /* WWW-Authenticate, all of them joined by ", "; at most 8 KiB */
+	struct buf response; /* the body; of a stream only of non-2xx answers */
 	struct secret response_secret;
-	struct fault fault;          /* text of a transport error */
+	struct fault fault; /* text of a transport error */
 
 	/* The implementation's. */
 	void *_impl;
@@ -132,5 +134,5 @@ static inline void http_destroy(struct http *http) {
 }
 
 /* Reads a URL's parts; the port is 0 when it is not written. ERR_INVALID when it is no absolute http(s) URL. */
-enum err http_url_split(struct str url, struct str *out_scheme, struct str *out_host, unsigned *out_port,
-			struct str *out_path_and_query);
+enum err http_url_split(struct str url, struct str *out_scheme, struct str *out_host,
+	unsigned *out_port, struct str *out_path_and_query);

@@ -24,7 +24,8 @@ static enum err check_text(struct str text, struct fault *fault) {
 		}
 		if (c == '"') in_string = true;
 		if ((c == '{' || c == '[') && ++depth > JSON_MAX_DEPTH) {
-			return fault_set(fault, ERR_PARSE, "a JSON text is nested deeper than %d levels", JSON_MAX_DEPTH);
+			return fault_set(fault, ERR_PARSE,
+				"a JSON text is nested deeper than %d levels", JSON_MAX_DEPTH);
 		}
 		if ((c == '}' || c == ']') && depth > 0) depth--;
 	}
@@ -71,10 +72,12 @@ struct str json_str(const cJSON *json, const char *path) {
 int64_t json_i64(const cJSON *json, const char *path, int64_t fallback) {
 	const cJSON *value = json_get(json, path);
 	int64_t number = 0;
-	if (cJSON_IsString(value)) return str_to_i64(str_of(value->valuestring), &number) == OK ? number : fallback;
+	if (cJSON_IsString(value))
+		return str_to_i64(str_of(value->valuestring), &number) == OK ? number : fallback;
 	if (!cJSON_IsNumber(value)) return fallback;
 	double exact = value->valuedouble;
-	return fabs(exact) <= 9007199254740992.0 && exact == floor(exact) ? (int64_t)exact : fallback;
+	return fabs(exact) <= 9007199254740992.0 && exact == floor(exact) ? (int64_t)exact
+									  : fallback;
 }
 
 bool json_bool(const cJSON *json, const char *path, bool fallback) {
@@ -85,7 +88,9 @@ bool json_bool(const cJSON *json, const char *path, bool fallback) {
 /* --- scanning in place --- */
 
 static struct str skip_blank(struct str s) {
-	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t' || s.ptr[0] == '\r' || s.ptr[0] == '\n')) s = str_slice(s, 1, s.len);
+	while (s.len &&
+		(s.ptr[0] == ' ' || s.ptr[0] == '\t' || s.ptr[0] == '\r' || s.ptr[0] == '\n'))
+		s = str_slice(s, 1, s.len);
 	return s;
 }
 
@@ -156,7 +161,8 @@ static bool stop(struct json_items *items, enum err err) {
 
 /* Steps over the comma; false at the closing bracket. */
 static bool to_next(struct json_items *items, char closing) {
-	if (items->err || !items->_rest.ptr || (!items->_rest.len && !items->_started)) return false;
+	if (items->err || !items->_rest.ptr || (!items->_rest.len && !items->_started))
+		return false;
 	if (starts_with(items->_rest, closing)) return stop(items, OK);
 	if (items->_started) {
 		if (!starts_with(items->_rest, ',')) return stop(items, ERR_PARSE);
@@ -247,9 +253,13 @@ static size_t unescape(struct str s, char out_bytes[static 4], size_t *out_len) 
 	int32_t unit = s.ptr[0] == 'u' ? code_unit(str_slice(s, 1, 4)) : -1;
 	if (unit < 0) return 0;
 	bool high = unit >= 0xD800 && unit < 0xDC00, low = unit >= 0xDC00 && unit < 0xE000;
-	int32_t second = high && str_starts(str_slice(s, 5, 2), STR("\\u")) ? code_unit(str_slice(s, 7, 4)) : -1;
+	int32_t second = high && str_starts(str_slice(s, 5, 2), STR("\\u"))
+				 ? code_unit(str_slice(s, 7, 4))
+				 : -1;
 	if (second >= 0xDC00 && second < 0xE000) {
-		*out_len = utf8_encode(0x10000 + ((uint32_t)(unit - 0xD800) << 10) + (uint32_t)(second - 0xDC00), out_bytes);
+		*out_len = utf8_encode(
+			0x10000 + ((uint32_t)(unit - 0xD800) << 10) + (uint32_t)(second - 0xDC00),
+			out_bytes);
 		return 11;
 	}
 	*out_len = utf8_encode(high || low ? 0xFFFD : (uint32_t)unit, out_bytes);
@@ -257,16 +267,20 @@ static size_t unescape(struct str s, char out_bytes[static 4], size_t *out_len) 
 }
 
 /* Walks the content of a raw string piece by piece: plain runs, then one escape. False at the end or on malformed text. */
-static bool next_piece(struct str *rest, struct str *out_piece, char scratch[static 4], enum err *out_err) {
+static bool next_piece(
+	struct str *rest, struct str *out_piece, char scratch[static 4], enum err *out_err) {
 	size_t run = 0, len = 0;
 	if (!rest->len) return false;
-	while (run < rest->len && rest->ptr[run] != '\\' && rest->ptr[run] != '"' && (unsigned char)rest->ptr[run] >= 0x20) run++;
+	while (run < rest->len && rest->ptr[run] != '\\' && rest->ptr[run] != '"' &&
+		(unsigned char)rest->ptr[run] >= 0x20)
+		run++;
 	if (run) {
 		*out_piece = str_slice(*rest, 0, run);
 		*rest = str_slice(*rest, run, rest->len);
 		return true;
 	}
-	size_t used = rest->ptr[0] == '\\' ? unescape(str_slice(*rest, 1, rest->len), scratch, &len) : 0;
+	size_t used =
+		rest->ptr[0] == '\\' ? unescape(str_slice(*rest, 1, rest->len), scratch, &len) : 0;
 	if (!used) {
 		*out_err = ERR_PARSE;
 		return false;

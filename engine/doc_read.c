@@ -95,6 +95,7 @@ static int base64_digit(char c) {
 
 /* Standard base64, line ends and blanks skipped, decoded in place. False when it is none. */
 static bool decode_base64(struct str *s) {
+	assert(s->ptr);
 	char *out = (char *)s->ptr; /* our own copy */
 	size_t len = 0;
 	uint32_t bits = 0;

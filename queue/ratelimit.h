@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 struct ratelimit {
-	double rate_per_s;     /* today's rate, between floor and ceiling */
+	double rate_per_s; /* today's rate, between floor and ceiling */
 	double ceiling_per_s;
 	double floor_per_s;
-	double burst;          /* requests; at least 1 */
+	double burst; /* requests; at least 1 */
 	int64_t _tat_ns;
 	int64_t _clean_since_ns; /* start of the period without a 429 */
 	int64_t _blocked_until_ns;

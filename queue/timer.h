@@ -22,14 +22,15 @@ struct timers {
 
 void timers_init(struct timers *timers);
 void timers_deinit(struct timers *timers); /* every timer must be stopped or is forgotten */
-enum err timers_reserve(struct timers *timers, size_t count); /* so that as many timers can be set without failing */
+enum err timers_reserve(struct timers *timers,
+	size_t count); /* so that as many timers can be set without failing */
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 /* Sets or moves. From within a fire function a deadline before that call's now_ns counts as now_ns. */
 enum err timer_set(struct timers *timers, struct timer *timer, int64_t at_ns);
 void timer_stop(struct timers *timers, struct timer *timer); /* harmless when not set */
 bool timer_is_set(const struct timer *timer);
-int64_t timer_at_ns(const struct timer *timer);              /* NEVER_NS when not set */
+int64_t timer_at_ns(const struct timer *timer); /* NEVER_NS when not set */
 
 /* Fires, earliest first, every timer that was due at `now_ns` when the call began; one that is set to a due time by a
  * fire function waits for the next call. At most `limit` timers (0: no limit). Returns the next deadline. */

@@ -29,15 +29,19 @@ enum { QUEUE_QUEUED = 1, QUEUE_RUNNING = 2, QUEUE_CLOSED = 4 };
 
 /* The receiving side of one worker. */
 struct queue {
-	struct inbox inbox;  /* atomic: producers any thread, consumer home */
-	struct loop *loop;   /* const: woken when the inbox was empty; NULL in the simulation and in tests */
-	void (*wake)(struct queue *queue); /* const: what to do when the inbox was empty; NULL: loop_wake(loop) */
+	struct inbox inbox; /* atomic: producers any thread, consumer home */
+	struct loop *
+		loop; /* const: woken when the inbox was empty; NULL in the simulation and in tests */
+	void (*wake)(struct
+		queue *queue); /* const: what to do when the inbox was empty; NULL: loop_wake(loop) */
 };
 
 struct queue_item {
-	struct inbox_node _node;       /* atomic: linked iff QUEUED and not RUNNING */
-	_Atomic unsigned _state;       /* atomic: acq_rel on every change; what was written before an add is seen by the run after it */
-	_Atomic(struct queue *) _home; /* atomic: written only by the holder, read by whoever links the item */
+	struct inbox_node _node; /* atomic: linked iff QUEUED and not RUNNING */
+	_Atomic unsigned
+		_state; /* atomic: acq_rel on every change; what was written before an add is seen by the run after it */
+	_Atomic(struct queue *)
+		_home; /* atomic: written only by the holder, read by whoever links the item */
 };
 
 void queue_init(struct queue *queue, struct loop *loop);

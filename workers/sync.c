@@ -130,7 +130,7 @@ void sync_cancel(struct sync *sync) {
 static const struct step *fail_text(
 	struct sync *sync, enum blame blame, enum err err, struct str text) {
 	struct fault fault = { 0 };
-	err = fault_set(&fault, err, "%.*s", STR_ARG(text));
+	fault = fault_make(err, "%.*s", STR_ARG(text));
 	return sync_fail(sync, blame, NULL, &fault);
 }
 
@@ -142,12 +142,12 @@ static const struct step *borrow_run(struct sync *sync) {
 	if (spec->cell) sync->spc = spc_borrow(spec->cell);
 	enum err err = status_copy(&sync->object->status, &sync->status);
 	if (err) {
-		err = fault_set(&fault, err, "out of memory; the next attempt follows by itself");
+		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
 	if (spec->fault.len) return fail_text(sync, BLAME_INPUT, ERR_INVALID, spec->fault);
 	if (!sync->spc) {
-		err = fault_set(&fault, ERR_NOT_FOUND,
+		fault = fault_make(ERR_NOT_FOUND,
 			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create "
 			"it there, or correct "
 			"spec.secretProviderClassName",
@@ -190,8 +190,7 @@ static const struct step *token_run(struct sync *sync) {
 	if (!sync->identity) {
 		enum err err = identity_get(sync->worker, sync->spec, sync->spc, &sync->identity);
 		if (err) {
-			err = fault_set(
-				&fault, err, "no identity could be made: %s", err_text(err));
+			fault = fault_make(err, "no identity could be made: %s", err_text(err));
 			return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 		}
 	}

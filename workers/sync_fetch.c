@@ -274,7 +274,7 @@ static void start_read(struct sync_read *read) {
 	if (err) {
 		vault_call_deinit(&read->call);
 		if (!read->fault.err) {
-			err = fault_set(&read->fault, err,
+			read->fault = fault_make(err,
 				"the request for \"%.*s\" in %.*s could not be built: %s",
 				STR_ARG(read->object->name), STR_ARG(sync->spc->vault_url),
 				err_text(err));

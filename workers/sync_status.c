@@ -199,7 +199,7 @@ static const struct step *write_status(struct sync *sync) {
 	buf_deinit(&json);
 	if (!err) return sync_ask_kube(sync, &STATUS_READ);
 	kube_call_deinit(&sync->kube);
-	err = fault_set(&fault, err, "the status could not be built: %s", err_text(err));
+	fault = fault_make(err, "the status could not be built: %s", err_text(err));
 	return status_lost(sync, &fault);
 }
 
@@ -207,7 +207,7 @@ static const struct step *status_run(struct sync *sync) {
 	struct fault fault = { 0 };
 	enum err err = sync_status_compose(sync);
 	if (err) {
-		err = fault_set(&fault, err, "the status could not be composed: %s", err_text(err));
+		fault = fault_make(err, "the status could not be composed: %s", err_text(err));
 		return status_lost(sync, &fault);
 	}
 	bool known = !sync->object->status_doubtful &&

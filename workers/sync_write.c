@@ -44,7 +44,7 @@ static const struct step *compare_run(struct sync *sync) {
 	struct fault fault = { 0 };
 	enum err err = sync_digest(sync);
 	if (err) {
-		err = fault_set(&fault, err, "out of memory; the next attempt follows by itself");
+		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
 	struct str uid = sync->spec->uid;
@@ -142,14 +142,14 @@ static const struct step *cannot_build(struct sync *sync, enum err err) {
 	struct fault fault = { 0 };
 	kube_call_deinit(&sync->kube);
 	if (err == ERR_TOO_LARGE) {
-		err = fault_set(&fault, err,
+		fault = fault_make(err,
 			"the values of this SecretSync do not fit into one Secret (1 MiB): spread "
 			"them over "
 			"several SecretSyncs");
 		return sync_fail(sync, BLAME_INPUT, NULL, &fault);
 	}
-	err = fault_set(&fault, err, "the request for the API server could not be built: %s",
-		err_text(err));
+	fault = fault_make(
+		err, "the request for the API server could not be built: %s", err_text(err));
 	return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 }
 
@@ -222,27 +222,23 @@ const struct step STEP_CREATE = { "create", create_run };
 
 /* The Secret of a SecretSync that had our name before us, or one that is being deleted: it goes by itself soon. */
 static const struct step *wait_for_collection(struct sync *sync) {
-	struct fault fault = { 0 };
-	enum err err = fault_set(&fault, ERR_FOREIGN,
+	struct fault fault = fault_make(ERR_FOREIGN,
 		"Secret %.*s/%.*s still belongs to a deleted SecretSync of the same name: waiting "
 		"until Kubernetes has collected "
 		"it. If it stays, delete it: kubectl delete secret -n %.*s %.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), STR_ARG(sync->spec->ns),
 		STR_ARG(sync->spec->name));
-	fault.err = err;
 	if (sync->object->failures < COLLECT_TRIES) fault.retry_after_ns = COLLECT_NS;
 	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
 }
 
 static const struct step *not_ours(struct sync *sync, enum blame blame, const char *why) {
-	struct fault fault = { 0 };
-	enum err err = fault_set(&fault, ERR_FOREIGN,
+	struct fault fault = fault_make(ERR_FOREIGN,
 		"Secret %.*s/%.*s exists and %s: it is left as it is. To let this SecretSync have "
 		"the name, delete the Secret: "
 		"kubectl delete secret -n %.*s %.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), why, STR_ARG(sync->spec->ns),
 		STR_ARG(sync->spec->name));
-	fault.err = err;
 	return sync_fail(sync, blame, NULL, &fault);
 }
 
@@ -301,7 +297,7 @@ static const struct step *settle_read(struct sync *sync) {
 	metric_add(METRIC_SECRETS_SETTLED, 1);
 	if (!sync->meta.has_update_entry) return &STEP_APPLY;
 	/* The server takes a list that it does not understand for no change at all. */
-	err = fault_set(&fault, ERR_CONFLICT,
+	fault = fault_make(ERR_CONFLICT,
 		"the API server did not take the merged managedFields of Secret %.*s/%.*s",
 		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
 	return look_again(sync, &fault);
