@@ -18,9 +18,9 @@ struct http_curl {
 	struct http http;
 	struct loop *loop;
 	struct list multis;
-	struct list running;  /* requests in a multi */
-	struct list done;     /* requests that ended; on_done is still to be called */
-	struct list streams;  /* transfers */
+	struct list running; /* requests in a multi */
+	struct list done; /* requests that ended; on_done is still to be called */
+	struct list streams; /* transfers */
 	struct heap deadlines; /* of transfers */
 	CURL *spare[MAX_SPARE_HANDLES];
 	unsigned spare_count;
@@ -54,7 +54,8 @@ void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns) {
 	struct heap *deadlines = &transfer->site->owner->deadlines;
 	heap_remove(deadlines, &transfer->deadline);
 	if (!timeout_ns) return;
-	enum err err = heap_set(deadlines, &transfer->deadline, transfer_now(transfer).mono_ns + timeout_ns);
+	enum err err = heap_set(
+		deadlines, &transfer->deadline, transfer_now(transfer).mono_ns + timeout_ns);
 	assert(!err); /* room was reserved at the start */
 }
 
@@ -63,7 +64,8 @@ void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns) {
 static void act(struct site_multi *site, curl_socket_t socket, int events) {
 	int running;
 	/* It returns early when it is out of memory, and some exchange is left without a socket or timer that drives it. */
-	if (curl_multi_socket_action(site->multi, socket, events, &running) != CURLM_OK) site->stuck = true;
+	if (curl_multi_socket_action(site->multi, socket, events, &running) != CURLM_OK)
+		site->stuck = true;
 }
 
 static void socket_ready(struct loop_fd *watch, uint32_t events) {
@@ -83,7 +85,8 @@ static uint32_t events_of(int what) {
 static enum err watch_socket(struct site_multi *site, curl_socket_t socket, int what) {
 	struct watched *watched = mem_zalloc(sizeof *watched);
 	if (!watched) return ERR_NOMEM;
-	watched->watch = (struct loop_fd){ .fd = socket, .events = events_of(what), .ready = socket_ready };
+	watched->watch =
+		(struct loop_fd){ .fd = socket, .events = events_of(what), .ready = socket_ready };
 	watched->site = site;
 	enum err err = loop_add(site->owner->loop, &watched->watch);
 	if (err) mem_free(watched);
@@ -112,7 +115,9 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 	struct site_multi *site = arg;
 	(void)multi;
-	site->deadline_ns = timeout_ms < 0 ? NEVER_NS : loop_now(site->owner->loop).mono_ns + timeout_ms * NS_PER_MS;
+	site->deadline_ns = timeout_ms < 0
+				    ? NEVER_NS
+				    : loop_now(site->owner->loop).mono_ns + timeout_ms * NS_PER_MS;
 	return 0;
 }
 
@@ -124,14 +129,16 @@ curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sock
 	struct connection *connection = mem_zalloc(sizeof *connection);
 	int user_timeout_ms = USER_TIMEOUT_MS;
 	if (!connection) return CURL_SOCKET_BAD;
-	connection->fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	connection->fd =
+		socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (connection->fd < 0) {
 		mem_free(connection);
 		return CURL_SOCKET_BAD;
 	}
 	/* Bytes that nobody acknowledges end the connection: a route that has become a black hole is noticed. A kernel that
 	 * refuses leaves us with the request's own timeout. */
-	setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+	setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
+		sizeof user_timeout_ms);
 	list_push_back(&transfer->site->connections, &connection->link);
 	transfer->opened_socket = true;
 	return connection->fd;
@@ -139,7 +146,7 @@ curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sock
 
 int site_close_socket(void *arg, curl_socket_t socket) {
 	struct site_multi *site = arg;
-	list_for_each_safe(link, &site->connections) {
+	list_for_each_safe (link, &site->connections) {
 		struct connection *connection = container_of(link, struct connection, link);
 		if (connection->fd != socket) continue;
 		list_remove(link);
@@ -164,9 +171,10 @@ static void end_dead_connections(const struct transfer *transfer) {
 	int64_t waited_ns = transfer_now(transfer).mono_ns - transfer->sent_ns;
 	/* The answer to the handshake may have come in just when the request went out. */
 	int64_t silence_ns = waited_ns - waited_ns / 8;
-	list_for_each(link, &site->connections) {
+	list_for_each (link, &site->connections) {
 		const struct connection *connection = container_of(link, struct connection, link);
-		if (silent_for_ns(connection->fd) >= silence_ns) shutdown(connection->fd, SHUT_RDWR);
+		if (silent_for_ns(connection->fd) >= silence_ns)
+			shutdown(connection->fd, SHUT_RDWR);
 	}
 }
 
@@ -185,17 +193,22 @@ static void setup_multi(struct site_multi *site) {
 }
 
 static struct site_multi *multi_for(struct http_curl *self, const struct http_site *wanted) {
-	list_for_each(link, &self->multis) {
+	list_for_each (link, &self->multis) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
-		if (site->version == wanted->version && site->max_connections == wanted->max_connections &&
+		if (site->version == wanted->version &&
+			site->max_connections == wanted->max_connections &&
 			site->own_connection == wanted->own_connection) {
 			return site;
 		}
 	}
 	struct site_multi *site = mem_zalloc(sizeof *site);
 	if (!site) return NULL;
-	*site = (struct site_multi){ .owner = self, .version = wanted->version, .max_connections = wanted->max_connections,
-		.own_connection = wanted->own_connection, .multi = curl_multi_init(), .deadline_ns = NEVER_NS };
+	*site = (struct site_multi){ .owner = self,
+		.version = wanted->version,
+		.max_connections = wanted->max_connections,
+		.own_connection = wanted->own_connection,
+		.multi = curl_multi_init(),
+		.deadline_ns = NEVER_NS };
 	if (!site->multi) {
 		mem_free(site);
 		return NULL;
@@ -252,7 +265,8 @@ static enum err begin(struct http_curl *self, struct http_req *req) {
 	enum err err = heap_reserve(&self->deadlines, heap_len(&self->deadlines) + 1);
 	if (!err) err = transfer_setup(transfer);
 	if (err) return err;
-	if (curl_multi_add_handle(transfer->site->multi, transfer->easy) != CURLM_OK) return ERR_NOMEM;
+	if (curl_multi_add_handle(transfer->site->multi, transfer->easy) != CURLM_OK)
+		return ERR_NOMEM;
 	transfer->in_multi = true;
 	if (req->on_data) list_push_back(&self->streams, &transfer->stream_link);
 	return OK;
@@ -278,7 +292,9 @@ static void curl_start(struct http *http, struct http_req *req) {
 	req->_active = true;
 	metric_add(METRIC_HTTP_REQUESTS, 1);
 	req->err = begin(self, req);
-	if (req->err == ERR_NOMEM) req->err = fault_set(&req->fault, ERR_NOMEM, "out of memory: the request was not started");
+	if (req->err == ERR_NOMEM)
+		req->err = fault_set(
+			&req->fault, ERR_NOMEM, "out of memory: the request was not started");
 	list_push_back(req->err ? &self->done : &self->running, &req->_link);
 }
 
@@ -313,7 +329,8 @@ static void collect(struct http_curl *self, struct site_multi *site) {
 
 static void end_overdue(struct http_curl *self, int64_t now_ns) {
 	while (heap_first_ns(&self->deadlines) <= now_ns) {
-		struct transfer *transfer = container_of(heap_first(&self->deadlines), struct transfer, deadline);
+		struct transfer *transfer =
+			container_of(heap_first(&self->deadlines), struct transfer, deadline);
 		transfer_ended(self, transfer, CURLE_OPERATION_TIMEDOUT);
 	}
 }
@@ -323,8 +340,9 @@ static void deliver_chunks(struct http_curl *self) {
 	bool found;
 	do {
 		found = false;
-		list_for_each(link, &self->streams) {
-			struct transfer *transfer = container_of(link, struct transfer, stream_link);
+		list_for_each (link, &self->streams) {
+			struct transfer *transfer =
+				container_of(link, struct transfer, stream_link);
 			struct buf chunk = transfer->chunk;
 			if (!buf_str(&chunk).len) continue;
 			buf_init(&transfer->chunk, chunk._max);
@@ -350,7 +368,7 @@ static void deliver_ends(struct http_curl *self) {
 
 static int64_t next_deadline(const struct http_curl *self) {
 	int64_t next_ns = list_is_empty(&self->done) ? heap_first_ns(&self->deadlines) : 0;
-	list_for_each(link, &self->multis) {
+	list_for_each (link, &self->multis) {
 		const struct site_multi *site = container_of(link, struct site_multi, link);
 		if (site->stuck) next_ns = 0;
 		if (site->deadline_ns < next_ns) next_ns = site->deadline_ns;
@@ -361,7 +379,7 @@ static int64_t next_deadline(const struct http_curl *self) {
 static void end_stuck(struct http_curl *self, struct site_multi *site) {
 	if (!site->stuck) return;
 	site->stuck = false;
-	list_for_each_safe(link, &self->running) {
+	list_for_each_safe (link, &self->running) {
 		struct transfer *transfer = req_of(link)->_impl;
 		if (transfer->site == site) transfer_ended(self, transfer, CURLE_OUT_OF_MEMORY);
 	}
@@ -369,7 +387,7 @@ static void end_stuck(struct http_curl *self, struct site_multi *site) {
 
 static int64_t curl_turn(struct http *http, struct now now) {
 	struct http_curl *self = self_of(http);
-	list_for_each(link, &self->multis) {
+	list_for_each (link, &self->multis) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
 		if (site->deadline_ns <= now.mono_ns) {
 			site->deadline_ns = NEVER_NS;

@@ -23,8 +23,8 @@ struct site_multi {
 	bool own_connection;
 	CURLM *multi;
 	struct list connections; /* every open socket of this multi, idle ones included */
-	int64_t deadline_ns;     /* when libcurl wants to be called */
-	bool stuck;              /* for want of memory some exchange is not driven any more: all of them have to end */
+	int64_t deadline_ns; /* when libcurl wants to be called */
+	bool stuck; /* for want of memory some exchange is not driven any more: all of them have to end */
 };
 
 /* One exchange: the part of a request that libcurl and this client need. */
@@ -33,16 +33,17 @@ struct transfer {
 	struct site_multi *site;
 	CURL *easy;
 	struct curl_slist *headers;
-	struct list stream_link;   /* in streams, when it is one */
-	struct buf chunk;          /* of a stream: bytes that on_data has not seen yet */
-	struct heap_node deadline; /* ours: libcurl 7.88 forgets the timeout of a request that waits for a connection */
-	int64_t sent_ns;           /* when the request began to go out */
-	unsigned sends;            /* how often it did: libcurl repeats what dies on a reused connection */
+	struct list stream_link; /* in streams, when it is one */
+	struct buf chunk; /* of a stream: bytes that on_data has not seen yet */
+	struct heap_node
+		deadline; /* ours: libcurl 7.88 forgets the timeout of a request that waits for a connection */
+	int64_t sent_ns; /* when the request began to go out */
+	unsigned sends; /* how often it did: libcurl repeats what dies on a reused connection */
 	bool in_multi;
 	bool opened_socket;
-	bool has_headers;          /* the final header block is complete; what follows are trailers */
-	enum err body_err;         /* why the body was not taken */
-	char retry_after[64];      /* as sent; needs Date to be understood */
+	bool has_headers; /* the final header block is complete; what follows are trailers */
+	enum err body_err; /* why the body was not taken */
+	char retry_after[64]; /* as sent; needs Date to be understood */
 	char error[CURL_ERROR_SIZE];
 };
 

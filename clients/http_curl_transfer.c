@@ -57,7 +57,8 @@ static void take_header(struct transfer *transfer, struct str name, struct str v
 		if (time_parse_http(value, &req->server_date_s) != OK) req->server_date_s = 0;
 	} else if (str_eq_nocase(name, STR("content-type"))) {
 		copy_text(value, req->content_type, sizeof req->content_type);
-	} else if (str_eq_nocase(name, STR("x-ms-request-id")) || str_eq_nocase(name, STR("audit-id"))) {
+	} else if (str_eq_nocase(name, STR("x-ms-request-id")) ||
+		   str_eq_nocase(name, STR("audit-id"))) {
 		copy_text(value, req->request_id, sizeof req->request_id);
 	} else if (str_eq_nocase(name, STR("www-authenticate"))) {
 		if (buf_str(&req->challenge).len) buf_append(&req->challenge, STR(", "));
@@ -70,7 +71,8 @@ static void begin_answer(struct transfer *transfer, struct str line) {
 	struct http_req *req = transfer->req;
 	uint64_t status = 0;
 	size_t blank = str_find_char(line, ' ');
-	if (blank == SIZE_MAX || str_to_u64(str_slice(line, blank + 1, 3), &status) != OK) status = 0;
+	if (blank == SIZE_MAX || str_to_u64(str_slice(line, blank + 1, 3), &status) != OK)
+		status = 0;
 	req->status = (int)status;
 	req->server_date_s = 0;
 	req->content_type[0] = req->request_id[0] = transfer->retry_after[0] = 0;
@@ -97,7 +99,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
 	} else if (!line.len) {
 		end_headers(transfer);
 	} else if (colon != SIZE_MAX) {
-		take_header(transfer, str_slice(line, 0, colon), str_trim(str_slice(line, colon + 1, line.len)));
+		take_header(transfer, str_slice(line, 0, colon),
+			str_trim(str_slice(line, colon + 1, line.len)));
 	}
 	return len;
 }
@@ -109,7 +112,8 @@ static int on_send(void *arg, char *peer_ip, char *local_ip, int peer_port, int 
 	(void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
 	bool repeated = transfer->sends++ > 0;
 	transfer->sent_ns = transfer_now(transfer).mono_ns;
-	return repeated && transfer->req->method != HTTP_GET ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+	return repeated && transfer->req->method != HTTP_GET ? CURL_PREREQFUNC_ABORT
+							     : CURL_PREREQFUNC_OK;
 }
 
 /* --- the options --- */
@@ -126,9 +130,11 @@ static bool breaks_line(struct str value) {
 	       str_find_char(value, 0) != SIZE_MAX;
 }
 
-static enum err add_header(struct transfer *transfer, const char *name, const char *between, struct str value) {
+static enum err add_header(
+	struct transfer *transfer, const char *name, const char *between, struct str value) {
 	if (breaks_line(value)) {
-		return fault_set(&transfer->req->fault, ERR_INVALID, "the value of the header %s holds a line break", name);
+		return fault_set(&transfer->req->fault, ERR_INVALID,
+			"the value of the header %s holds a line break", name);
 	}
 	/* May be the bearer token: it goes through memory that is wiped. */
 	char *line = mem_wiped_alloc(strlen(name) + strlen(between) + value.len + 1);
@@ -147,7 +153,9 @@ static enum err setup_headers(struct transfer *transfer) {
 	for (unsigned i = 0; !err && i < req->header_count; i++) {
 		err = add_header(transfer, req->headers[i].name, ": ", req->headers[i].value);
 	}
-	if (!err && req->bearer) err = add_header(transfer, "Authorization", ": Bearer ", secret_expose(req->bearer));
+	if (!err && req->bearer)
+		err = add_header(
+			transfer, "Authorization", ": Bearer ", secret_expose(req->bearer));
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
 	return err;
 }
@@ -167,7 +175,9 @@ static void setup_method(struct transfer *transfer) {
 }
 
 static void set_blob(CURL *easy, CURLoption option, struct str pem) {
-	struct curl_blob blob = { .data = (void *)(uintptr_t)pem.ptr, .len = pem.len, .flags = CURL_BLOB_NOCOPY };
+	struct curl_blob blob = {
+		.data = (void *)(uintptr_t)pem.ptr, .len = pem.len, .flags = CURL_BLOB_NOCOPY
+	};
 	curl_easy_setopt(easy, option, &blob);
 }
 
@@ -193,7 +203,8 @@ static void setup_trust(CURL *easy, const struct http_site *site) {
 
 static void setup_client_certificate(CURL *easy, const struct http_site *site) {
 	if (site->client_cert_pem.len) set_blob(easy, CURLOPT_SSLCERT_BLOB, site->client_cert_pem);
-	if (site->client_key_pem) set_blob(easy, CURLOPT_SSLKEY_BLOB, secret_expose(site->client_key_pem));
+	if (site->client_key_pem)
+		set_blob(easy, CURLOPT_SSLKEY_BLOB, secret_expose(site->client_key_pem));
 	if (site->client_cert_file) curl_easy_setopt(easy, CURLOPT_SSLCERT, site->client_cert_file);
 	if (site->client_key_file) curl_easy_setopt(easy, CURLOPT_SSLKEY, site->client_key_file);
 }
@@ -219,7 +230,8 @@ static void setup_connection(struct transfer *transfer) {
 	const struct http_site *site = transfer->req->site;
 	CURL *easy = transfer->easy;
 	bool h2 = site->version == HTTP_VERSION_2;
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+		(long)(h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)(h2 && !site->own_connection));
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)site->own_connection);
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)site->own_connection);
@@ -235,7 +247,8 @@ static void setup_connection(struct transfer *transfer) {
 static void setup_times(struct transfer *transfer) {
 	int64_t timeout_ms = transfer->req->timeout_ns / NS_PER_MS;
 	long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
-	curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? connect_ms : 1L);
+	curl_easy_setopt(
+		transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? connect_ms : 1L);
 	transfer_set_timeout(transfer, transfer->req->timeout_ns);
 }
 
@@ -245,7 +258,8 @@ static void setup_answer(struct transfer *transfer) {
 	buf_init(&req->challenge, CHALLENGE_BYTES);
 	buf_init(&req->response, req->max_response_bytes);
 	buf_init(&transfer->chunk, STREAM_CHUNK_BYTES);
-	if (req->response_arena) secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
+	if (req->response_arena)
+		secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -261,7 +275,8 @@ static enum err check_url(const struct transfer *transfer) {
 	enum err err = http_url_split(buf_str(&req->url), &scheme, &host, &port, &path);
 	if (err) return fault_set(&req->fault, err, "not an absolute https URL");
 	if (req->site->allow_http || str_eq_nocase(scheme, STR("https"))) return OK;
-	return fault_set(&req->fault, ERR_INVALID, "%.*s: plain http is not allowed here: write https", STR_ARG(host));
+	return fault_set(&req->fault, ERR_INVALID,
+		"%.*s: plain http is not allowed here: write https", STR_ARG(host));
 }
 
 enum err transfer_setup(struct transfer *transfer) {

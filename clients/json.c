@@ -112,17 +112,20 @@ static size_t string_len(struct str s) {
 
 /* Length of an object or array, by its brackets; 0: malformed. */
 static size_t nested_len(struct str s) {
+	char closing[JSON_MAX_DEPTH];
 	unsigned depth = 0;
 	for (size_t i = 0; i < s.len;) {
 		char c = s.ptr[i];
-		size_t len = 1;
-		if (c == '"') len = string_len(str_slice(s, i, s.len));
+		size_t len = c == '"' ? string_len(str_slice(s, i, s.len)) : 1;
 		if (len == 0) return 0;
-		if (c == '{' || c == '[') depth++;
-		if (c == '}' || c == ']') depth--;
 		i += len;
-		if (depth == 0) return i;
-		if (depth > JSON_MAX_DEPTH) return 0;
+		if (c == '{' || c == '[') {
+			if (depth == JSON_MAX_DEPTH) return 0;
+			closing[depth++] = c == '{' ? '}' : ']';
+		} else if (c == '}' || c == ']') {
+			if (closing[--depth] != c) return 0;
+			if (depth == 0) return i;
+		}
 	}
 	return 0;
 }
@@ -139,7 +142,10 @@ static size_t value_len(struct str s) {
 
 static struct json_items begin(struct str text, char bracket) {
 	struct json_items items = { ._rest = skip_blank(text) };
-	if (!items._rest.len) return items;
+	if (!items._rest.len) {
+		items._rest = STR_NULL;
+		return items;
+	}
 	if (!starts_with(items._rest, bracket)) items.err = ERR_PARSE;
 	items._rest = skip_blank(str_slice(items._rest, 1, items._rest.len));
 	return items;
