@@ -167,8 +167,7 @@ static bool stop(struct json_items *items, enum err err) {
 
 /* Steps over the comma; false at the closing bracket. */
 static bool to_next(struct json_items *items, char closing) {
-	if (items->err || !items->_rest.ptr || (!items->_rest.len && !items->_started))
-		return false;
+	if (items->err || !items->_rest.ptr) return false;
 	if (starts_with(items->_rest, closing)) return stop(items, OK);
 	if (items->_started) {
 		if (!starts_with(items->_rest, ',')) return stop(items, ERR_PARSE);

@@ -17,7 +17,7 @@ struct call {
 	struct http_req req;
 	struct client *client;
 	unsigned done;
-	struct buf seen;               /* of a stream */
+	struct buf seen; /* of a stream */
 	void (*then)(struct call *call);
 	struct call *other;
 };
@@ -48,7 +48,8 @@ static inline void call_data(struct http_req *req, struct str chunk) {
 	buf_append(&call->seen, chunk);
 }
 
-static inline void call_init(struct call *call, struct client *client, enum http_method method, const char *url) {
+static inline void call_init(
+	struct call *call, struct client *client, enum http_method method, const char *url) {
 	*call = (struct call){ .client = client };
 	http_req_init(&call->req, &client->site, method);
 	buf_init(&call->req.url, 1024);
@@ -59,10 +60,11 @@ static inline void call_init(struct call *call, struct client *client, enum http
 	call->req.owner = call;
 }
 
-static inline void call_to(struct call *call, struct client *client, enum http_method method, const struct scripted *server,
-	const char *path) {
+static inline void call_to(struct call *call, struct client *client, enum http_method method,
+	const struct scripted *server, const char *path) {
 	char url[256];
-	snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", server->plain ? "http" : "https", server->port, path);
+	snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", server->plain ? "http" : "https",
+		server->port, path);
 	call_init(call, client, method, url);
 }
 
@@ -100,7 +102,8 @@ static inline enum err call_run(struct call *call) {
 }
 
 /* One GET from beginning to end that has to bring `body`. */
-static inline void get_body(struct client *client, const struct scripted *server, const char *body) {
+static inline void get_body(
+	struct client *client, const struct scripted *server, const char *body) {
 	struct call call;
 	call_to(&call, client, HTTP_GET, server, "/");
 	assert_int_equal(call_run(&call), OK);

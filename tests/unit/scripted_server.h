@@ -46,8 +46,8 @@ struct conn {
 
 struct scripted {
 	const struct step *scripts[SERVER_SCRIPTS];
-	bool plain;         /* no TLS */
-	bool h2;            /* ALPN h2 */
+	bool plain; /* no TLS */
+	bool h2; /* ALPN h2 */
 	unsigned port;
 	int listener;
 	SSL_CTX *ctx;
@@ -82,7 +82,8 @@ static inline void server_certificate_make(void) {
 	X509_gmtime_adj(X509_getm_notBefore(server_certificate), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(server_certificate), 86400);
 	X509_NAME *name = X509_get_subject_name(server_certificate);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"scripted", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		name, "CN", MBSTRING_ASC, (const unsigned char *)"scripted", -1, -1, 0);
 	X509_set_issuer_name(server_certificate, name);
 	X509_set_pubkey(server_certificate, server_key);
 	add_extension(server_certificate, NID_basic_constraints, "critical,CA:TRUE");
@@ -104,7 +105,8 @@ static inline void server_certificate_free(void) {
 /* --- one connection; it runs in a thread, where cmocka's assertions do not work --- */
 
 static int conn_read(struct conn *conn, char *bytes, size_t len) {
-	return conn->ssl ? SSL_read(conn->ssl, bytes, (int)len) : (int)recv(conn->fd, bytes, len, 0);
+	return conn->ssl ? SSL_read(conn->ssl, bytes, (int)len)
+			 : (int)recv(conn->fd, bytes, len, 0);
 }
 
 static void conn_write(struct conn *conn, const char *bytes, size_t len) {
@@ -137,7 +139,8 @@ static bool conn_read_request(struct conn *conn) {
 }
 
 static inline int connect_to_port(unsigned port) {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
@@ -176,13 +179,26 @@ static void conn_play(struct conn *conn) {
 		case READ:
 			if (!conn_read_request(conn)) return;
 			break;
-		case SEND: conn_write(conn, step->text, strlen(step->text)); break;
-		case STALL: conn_stall(conn); break;
-		case RESET: conn_reset(conn); return;
-		case PAUSE: usleep(step->ms * 1000); break;
-		case TUNNEL: conn_tunnel(conn, step->ms); return;
-		case SERVE: step->serve(conn); return;
-		case STEP_END: break;
+		case SEND:
+			conn_write(conn, step->text, strlen(step->text));
+			break;
+		case STALL:
+			conn_stall(conn);
+			break;
+		case RESET:
+			conn_reset(conn);
+			return;
+		case PAUSE:
+			usleep(step->ms * 1000);
+			break;
+		case TUNNEL:
+			conn_tunnel(conn, step->ms);
+			return;
+		case SERVE:
+			step->serve(conn);
+			return;
+		case STEP_END:
+			break;
 		}
 	}
 }
@@ -219,7 +235,9 @@ static void *accept_run(void *arg) {
 		struct conn *conn = &server->conns[server->conn_count];
 		unsigned script = server->conn_count++;
 		while (script >= SERVER_SCRIPTS || !server->scripts[script]) script--;
-		*conn = (struct conn){ .server = server, .script = server->scripts[script], .fd = fd };
+		*conn = (struct conn){
+			.server = server, .script = server->scripts[script], .fd = fd
+		};
 		pthread_create(&conn->thread, NULL, conn_run, conn);
 		pthread_mutex_unlock(&server->mutex);
 	}
@@ -228,19 +246,21 @@ static void *accept_run(void *arg) {
 
 /* --- the server --- */
 
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-			   unsigned in_len, void *arg) {
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+	const unsigned char *in, unsigned in_len, void *arg) {
 	static const unsigned char h2[] = "\2h2", h1[] = "\10http/1.1";
 	const struct scripted *server = arg;
 	const unsigned char *wanted = server->h2 ? h2 : h1;
 	(void)ssl;
-	int got = SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, wanted, wanted[0] + 1u, in, in_len);
+	int got = SSL_select_next_proto(
+		(unsigned char **)(uintptr_t)out, out_len, wanted, wanted[0] + 1u, in, in_len);
 	return got == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 /* `scripts` and `plain` are set; the rest of `server` is zero. */
 static inline void server_start(struct scripted *server) {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t bytes = sizeof address;
 	server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(server->listener, (struct sockaddr *)&address, sizeof address), 0);

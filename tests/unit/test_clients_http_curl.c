@@ -29,8 +29,12 @@ static enum err get_once(const char *answer, struct call *call) {
 static void an_answer_brings_what_its_headers_say(void **state) {
 	struct call call;
 	(void)state;
-	assert_int_equal(get_once("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-MS-Request-ID: r-1\r\n"
-				  "Date: Tue, 24 Nov 2026 03:14:15 GMT\r\nContent-Length: 5\r\n\r\nhello", &call), OK);
+	assert_int_equal(
+		get_once("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-MS-Request-ID: "
+			 "r-1\r\n"
+			 "Date: Tue, 24 Nov 2026 03:14:15 GMT\r\nContent-Length: 5\r\n\r\nhello",
+			&call),
+		OK);
 	assert_int_equal(call.req.status, 200);
 	assert_str(http_response_body(&call.req), "hello");
 	assert_string_equal(call.req.content_type, "application/json");
@@ -56,8 +60,10 @@ static void a_request_says_only_what_it_was_told(void **state) {
 	assert_int_equal(call_run(&call), OK);
 	char expected[512];
 	snprintf(expected, sizeof expected,
-		"GET /a%%2Fb?c=d HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: kvsync/" KVSYNC_VERSION
-		"\r\nAccept: application/json\r\nAuthorization: Bearer t0ken\r\n\r\n", server.port);
+		"GET /a%%2Fb?c=d HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: "
+		"kvsync/" KVSYNC_VERSION
+		"\r\nAccept: application/json\r\nAuthorization: Bearer t0ken\r\n\r\n",
+		server.port);
 	assert_str(str_of(server_request(&server, 0)), expected);
 	secret_deinit(&bearer);
 	call_deinit(&call);
@@ -89,8 +95,11 @@ static void a_body_goes_out_from_secret_memory_as_it_is(void **state) {
 static void pieces_make_one_body_and_trailers_are_not_headers(void **state) {
 	struct call call;
 	(void)state;
-	assert_int_equal(get_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Type\r\n\r\n"
-				  "2\r\nab\r\n3\r\ncde\r\n0\r\nContent-Type: evil/late\r\n\r\n", &call), OK);
+	assert_int_equal(get_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+				  "Content-Type\r\n\r\n"
+				  "2\r\nab\r\n3\r\ncde\r\n0\r\nContent-Type: evil/late\r\n\r\n",
+				 &call),
+		OK);
 	assert_str(http_response_body(&call.req), "abcde");
 	assert_string_equal(call.req.content_type, "");
 	call_deinit(&call);
@@ -99,8 +108,10 @@ static void pieces_make_one_body_and_trailers_are_not_headers(void **state) {
 static void headers_of_an_interim_answer_do_not_count(void **state) {
 	struct call call;
 	(void)state;
-	assert_int_equal(get_once("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nWWW-Authenticate: Early\r\n\r\n" ANSWER("1", "x"),
-				&call), OK);
+	assert_int_equal(get_once("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nWWW-Authenticate: "
+				  "Early\r\n\r\n" ANSWER("1", "x"),
+				 &call),
+		OK);
 	assert_int_equal(call.req.retry_after_ns, -1);
 	assert_str(buf_str(&call.req.challenge), "");
 	call_deinit(&call);
@@ -124,16 +135,25 @@ static void retry_after_is_read_in_both_forms(void **state) {
 	retry_after("Retry-After: soon\r\n", -1);
 	retry_after("Retry-After: 99999999\r\n", 86400 * NS_PER_S);
 	/* The date counts from the server's clock, wherever Date stands. */
-	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 03:01:30 GMT\r\n", 90 * NS_PER_S);
-	retry_after("Retry-After: Tue, 24 Nov 2026 03:01:30 GMT\r\nDate: Tue, 24 Nov 2026 03:00:00 GMT\r\n", 90 * NS_PER_S);
-	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 02:00:00 GMT\r\n", 0);
+	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 03:01:30 "
+		    "GMT\r\n",
+		90 * NS_PER_S);
+	retry_after("Retry-After: Tue, 24 Nov 2026 03:01:30 GMT\r\nDate: Tue, 24 Nov 2026 03:00:00 "
+		    "GMT\r\n",
+		90 * NS_PER_S);
+	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 02:00:00 "
+		    "GMT\r\n",
+		0);
 }
 
 static void challenges_are_joined(void **state) {
 	struct call call;
 	(void)state;
-	assert_int_equal(get_once("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource=\"a\"\r\n"
-				  "www-authenticate:  PoP b=c \r\nContent-Length: 0\r\n\r\n", &call), OK);
+	assert_int_equal(
+		get_once("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource=\"a\"\r\n"
+			 "www-authenticate:  PoP b=c \r\nContent-Length: 0\r\n\r\n",
+			&call),
+		OK);
 	assert_str(buf_str(&call.req.challenge), "Bearer resource=\"a\", PoP b=c");
 	call_deinit(&call);
 }
@@ -146,7 +166,10 @@ static void a_redirect_is_an_answer(void **state) {
 	char answer[256];
 	(void)state;
 	server_start(&other);
-	snprintf(answer, sizeof answer, "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:%u/\r\nContent-Length: 0\r\n\r\n", other.port);
+	snprintf(answer, sizeof answer,
+		"HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:%u/\r\nContent-Length: "
+		"0\r\n\r\n",
+		other.port);
 	const struct step script[] = { { READ }, { SEND, answer }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	server_start(&server);
@@ -176,11 +199,17 @@ static void expect_fault(const struct call *call, enum err err, bool maybe_sent,
 static void half_an_answer_is_no_answer(void **state) {
 	struct call call;
 	(void)state;
-	assert_int_equal(get_once("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", &call), ERR_NETWORK);
-	expect_fault(&call, ERR_NETWORK, true, "the connection broke before the answer was complete");
+	assert_int_equal(
+		get_once("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", &call), ERR_NETWORK);
+	expect_fault(
+		&call, ERR_NETWORK, true, "the connection broke before the answer was complete");
 	call_deinit(&call);
-	assert_int_equal(get_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", &call), ERR_NETWORK);
-	expect_fault(&call, ERR_NETWORK, true, "the connection broke before the answer was complete");
+	assert_int_equal(
+		get_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+			&call),
+		ERR_NETWORK);
+	expect_fault(
+		&call, ERR_NETWORK, true, "the connection broke before the answer was complete");
 	call_deinit(&call);
 	assert_int_equal(get_once("SSH-2.0-OpenSSH_9.2\r\n", &call), ERR_NETWORK);
 	expect_fault(&call, ERR_NETWORK, true, "not HTTP");
@@ -188,7 +217,8 @@ static void half_an_answer_is_no_answer(void **state) {
 }
 
 static void an_answer_over_the_cap_is_refused(void **state) {
-	const struct step script[] = { { READ }, { SEND, ANSWER("11", "eleven byte") }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, ANSWER("11", "eleven byte") },
+		{ STEP_END } };
 	(void)state;
 	for (int secret = 0; secret < 2; secret++) {
 		for (size_t cap = 10; cap <= 11; cap++) {
@@ -200,7 +230,8 @@ static void an_answer_over_the_cap_is_refused(void **state) {
 			if (secret) call.req.response_arena = client.arena;
 			assert_int_equal(call_run(&call), cap == 11 ? OK : ERR_TOO_LARGE);
 			if (cap == 11) assert_str(http_response_body(&call.req), "eleven byte");
-			if (cap == 10) expect_fault(&call, ERR_TOO_LARGE, true, "larger than 10 bytes");
+			if (cap == 10)
+				expect_fault(&call, ERR_TOO_LARGE, true, "larger than 10 bytes");
 			if (secret) assert_int_equal(buf_str(&call.req.response).len, 0);
 			call_deinit(&call);
 			server_stop(&server);
@@ -225,7 +256,9 @@ static void a_reset_may_have_been_too_late(void **state) {
 }
 
 static void silence_ends_at_the_timeout(void **state) {
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal" }, { STALL }, { STEP_END } };
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal" }, { STALL },
+		{ STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -247,17 +280,20 @@ static void nobody_there_is_said(void **state) {
 	/* Port 1 has no listener; names below .invalid have no address. */
 	call_init(&call, &client, HTTP_POST, "https://127.0.0.1:1/");
 	assert_int_equal(call_run(&call), ERR_NETWORK);
-	expect_fault(&call, ERR_NETWORK, false, "127.0.0.1:1: no connection (Connection refused): check that the server runs");
+	expect_fault(&call, ERR_NETWORK, false,
+		"127.0.0.1:1: no connection (Connection refused): check that the server runs");
 	call_deinit(&call);
 	call_init(&call, &client, HTTP_GET, "https://nobody.invalid/");
 	assert_int_equal(call_run(&call), ERR_NETWORK);
-	expect_fault(&call, ERR_NETWORK, false, "nobody.invalid: the DNS name was not found: check the name");
+	expect_fault(&call, ERR_NETWORK, false,
+		"nobody.invalid: the DNS name was not found: check the name");
 	call_deinit(&call);
 }
 
 static void bad_requests_are_refused_before_anything_is_sent(void **state) {
-	static const char *const urls[] = { "", "vault.test", "https://", "ftp://vault.test/", "https://user:word@vault.test/",
-		"https://vault.test:0/", "https://vault.test:65536/", "https://va ult.test/", "https://vault.test/\nX: y" };
+	static const char *const urls[] = { "", "vault.test", "https://", "ftp://vault.test/",
+		"https://user:word@vault.test/", "https://vault.test:0/",
+		"https://vault.test:65536/", "https://va ult.test/", "https://vault.test/\nX: y" };
 	struct call call;
 	(void)state;
 	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
@@ -289,7 +325,8 @@ static void plain_http_works_where_it_is_allowed(void **state) {
 
 /* Whatever allocation fails, the request ends with an answer or with "out of memory", and nothing leaks. */
 static void running_out_of_memory_ends_one_request_only(void **state) {
-	const struct step script[] = { { READ }, { SEND, ANSWER("2", "ok") }, { READ }, { SEND, ANSWER("2", "ok") }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, ANSWER("2", "ok") }, { READ },
+		{ SEND, ANSWER("2", "ok") }, { STEP_END } };
 	bool reached = true;
 	(void)state;
 	for (unsigned k = 1; reached; k++) {
@@ -305,7 +342,8 @@ static void running_out_of_memory_ends_one_request_only(void **state) {
 		enum err err = call_run(&call);
 		reached = mem_fail_reached();
 		mem_fail_at(0);
-		if (err != OK && err != ERR_NOMEM && err != ERR_NETWORK) fail_msg("%u: %s", k, call.req.fault.text);
+		if (err != OK && err != ERR_NOMEM && err != ERR_NETWORK)
+			fail_msg("%u: %s", k, call.req.fault.text);
 		assert_true(err == OK || reached);
 		call_deinit(&call);
 		get_body(&own, &server, "ok");
@@ -316,11 +354,16 @@ static void running_out_of_memory_ends_one_request_only(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_answer_brings_what_its_headers_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_request_says_only_what_it_was_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_body_goes_out_from_secret_memory_as_it_is, setup, teardown),
-		cmocka_unit_test_setup_teardown(pieces_make_one_body_and_trailers_are_not_headers, setup, teardown),
-		cmocka_unit_test_setup_teardown(headers_of_an_interim_answer_do_not_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_answer_brings_what_its_headers_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_request_says_only_what_it_was_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_body_goes_out_from_secret_memory_as_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			pieces_make_one_body_and_trailers_are_not_headers, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			headers_of_an_interim_answer_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(retry_after_is_read_in_both_forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(challenges_are_joined, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_redirect_is_an_answer, setup, teardown),
@@ -329,9 +372,12 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(a_reset_may_have_been_too_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_ends_at_the_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there_is_said, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_requests_are_refused_before_anything_is_sent, setup, teardown),
-		cmocka_unit_test_setup_teardown(plain_http_works_where_it_is_allowed, setup, teardown),
-		cmocka_unit_test_setup_teardown(running_out_of_memory_ends_one_request_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			bad_requests_are_refused_before_anything_is_sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			plain_http_works_where_it_is_allowed, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			running_out_of_memory_ends_one_request_only, setup, teardown),
 	};
 	/* Without mem_wipe_libraries(), so that it is our own allocations that fail: libcurl 7.88 leaks where its own do. */
 	assert_int_equal(http_curl_global_init(), OK);

@@ -18,8 +18,9 @@ static int teardown(void **state) {
 /* --- reuse --- */
 
 static void requests_share_a_kept_connection(void **state) {
-	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ }, { SEND, ANSWER("1", "b") }, { READ },
-		{ SEND, ANSWER("1", "c") }, { READ }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ },
+		{ SEND, ANSWER("1", "b") }, { READ }, { SEND, ANSWER("1", "c") }, { READ },
+		{ STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	(void)state;
 	server_start(&server);
@@ -31,7 +32,9 @@ static void requests_share_a_kept_connection(void **state) {
 }
 
 static void connection_close_is_obeyed(void **state) {
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na" }, { STALL }, { STEP_END } };
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na" },
+		{ STALL }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	(void)state;
 	server_start(&server);
@@ -42,9 +45,12 @@ static void connection_close_is_obeyed(void **state) {
 }
 
 /* The first request is answered; the second one's connection is reset when it has been read. */
-static const struct step one_then_reset[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ }, { RESET }, { STEP_END } };
-static const struct step one_then_close[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
-static const struct step answer_b[] = { { READ }, { SEND, ANSWER("1", "b") }, { READ }, { STEP_END } };
+static const struct step one_then_reset[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ },
+	{ RESET }, { STEP_END } };
+static const struct step one_then_close[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ },
+	{ STEP_END } };
+static const struct step answer_b[] = { { READ }, { SEND, ANSWER("1", "b") }, { READ },
+	{ STEP_END } };
 
 static void a_get_that_dies_on_a_reused_connection_is_repeated(void **state) {
 	const struct step *const scripts[] = { one_then_reset, one_then_close };
@@ -64,7 +70,8 @@ static void anything_else_is_not_repeated(void **state) {
 	static const enum http_method methods[] = { HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE };
 	(void)state;
 	for (int i = 0; i < 8; i++) {
-		struct scripted server = { .scripts = { i % 2 ? one_then_reset : one_then_close, answer_b } };
+		struct scripted server = { .scripts = { i % 2 ? one_then_reset : one_then_close,
+						   answer_b } };
 		struct call call;
 		server_start(&server);
 		get_body(&client, &server, "a");
@@ -73,7 +80,8 @@ static void anything_else_is_not_repeated(void **state) {
 		assert_int_equal(call_run(&call), ERR_NETWORK);
 		assert_true(call.req.maybe_sent);
 		assert_true(call.req.reused_connection);
-		assert_non_null(strstr(call.req.fault.text, "the connection broke before the answer was complete"));
+		assert_non_null(strstr(call.req.fault.text,
+			"the connection broke before the answer was complete"));
 		call_deinit(&call);
 		client_turn_for(&client, 30);
 		assert_int_equal(server_requests(&server), 2);
@@ -83,8 +91,9 @@ static void anything_else_is_not_repeated(void **state) {
 }
 
 static void connections_stay_within_the_limit(void **state) {
-	const struct step script[] = { { READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ }, { PAUSE, NULL, 20 },
-		{ SEND, ANSWER("1", "a") }, { READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
+	const struct step script[] = { { READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") },
+		{ READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ },
+		{ PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call calls[5];
 	(void)state;
@@ -136,8 +145,9 @@ static void start_stream(struct call *call, struct scripted *server) {
 }
 
 static void a_stream_may_be_silent_for_longer_than_its_timeout(void **state) {
-	const struct step script[] = { { READ }, { SEND, STREAM }, { PAUSE, NULL, 800 }, { SEND, "3\r\none\r\n" }, { PAUSE, NULL, 600 },
-		{ SEND, "3\r\ntwo\r\n0\r\n\r\n" }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, STREAM }, { PAUSE, NULL, 800 },
+		{ SEND, "3\r\none\r\n" }, { PAUSE, NULL, 600 }, { SEND, "3\r\ntwo\r\n0\r\n\r\n" },
+		{ STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -152,7 +162,8 @@ static void a_stream_may_be_silent_for_longer_than_its_timeout(void **state) {
 }
 
 static void a_piece_arrives_before_the_end(void **state) {
-	const struct step script[] = { { READ }, { SEND, STREAM "3\r\none\r\n" }, { STALL }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, STREAM "3\r\none\r\n" }, { STALL },
+		{ STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -167,7 +178,8 @@ static void a_piece_arrives_before_the_end(void **state) {
 }
 
 static void a_stream_ends_at_its_idle_timeout(void **state) {
-	const struct step script[] = { { READ }, { SEND, STREAM }, { PAUSE, NULL, 100 }, { SEND, "3\r\none\r\n" }, { STALL }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, STREAM }, { PAUSE, NULL, 100 },
+		{ SEND, "3\r\none\r\n" }, { STALL }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -177,7 +189,8 @@ static void a_stream_ends_at_its_idle_timeout(void **state) {
 	call.req.idle_timeout_ns = 200 * NS_PER_MS;
 	int64_t start_ns = loop_now(client.loop).mono_ns;
 	assert_int_equal(call_run(&call), ERR_TIMEOUT);
-	assert_in_range(loop_now(client.loop).mono_ns - start_ns, 280 * NS_PER_MS, 3000 * NS_PER_MS);
+	assert_in_range(
+		loop_now(client.loop).mono_ns - start_ns, 280 * NS_PER_MS, 3000 * NS_PER_MS);
 	assert_str(buf_str(&call.seen), "one");
 	call_deinit(&call);
 	server_stop(&server);
@@ -197,7 +210,8 @@ static void a_stream_without_headers_ends_at_its_timeout(void **state) {
 }
 
 static void a_refused_stream_has_a_body(void **state) {
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone" }, { STEP_END } };
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone" }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -279,7 +293,8 @@ static void cancel_other(struct call *call) {
 
 static void one_end_may_cancel_the_other(void **state) {
 	/* Both answers are there when the first on_done runs: whichever comes first takes the other with it. */
-	const struct step script[] = { { READ }, { PAUSE, NULL, 30 }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
+	const struct step script[] = { { READ }, { PAUSE, NULL, 30 }, { SEND, ANSWER("1", "a") },
+		{ READ }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call a, b;
 	(void)state;
@@ -307,7 +322,8 @@ static void cancel_self(struct http_req *req, struct str chunk) {
 }
 
 static void a_stream_may_cancel_itself(void **state) {
-	const struct step script[] = { { READ }, { SEND, STREAM "3\r\none\r\n" }, { PAUSE, NULL, 50 }, { SEND, "3\r\ntwo\r\n" }, { STALL }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, STREAM "3\r\none\r\n" },
+		{ PAUSE, NULL, 50 }, { SEND, "3\r\ntwo\r\n" }, { STALL }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -327,8 +343,10 @@ static void start_again(struct call *call) {
 }
 
 static void a_request_may_be_started_again_when_it_has_ended(void **state) {
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 401 \r\nWWW-Authenticate: X\r\nContent-Length: 1\r\n\r\na" }, { READ },
-		{ SEND, ANSWER("1", "b") }, { READ }, { SEND, ANSWER("1", "c") }, { READ }, { STEP_END } };
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 401 \r\nWWW-Authenticate: X\r\nContent-Length: 1\r\n\r\na" },
+		{ READ }, { SEND, ANSWER("1", "b") }, { READ }, { SEND, ANSWER("1", "c") },
+		{ READ }, { STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	struct call call;
 	(void)state;
@@ -352,7 +370,8 @@ static void free_self(struct call *call) {
 }
 
 static void a_request_may_be_freed_in_its_end(void **state) {
-	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
+	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ },
+		{ STEP_END } };
 	struct scripted server = { .scripts = { script } };
 	(void)state;
 	server_start(&server);

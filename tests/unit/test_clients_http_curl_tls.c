@@ -19,7 +19,8 @@ static int teardown(void **state) {
 	return 0;
 }
 
-static const struct step answer_ok[] = { { READ }, { SEND, ANSWER("2", "ok") }, { READ }, { SEND, ANSWER("2", "ok") }, { READ }, { STEP_END } };
+static const struct step answer_ok[] = { { READ }, { SEND, ANSWER("2", "ok") }, { READ },
+	{ SEND, ANSWER("2", "ok") }, { READ }, { STEP_END } };
 
 /* --- trust --- */
 
@@ -37,7 +38,8 @@ static void an_unknown_authority_is_refused(void **state) {
 	server_start(&server);
 	client.site.ca_pem = STR_NULL;
 	call_to(&call, &client, HTTP_POST, &server, "/");
-	expect_untrusted(&call, "its certificate is not trusted (SSL certificate problem: self-signed certificate): the CA bundle in "
+	expect_untrusted(&call, "its certificate is not trusted (SSL certificate problem: "
+				"self-signed certificate): the CA bundle in "
 				"use is the system's");
 	setenv("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt", 1);
 	call_to(&call, &client, HTTP_POST, &server, "/");
@@ -54,7 +56,8 @@ static void another_name_is_refused(void **state) {
 	server_start(&server);
 	snprintf(url, sizeof url, "https://localhost:%u/", server.port);
 	call_init(&call, &client, HTTP_GET, url);
-	expect_untrusted(&call, "certificate is not trusted (SSL: no alternative certificate subject name matches target host name "
+	expect_untrusted(&call, "certificate is not trusted (SSL: no alternative certificate "
+				"subject name matches target host name "
 				"'localhost')");
 	assert_int_equal(server_requests(&server), 0);
 	server_stop(&server);
@@ -114,7 +117,8 @@ static void a_proxy_is_used_by_sites_that_ask_for_it(void **state) {
 	struct call call;
 	(void)state;
 	server_start(&server);
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 200 Connection established\r\nRetry-After: 5\r\n\r\n" },
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 200 Connection established\r\nRetry-After: 5\r\n\r\n" },
 		{ TUNNEL, NULL, server.port }, { STEP_END } };
 	struct scripted proxy = { .scripts = { script }, .plain = true };
 	server_start(&proxy);
@@ -144,7 +148,9 @@ static void a_proxy_is_used_by_sites_that_ask_for_it(void **state) {
 }
 
 static void a_proxy_that_refuses_is_named(void **state) {
-	const struct step script[] = { { READ }, { SEND, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n" }, { STEP_END } };
+	const struct step script[] = { { READ },
+		{ SEND, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n" },
+		{ STEP_END } };
 	struct scripted proxy = { .scripts = { script }, .plain = true };
 	struct call call;
 	(void)state;
@@ -152,17 +158,27 @@ static void a_proxy_that_refuses_is_named(void **state) {
 	set_proxy(&proxy);
 	client.site.use_proxy = true;
 	call_init(&call, &client, HTTP_POST, "https://vault.test/");
-	expect_untrusted(&call, "vault.test: the proxy named by HTTPS_PROXY answered 407 to CONNECT");
+	expect_untrusted(
+		&call, "vault.test: the proxy named by HTTPS_PROXY answered 407 to CONNECT");
 	server_stop(&proxy);
 }
 
 /* --- HTTP/2: a server made of bare frames, which answers streams with 200 and "ok" --- */
 
-enum { FRAME_DATA, FRAME_HEADERS, FRAME_SETTINGS = 4, FRAME_PING = 6, END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
+enum {
+	FRAME_DATA,
+	FRAME_HEADERS,
+	FRAME_SETTINGS = 4,
+	FRAME_PING = 6,
+	END_STREAM = 1,
+	ACK = 1,
+	END_HEADERS = 4
+};
 
-static void frame(struct conn *conn, unsigned char type, unsigned char flags, const unsigned char *stream, const char *bytes,
-	unsigned char len) {
-	char out[64] = { 0, 0, (char)len, (char)type, (char)flags, (char)stream[0], (char)stream[1], (char)stream[2], (char)stream[3] };
+static void frame(struct conn *conn, unsigned char type, unsigned char flags,
+	const unsigned char *stream, const char *bytes, unsigned char len) {
+	char out[64] = { 0, 0, (char)len, (char)type, (char)flags, (char)stream[0], (char)stream[1],
+		(char)stream[2], (char)stream[3] };
 	memcpy(out + 9, bytes, len);
 	conn_write(conn, out, 9u + len);
 }
@@ -192,7 +208,8 @@ static void serve_h2(struct conn *conn, unsigned from, unsigned to) {
 	while (read_exactly(conn, head, 9)) {
 		size_t len = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
 		if (len > sizeof payload || !read_exactly(conn, payload, len)) return;
-		if (head[3] == FRAME_SETTINGS && !(head[4] & ACK)) frame(conn, FRAME_SETTINGS, ACK, none, "", 0);
+		if (head[3] == FRAME_SETTINGS && !(head[4] & ACK))
+			frame(conn, FRAME_SETTINGS, ACK, none, "", 0);
 		if (head[3] != FRAME_HEADERS) continue;
 		count_request(conn);
 		seen++;
@@ -216,7 +233,8 @@ static void serve_but_second(struct conn *conn) {
 
 static const struct step h2_all[] = { { .kind = SERVE, .serve = serve_all }, { STEP_END } };
 static const struct step h2_one[] = { { .kind = SERVE, .serve = serve_one }, { STEP_END } };
-static const struct step h2_but_second[] = { { .kind = SERVE, .serve = serve_but_second }, { STEP_END } };
+static const struct step h2_but_second[] = { { .kind = SERVE, .serve = serve_but_second },
+	{ STEP_END } };
 
 static void requests_share_one_h2_connection(void **state) {
 	struct scripted server = { .scripts = { h2_all }, .h2 = true };
