@@ -33,7 +33,7 @@ void *mem_alloc(size_t size) {
 }
 
 void *mem_array(size_t count, size_t size) {
-	if (must_fail()) return NULL;
+	if (must_fail() || (size && count > SIZE_MAX / size)) return NULL;
 	return count && size ? calloc(count, size) : calloc(1, 1);
 }
 

@@ -1,0 +1,156 @@
+#include "unit.h"
+
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+#include <openssl/crypto.h>
+#include <stdint.h>
+
+/* Looks at a block when it goes back to the heap. */
+static const void *watch;
+static size_t watch_bytes;
+static bool watch_was_zero;
+
+static void watched_free(void *ptr) {
+	if (ptr && ptr == watch) {
+		watch_was_zero = true;
+		for (size_t i = 0; i < watch_bytes; i++)
+			watch_was_zero &= ((const char *)ptr)[i] == 0;
+	}
+	free(ptr);
+}
+
+#define free watched_free
+#include "base/mem.c"
+#undef free
+
+static void test_take_moves(void **state) {
+	(void)state;
+	int x;
+	int *p = &x;
+	assert_ptr_equal(take(p), &x);
+	assert_null(p);
+}
+
+static void test_sizes(void **state) {
+	(void)state;
+	void *none = mem_alloc(0);
+	assert_non_null(none);
+	none = mem_realloc(none, 0);
+	assert_non_null(none);
+	mem_free(none);
+	mem_free(NULL);
+	unsigned char *zeroed = mem_zalloc(100);
+	for (int i = 0; i < 100; i++) assert_int_equal(zeroed[i], 0);
+	mem_free(zeroed);
+	void *empty = mem_array(0, 8);
+	assert_non_null(empty);
+	mem_free(empty);
+	assert_null(mem_array(SIZE_MAX / 2, 3));
+	char *copy = mem_strdup((struct str){ "a\0b", 3 });
+	assert_memory_equal(copy, "a\0b", 4);
+	mem_free(copy);
+	copy = mem_strdup(STR_NULL);
+	assert_string_equal(copy, "");
+	mem_free(copy);
+}
+
+static void test_the_nth_fails_once(void **state) {
+	(void)state;
+	mem_fail_at(3);
+	void *a = mem_alloc(1), *b = mem_zalloc(1);
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_false(mem_fail_reached());
+	assert_null(mem_realloc(a, 100));
+	assert_true(mem_fail_reached());
+	a = mem_realloc(a, 100);
+	assert_non_null(a);
+	mem_fail_at(1);
+	assert_null(mem_strdup(STR("x")));
+	mem_fail_at(1);
+	assert_null(mem_wiped_alloc(1));
+	mem_fail_at(1);
+	mem_fail_at(0);
+	char *c = mem_strdup(STR("x"));
+	assert_non_null(c);
+	assert_false(mem_fail_reached());
+	mem_free(a);
+	mem_free(b);
+	mem_free(c);
+}
+
+static void test_wiped_keeps_content(void **state) {
+	(void)state;
+	char *text = mem_wiped_strdup("canary");
+	assert_string_equal(text, "canary");
+	assert_int_equal((uintptr_t)text % alignof(max_align_t), 0);
+	text = mem_wiped_realloc(text, 10000);
+	assert_string_equal(text, "canary");
+	text = mem_wiped_realloc(text, 3);
+	assert_memory_equal(text, "can", 3);
+	mem_fail_at(1);
+	assert_null(mem_wiped_realloc(text, 100));
+	assert_memory_equal(text, "can", 3);
+	mem_wiped_free(text);
+	mem_wiped_free(NULL);
+	char *fresh = mem_wiped_realloc(NULL, 5);
+	assert_non_null(fresh);
+	mem_wiped_free(fresh);
+	unsigned char *zeroed = mem_wiped_zalloc(10, 10);
+	for (int i = 0; i < 100; i++) assert_int_equal(zeroed[i], 0);
+	mem_wiped_free(zeroed);
+	assert_null(mem_wiped_zalloc(SIZE_MAX / 2, 3));
+	assert_null(mem_wiped_alloc(SIZE_MAX));
+}
+
+/* Free and realloc are watched through the one door to the heap: what they give back must be zero already. */
+static void test_wiped_wipes(void **state) {
+	(void)state;
+	char *text = mem_wiped_strdup("canary");
+	watch = wiped_head(text);
+	watch_bytes = sizeof(struct wiped) + 7;
+	text = mem_wiped_realloc(text, 1000);
+	assert_true(watch_was_zero);
+	watch = wiped_head(text);
+	watch_bytes = sizeof(struct wiped) + 1000;
+	watch_was_zero = false;
+	mem_wiped_free(text);
+	assert_true(watch_was_zero);
+	watch = NULL;
+}
+
+static uint64_t head_size(void *ptr) {
+	return wiped_head(ptr)->size;
+}
+
+static void test_libraries_use_it(void **state) {
+	(void)state;
+	mem_wipe_libraries();
+	void *openssl = OPENSSL_malloc(123);
+	assert_int_equal(head_size(openssl), 123);
+	openssl = OPENSSL_realloc(openssl, 456);
+	assert_int_equal(head_size(openssl), 456);
+	assert_null(OPENSSL_realloc(openssl, 0));
+	cJSON *item = cJSON_CreateString("canary");
+	assert_int_equal(head_size(item->valuestring), 7);
+	cJSON_Delete(item);
+	/* A second user of libcurl comes and goes: the allocator stays ours. */
+	assert_int_equal(curl_global_init(CURL_GLOBAL_DEFAULT), CURLE_OK);
+	curl_global_cleanup();
+	char *escaped = curl_easy_escape(NULL, "a b", 3);
+	assert_string_equal(escaped, "a%20b");
+	assert_true(head_size(escaped) >= 6 && head_size(escaped) < 4096);
+	curl_free(escaped);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_take_moves),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_the_nth_fails_once),
+		cmocka_unit_test(test_wiped_keeps_content),
+		cmocka_unit_test(test_wiped_wipes),
+		cmocka_unit_test(test_libraries_use_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
