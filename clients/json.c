@@ -6,30 +6,56 @@
 
 /* --- documents: cJSON behind checks --- */
 
+static int hex_value(char c) {
+	if (c >= '0' && c <= '9') return c - '0';
+	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+	return -1;
+}
+
+/* Four hex digits at the start of s, or -1. */
+/* Four hex digits at the start of s, or -1. */
+static int32_t code_unit(struct str s) {
+	int32_t unit = 0;
+	if (s.len < 4) return -1;
+	for (size_t i = 0; i < 4; i++) {
+		int digit = hex_value(s.ptr[i]);
+		if (digit < 0) return -1;
+		unit = unit * 16 + digit;
+	}
+	return unit;
+}
+
+/* What stands behind the backslash at the start of s. cJSON cuts a string at \u0000, and takes a bad \u for that. */
+static enum err check_escape(struct str s, struct fault *fault) {
+	if (!str_starts(s, STR("\\u"))) return OK;
+	int32_t unit = code_unit(str_slice(s, 2, 4));
+	if (unit > 0) return OK;
+	return fault_set(fault, ERR_PARSE,
+		unit ? "a malformed \\u stands in a JSON text" : "\\u0000 stands in a JSON text");
+}
+
 /* What cJSON would not survive well: nesting (it recurses), and NUL in strings (it cuts them there, silently). */
 static enum err check_text(struct str text, struct fault *fault) {
 	unsigned depth = 0;
 	bool in_string = false;
-	for (size_t i = 0; i < text.len; i++) {
+	enum err err = OK;
+	for (size_t i = 0; i < text.len && !err; i++) {
 		char c = text.ptr[i];
 		if (c == 0) return fault_set(fault, ERR_PARSE, "a NUL byte stands in a JSON text");
 		if (in_string) {
 			if (c == '"') in_string = false;
-			if (c != '\\') continue;
-			if (str_eq(str_slice(text, i + 1, 5), STR("u0000"))) {
-				return fault_set(fault, ERR_PARSE, "\\u0000 stands in a JSON text");
-			}
-			i++;
+			if (c == '\\') err = check_escape(str_slice(text, i++, 6), fault);
 			continue;
 		}
 		if (c == '"') in_string = true;
 		if ((c == '{' || c == '[') && ++depth > JSON_MAX_DEPTH) {
-			return fault_set(fault, ERR_PARSE,
+			err = fault_set(fault, ERR_PARSE,
 				"a JSON text is nested deeper than %d levels", JSON_MAX_DEPTH);
 		}
 		if ((c == '}' || c == ']') && depth > 0) depth--;
 	}
-	return OK;
+	return err;
 }
 
 static bool is_blank(struct str text) {
@@ -207,18 +233,6 @@ static int hex_value(char c) {
 	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
 	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
 	return -1;
-}
-
-/* Four hex digits at the start of s, or -1. */
-static int32_t code_unit(struct str s) {
-	int32_t unit = 0;
-	if (s.len < 4) return -1;
-	for (size_t i = 0; i < 4; i++) {
-		int digit = hex_value(s.ptr[i]);
-		if (digit < 0) return -1;
-		unit = unit * 16 + digit;
-	}
-	return unit;
 }
 
 static size_t utf8_encode(uint32_t code, char out_bytes[static 4]) {

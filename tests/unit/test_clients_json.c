@@ -71,6 +71,8 @@ static void what_is_no_document_is_refused(void **state) {
 		{ STR("{\"a\":\"b\0c\"}"), "a NUL byte" },
 		{ STR("{}\0"), "a NUL byte" },
 		{ STR("{\"a\":\"b\\u0000c\"}"), "\\u0000" },
+		{ STR("{\"a\":\"b\\u00zzc\"}"), "a malformed \\u" },
+		{ STR("{\"a\":\"b\\u0"), "a malformed \\u" },
 		{ STR("<html>"), "not valid JSON" },
 	};
 	(void)state;
