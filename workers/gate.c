@@ -169,9 +169,12 @@ static void send_first(struct gate *gate) {
 static int64_t pump_open(struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
 	if (gate->trial || gate->in_flight) return NEVER_NS;
-	if (now_ns < gate->trial_at_ns) {
+	/* What the server asked for before it went away still holds. */
+	int64_t due_ns = now_ns + ratelimit_wait_ns(&gate->limit, now_ns);
+	if (due_ns < gate->trial_at_ns) due_ns = gate->trial_at_ns;
+	if (now_ns < due_ns) {
 		bool wanted = !list_is_empty(&gate->pending) || !list_is_empty(&gate->waiters);
-		return wanted ? gate->trial_at_ns : NEVER_NS;
+		return wanted ? due_ns : NEVER_NS;
 	}
 	if (!list_is_empty(&gate->pending)) {
 		gate->trial = true;
