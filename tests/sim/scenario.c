@@ -128,9 +128,9 @@ static void settling(struct sim *sim, struct sim_event *event) {
 		return;
 	}
 	sim_note(sim, "settled");
-	/* The next check that finds nothing says so in the status, once. */
+	/* The next check may find an attribute changed and write the same values; the one after it says, once, that it found nothing. */
 	event->fire = silence_begins;
-	sim_at(sim, event, sim->now_ns + (sim->longest_interval_s * 5 / 4 + 120) * NS_PER_S);
+	sim_at(sim, event, sim->now_ns + (2 * sim->longest_interval_s + 200) * NS_PER_S);
 }
 
 static void restarting(struct sim *sim, struct sim_event *event) {
