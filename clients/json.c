@@ -228,13 +228,6 @@ bool json_next_member(struct json_items *items, struct str *out_raw_key, struct 
 
 /* --- strings --- */
 
-static int hex_value(char c) {
-	if (c >= '0' && c <= '9') return c - '0';
-	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-	return -1;
-}
-
 static size_t utf8_encode(uint32_t code, char out_bytes[static 4]) {
 	if (code < 0x80) {
 		out_bytes[0] = (char)code;
