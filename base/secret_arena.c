@@ -40,7 +40,7 @@ struct secret_arena {
 	size_t committed_bytes;
 	struct page *pages; /* pages[0] is not used */
 	uint32_t page_count;
-	uint32_t top; /* pages that were ever used */
+	uint32_t top; /* the last page in use */
 	uint32_t free_runs;
 	uint32_t partial[SLOT_CLASSES]; /* pages with free slots */
 	size_t used_bytes;
@@ -129,10 +129,12 @@ size_t secret_arena_used_bytes(const struct secret_arena *arena) {
 
 static void mark_run(
 	struct secret_arena *arena, uint32_t page, uint32_t pages, enum page_kind kind) {
+	struct page *last = &arena->pages[page + pages - 1];
+	last->kind = PAGE_UNUSED; /* it may have been the end of a free run */
 	arena->pages[page] = (struct page){ .pages = pages, .kind = (uint8_t)kind };
 	if (kind != PAGE_FREE) return;
-	arena->pages[page + pages - 1].pages = pages;
-	arena->pages[page + pages - 1].kind = PAGE_FREE;
+	last->pages = pages;
+	last->kind = PAGE_FREE;
 	link_page(arena, &arena->free_runs, page);
 }
 
@@ -154,7 +156,7 @@ static uint32_t take_run(struct secret_arena *arena, uint32_t pages, enum page_k
 	return page;
 }
 
-/* Gives a run back, joined with its free neighbours. */
+/* Gives a run back, joined with what is free around it. */
 static void give_run(struct secret_arena *arena, uint32_t page) {
 	uint32_t pages = arena->pages[page].pages;
 	uint32_t after = page + pages;
@@ -171,7 +173,13 @@ static void give_run(struct secret_arena *arena, uint32_t page) {
 		page = before;
 		unlink_page(arena, &arena->free_runs, page);
 	}
-	mark_run(arena, page, pages, PAGE_FREE);
+	if (page + pages - 1 == arena->top) {
+		/* Joined with the pages that were never used, so that nothing is cut up for good. */
+		mark_run(arena, page, pages, PAGE_UNUSED);
+		arena->top = page - 1;
+	} else {
+		mark_run(arena, page, pages, PAGE_FREE);
+	}
 }
 
 static size_t slot_bytes(unsigned slot_class) {

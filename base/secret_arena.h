@@ -2,7 +2,7 @@
  *
  * One mapping, cut into pages of 4 KiB that are committed (and locked) from the front in chunks as they are needed:
  *
- *   | slots 64 | slots 1024 | run of 7 pages ...... | free run ... | slots 64 | never used yet ............ |
+ *   | slots 64 | slots 1024 | run of 7 pages ...... | free run ... | slots 64 | unused .................... |
  *                                                                             ^ top        ^ committed
  *
  * Small blocks are slots of a power of two in a page, large ones runs of pages. What describes pages stands outside of the
