@@ -293,7 +293,9 @@ enum err doc_parse(struct str text, const struct doc_limits *limits, struct doc 
 	err = has_parser && r.text ? grow(&r) : ERR_NOMEM;
 	if (err) goto out;
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
+	/* libyaml asserts that there is a pointer, also to no bytes. */
+	yaml_parser_set_input_string(
+		&parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
 	err = read_events(&r, &parser);
 	if (err) goto out;
 	*out_doc = (struct doc){

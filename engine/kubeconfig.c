@@ -72,26 +72,36 @@ static enum err resolve(struct reader *reader, struct str path, struct buf *out_
 	return buf_err(out_path);
 }
 
+/* One group of four. Padding stands at the end, and EVP_DecodeBlock reads it as zeros. */
+static enum err decode_group(
+	const unsigned char in[static 4], struct secret *out, bool *out_ended) {
+	unsigned char plain[3];
+	size_t padding = in[3] == '=' ? 1 + (size_t)(in[2] == '=') : 0;
+	bool misplaced = in[0] == '=' || in[1] == '=' || (in[2] == '=' && in[3] != '=');
+	if (misplaced || EVP_DecodeBlock(plain, in, 4) != 3) return ERR_INVALID;
+	secret_append(out, (struct str){ (char *)plain, 3 - padding });
+	OPENSSL_cleanse(plain, sizeof plain);
+	*out_ended = padding > 0;
+	return secret_err(out);
+}
+
 /* Standard base64, blanks anywhere. Secret memory, because it may be a key. */
 static enum err decode_base64(struct str text, struct secret *out) {
-	unsigned char in[4], plain[3];
+	unsigned char in[4];
 	size_t count = 0;
+	bool ended = false;
 	enum err err = OK;
 	for (size_t i = 0; i < text.len && !err; i++) {
 		char c = text.ptr[i];
 		if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
+		if (ended) err = ERR_INVALID;
 		in[count++] = (unsigned char)c;
-		if (count < 4) continue;
+		if (count < 4 || err) continue;
 		count = 0;
-		int len = EVP_DecodeBlock(plain, in, 4);
-		if (len != 3) err = ERR_INVALID;
-		size_t padding = (in[3] == '=') + (size_t)(in[2] == '=');
-		if (!err) secret_append(out, (struct str){ (char *)plain, 3 - padding });
+		err = decode_group(in, out, &ended);
 	}
-	OPENSSL_cleanse(plain, sizeof plain);
 	OPENSSL_cleanse(in, sizeof in);
-	if (!err && count) err = ERR_INVALID;
-	return err ? err : secret_err(out);
+	return !err && count ? ERR_INVALID : err;
 }
 
 /* The member KEY-data (base64), or the file that KEY names; *out stays empty when neither is there. */
@@ -105,9 +115,10 @@ static enum err read_blob(struct reader *reader, const struct doc_node *mapping,
 	secret_init(out, reader->arena, PEM_BYTES);
 	if (data.len) {
 		err = decode_base64(data, out);
-		if (err) {
+		if (err == ERR_INVALID || err == ERR_TOO_LARGE) {
 			char what[128];
-			snprintf(what, sizeof what, "%s is not valid base64", data_key);
+			snprintf(what, sizeof what, "%s is %s", data_key,
+				err == ERR_INVALID ? "not valid base64" : "too large");
 			err = refuse(
 				reader, doc_find(&reader->doc, mapping, str_of(data_key)), what);
 		}
