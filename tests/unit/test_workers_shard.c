@@ -1,0 +1,227 @@
+/* Ready lists of a vault: order, shares, and when an object is looked at next. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "workers/worker.h"
+
+enum { OBJECTS = 64 };
+
+static void no_start(struct http *http, struct http_req *req) {
+	(void)http, (void)req;
+	fail_msg("nothing is to be sent here");
+}
+
+static void no_cancel(struct http *http, struct http_req *req) {
+	(void)http, (void)req;
+}
+
+static const struct http_ops OPS = { no_start, no_cancel, NULL, NULL };
+
+struct fixture {
+	struct worker worker;
+	struct http http;
+	struct object *objects[OBJECTS];
+	struct shard *shard;
+};
+
+static struct str shard_key(const struct map_node *node) {
+	return str_of(container_of(node, struct shard, node)->url);
+}
+
+static void worker_setup(struct fixture *f) {
+	struct worker *worker = &f->worker;
+	f->http.ops = &OPS;
+	worker->http = &f->http;
+	worker->settings = settings_default();
+	worker->now = (struct now){ .mono_ns = 5000 * NS_PER_S, .wall_ns = 1800000000 * NS_PER_S };
+	rng_seed(&worker->rng, 7);
+	timers_init(&worker->timers);
+	map_init(&worker->shards, (struct hash_key){ 1, 2 }, shard_key);
+	list_init(&worker->shard_list);
+	queue_init(&worker->queue, NULL);
+}
+
+static int setup(void **state) {
+	struct fixture *f = mem_zalloc(sizeof *f);
+	worker_setup(f);
+	assert_int_equal(shard_get(&f->worker, STR("https://v.vault.azure.net"), &f->shard), OK);
+	for (int i = 0; i < OBJECTS; i++) {
+		char uid[32];
+		struct status status = { 0 };
+		snprintf(uid, sizeof uid, "uid-%d", i);
+		assert_int_equal(
+			object_create(STR("ns/name"), str_of(uid), &status, &f->worker.queue, &f->objects[i]), OK);
+		timer_init(&f->objects[i]->timer, schedule_timer_fired);
+		f->objects[i]->shard = f->shard;
+		f->shard->objects++;
+	}
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state) {
+	struct fixture *f = *state;
+	for (int i = 0; i < OBJECTS; i++) {
+		timer_stop(&f->worker.timers, &f->objects[i]->timer);
+		shard_leave(f->objects[i]);
+		object_destroy(f->objects[i]);
+	}
+	shard_sweep(&f->worker);
+	assert_true(list_is_empty(&f->worker.shard_list));
+	map_deinit(&f->worker.shards);
+	timers_deinit(&f->worker.timers);
+	queue_deinit(&f->worker.queue);
+	mem_free(f);
+	return 0;
+}
+
+static void the_same_url_is_the_same_shard(void **state) {
+	struct fixture *f = *state;
+	struct shard *again = NULL, *other = NULL;
+	assert_int_equal(shard_get(&f->worker, STR("https://v.vault.azure.net"), &again), OK);
+	assert_ptr_equal(again, f->shard);
+	assert_int_equal(shard_get(&f->worker, STR("https://w.vault.azure.net"), &other), OK);
+	assert_ptr_not_equal(other, f->shard);
+	/* Nobody counts there: the sweep takes it away, and leaves the one in use. */
+	shard_sweep(&f->worker);
+	assert_ptr_equal(list_first(&f->worker.shard_list), &f->shard->all);
+	assert_int_equal(map_count(&f->worker.shards), 1);
+}
+
+static void urgent_classes_come_first_in_order_of_arrival(void **state) {
+	struct fixture *f = *state;
+	f->shard->served = CLASS_COUNT; /* past the turns that belong to a class */
+	shard_enqueue(f->shard, f->objects[0], CLASS_PERIODIC);
+	shard_enqueue(f->shard, f->objects[1], CLASS_RETRY);
+	shard_enqueue(f->shard, f->objects[2], CLASS_NEW);
+	shard_enqueue(f->shard, f->objects[3], CLASS_NEW);
+	shard_enqueue(f->shard, f->objects[4], CLASS_CHANGED);
+	const int order[] = { 2, 3, 4, 1, 0 };
+	for (size_t i = 0; i < 5; i++) assert_ptr_equal(shard_next(f->shard), f->objects[order[i]]);
+	assert_null(shard_next(f->shard));
+	assert_int_equal(f->shard->ready_count, 0);
+}
+
+static void no_class_starves(void **state) {
+	struct fixture *f = *state;
+	unsigned periodic = 0, fresh = 0;
+	for (int i = 0; i < 8; i++) shard_enqueue(f->shard, f->objects[i], CLASS_PERIODIC);
+	for (int round = 0; round < 100; round++) {
+		shard_enqueue(f->shard, f->objects[8 + round % 40], CLASS_NEW);
+		struct object *next = shard_next(f->shard);
+		if (next->wait_class == CLASS_PERIODIC) periodic++;
+		if (next->wait_class == CLASS_NEW) fresh++;
+	}
+	/* One of twenty turns. */
+	assert_int_equal(periodic, 5);
+	assert_int_equal(fresh, 95);
+	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
+	assert_int_equal(f->shard->ready_count, 0);
+}
+
+static void a_more_urgent_reason_moves_an_object_up(void **state) {
+	struct fixture *f = *state;
+	f->shard->served = CLASS_COUNT;
+	shard_enqueue(f->shard, f->objects[0], CLASS_RETRY);
+	shard_enqueue(f->shard, f->objects[1], CLASS_PERIODIC);
+	shard_enqueue(f->shard, f->objects[1], CLASS_CHANGED);
+	shard_enqueue(f->shard, f->objects[1], CLASS_PERIODIC);
+	assert_int_equal(f->shard->ready_count, 2);
+	assert_ptr_equal(shard_next(f->shard), f->objects[1]);
+	assert_ptr_equal(shard_next(f->shard), f->objects[0]);
+}
+
+static void a_waiter_of_a_gate_comes_back_to_the_ready_list(void **state) {
+	struct fixture *f = *state;
+	gate_wait(&f->shard->gate, &f->objects[0]->ready);
+	schedule_ready(f->objects[0], CLASS_CHANGED);
+	assert_true(gate_is_idle(&f->shard->gate));
+	assert_int_equal(f->shard->ready_count, 1);
+	shard_dequeue(f->objects[0]);
+}
+
+static void checks_keep_their_phase(void **state) {
+	struct fixture *f = *state;
+	struct spec spec = { .interval_ns = 600 * NS_PER_S };
+	int64_t earliest = INT64_MAX, latest = 0;
+	for (int i = 0; i < OBJECTS; i++) {
+		struct object *object = f->objects[i];
+		schedule_check(&f->worker, object, &spec);
+		int64_t wait_ns = timer_at_ns(&object->timer) - f->worker.now.mono_ns;
+		assert_in_range(wait_ns, 1, spec.interval_ns);
+		earliest = wait_ns < earliest ? wait_ns : earliest;
+		latest = wait_ns > latest ? wait_ns : latest;
+		/* The same moment of the wall clock, from whatever time it is computed, and in another process. */
+		int64_t at_wall_ns = f->worker.now.wall_ns + wait_ns;
+		struct now later = { .mono_ns = 99 * NS_PER_S, .wall_ns = f->worker.now.wall_ns + wait_ns / 2 };
+		struct now now = f->worker.now;
+		f->worker.now = later;
+		schedule_check(&f->worker, object, &spec);
+		assert_int_equal(later.wall_ns + timer_at_ns(&object->timer) - later.mono_ns, at_wall_ns);
+		f->worker.now = now;
+	}
+	assert_true(latest - earliest > spec.interval_ns / 2);
+}
+
+static int64_t retry_wait_ns(struct fixture *f, enum err err, int64_t retry_after_ns) {
+	struct fault fault = fault_make(err, "x");
+	fault.retry_after_ns = retry_after_ns;
+	schedule_retry(&f->worker, f->objects[0], &fault, 3600 * NS_PER_S);
+	return timer_at_ns(&f->objects[0]->timer) - f->worker.now.mono_ns;
+}
+
+static void retries_back_off_by_kind(void **state) {
+	struct fixture *f = *state;
+	const struct settings *settings = &f->worker.settings;
+	assert_in_range(retry_wait_ns(f, ERR_NETWORK, 0), settings->retry_base_ns / 2, settings->retry_base_ns);
+	assert_int_equal(f->objects[0]->failures, 1);
+	for (int i = 0; i < 40; i++) assert_true(retry_wait_ns(f, ERR_NETWORK, 0) <= settings->retry_max_ns);
+	f->objects[0]->failures = 0;
+	assert_in_range(retry_wait_ns(f, ERR_DENIED, 0), settings->slow_base_ns / 2, settings->slow_base_ns);
+}
+
+static void a_throttle_does_not_count_as_a_failure(void **state) {
+	struct fixture *f = *state;
+	for (int i = 0; i < 5; i++) {
+		assert_in_range(retry_wait_ns(f, ERR_THROTTLED, 60 * NS_PER_S), 60 * NS_PER_S, 76 * NS_PER_S);
+	}
+	assert_int_equal(f->objects[0]->failures, 0);
+}
+
+static void nobody_waits_longer_than_the_poll(void **state) {
+	struct fixture *f = *state;
+	struct fault fault = fault_make(ERR_DENIED, "x");
+	f->objects[0]->failures = 30;
+	schedule_retry(&f->worker, f->objects[0], &fault, 5 * NS_PER_S);
+	assert_true(timer_at_ns(&f->objects[0]->timer) - f->worker.now.mono_ns <= 5 * NS_PER_S);
+}
+
+static void a_timer_that_fires_makes_the_object_ready(void **state) {
+	struct fixture *f = *state;
+	struct spec spec = { .interval_ns = 10 * NS_PER_S };
+	schedule_check(&f->worker, f->objects[3], &spec);
+	timers_fire(&f->worker.timers, f->worker.now.mono_ns + 10 * NS_PER_S, 0);
+	assert_ptr_equal(shard_next(f->shard), f->objects[3]);
+	assert_int_equal(f->objects[3]->wait_class, CLASS_PERIODIC);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(the_same_url_is_the_same_shard),
+		TEST(urgent_classes_come_first_in_order_of_arrival),
+		TEST(no_class_starves),
+		TEST(a_more_urgent_reason_moves_an_object_up),
+		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
+		TEST(checks_keep_their_phase),
+		TEST(retries_back_off_by_kind),
+		TEST(a_throttle_does_not_count_as_a_failure),
+		TEST(nobody_waits_longer_than_the_poll),
+		TEST(a_timer_that_fires_makes_the_object_ready),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
