@@ -73,10 +73,13 @@ static inline void call_deinit(struct call *call) {
 	buf_deinit(&call->seen);
 }
 
-static inline void client_turn(struct client *client) {
+static inline void client_wait(struct client *client, int64_t next_ns) {
 	int64_t soon_ns = loop_now(client->loop).mono_ns + 20 * NS_PER_MS;
-	int64_t next_ns = http_turn(client->http, loop_now(client->loop));
 	loop_wait(client->loop, next_ns < soon_ns ? next_ns : soon_ns);
+}
+
+static inline void client_turn(struct client *client) {
+	client_wait(client, http_turn(client->http, loop_now(client->loop)));
 }
 
 /* Turns for a while. */
@@ -88,8 +91,10 @@ static inline void client_turn_for(struct client *client, int64_t ms) {
 /* Turns until the call has ended; ten seconds at most. */
 static inline void call_wait(struct call *call) {
 	int64_t until_ns = loop_now(call->client->loop).mono_ns + 10 * NS_PER_S;
-	while (!call->done) {
-		client_turn(call->client);
+	for (;;) {
+		int64_t next_ns = http_turn(call->client->http, loop_now(call->client->loop));
+		if (call->done) break;
+		client_wait(call->client, next_ns);
 		assert_true(loop_now(call->client->loop).mono_ns < until_ns);
 	}
 }

@@ -91,9 +91,13 @@ static void anything_else_is_not_repeated(void **state) {
 }
 
 static void connections_stay_within_the_limit(void **state) {
-	const struct step script[] = { { READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") },
-		{ READ }, { PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ },
-		{ PAUSE, NULL, 20 }, { SEND, ANSWER("1", "a") }, { READ }, { STEP_END } };
+	/* Either connection may have to serve nearly all. */
+	struct step script[16] = { 0 };
+	for (int i = 0; i < 5; i++) {
+		script[3 * i] = (struct step){ READ };
+		script[3 * i + 1] = (struct step){ PAUSE, NULL, 20 };
+		script[3 * i + 2] = (struct step){ SEND, ANSWER("1", "a") };
+	}
 	struct scripted server = { .scripts = { script } };
 	struct call calls[5];
 	(void)state;
