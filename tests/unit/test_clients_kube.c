@@ -277,8 +277,8 @@ static void metadata_that_cannot_be_read_is_an_error(void **state) {
 		"{\"uid\":\"u\",\"resourceVersion\":\"1\",\"ownerReferences\":[{}]}",
 		"{\"uid\":\"u\",\"resourceVersion\":\"1\",\"ownerReferences\":{\"a\":\"s3cret\"}}",
 		"{\"uid\":\"u\",\"resourceVersion\":\"1\",\"ownerReferences\":[" OWNER ",]}",
-		"{\"uid\":\"0123456789012345678901234567890123456789012345678901234567890123\","
-		"\"resourceVersion\":\"1\"}" };
+		("{\"uid\":\"0123456789012345678901234567890123456789012345678901234567890123\","
+		 "\"resourceVersion\":\"1\"}") };
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct kube_meta meta;
