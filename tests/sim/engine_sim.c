@@ -51,6 +51,23 @@ static void go_down(struct sim *sim) {
 	sim_check_forget(sim);
 }
 
+/* One allocation of the turn that begins may fail. */
+static void enter(struct sim *sim, unsigned role) {
+	bool starve = sim->now_ns < sim->calm_ns && sim_chance(sim, sim->starve_permille);
+	thread_set_role(role);
+	sim->inside_product = true;
+	sim->starving = starve;
+	if (starve) mem_fail_at((uint64_t)sim_between(sim, 1, 300));
+}
+
+static void leave(struct sim *sim) {
+	if (sim->starving) sim_note(sim, "an allocation %s", mem_fail_reached() ? "failed" : "would have failed later");
+	mem_fail_at(0);
+	sim->starving = false;
+	sim->inside_product = false;
+	thread_set_role(ROLE_NONE);
+}
+
 static void main_turn(struct sim *sim, struct sim_event *event) {
 	struct sim_engine *e = &sim->engine;
 	assert(e->up);
@@ -59,11 +76,9 @@ static void main_turn(struct sim *sim, struct sim_event *event) {
 		return;
 	}
 	count_turn(sim, &e->second, &e->turns, "main");
-	thread_set_role(ROLE_MAIN);
-	sim->inside_product = true;
+	enter(sim, ROLE_MAIN);
 	int64_t deadline_ns = engine_turn(e->engine, sim_client_now(sim));
-	sim->inside_product = false;
-	thread_set_role(ROLE_NONE);
+	leave(sim);
 	int64_t due_ns = next_turn_ns(sim, deadline_ns);
 	if (due_ns != NEVER_NS) sim_sooner(sim, event, due_ns);
 }
@@ -73,11 +88,9 @@ static void worker_turn_event(struct sim *sim, struct sim_event *event) {
 	struct sim_engine *e = &sim->engine;
 	struct worker *worker = pool_worker(engine_pool(e->engine), w->index);
 	count_turn(sim, &w->second, &w->turns, "a worker");
-	thread_set_role(ROLE_WORKER + w->index);
-	sim->inside_product = true;
+	enter(sim, ROLE_WORKER + w->index);
 	int64_t deadline_ns = worker_turn(worker, sim_client_now(sim));
-	sim->inside_product = false;
-	thread_set_role(ROLE_NONE);
+	leave(sim);
 	if (worker_is_drained(worker)) {
 		sim_sooner(sim, &e->turn, sim->now_ns + NS_PER_MS);
 		return;
@@ -126,6 +139,7 @@ static void publish_token(struct sim *sim) {
 
 static void refresh_token(void *arg, bool rejected) {
 	(void)rejected;
+	mem_fail_at(0);
 	publish_token(sim_of(arg));
 }
 

@@ -63,11 +63,12 @@ static void plan_faults(struct sim *sim) {
 	sim->fault_permille = rates[sim_between(sim, 0, 4)];
 	sim->trap_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 5, 60) : 0;
 	sim->slow_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 0, 200) : 0;
+	sim->starve_permille = sim_chance(sim, 150) ? (unsigned)sim_between(sim, 2, 40) : 0;
 	sim->calm_ns = sim_between(sim, 200, 900) * NS_PER_S;
 	sim->gc_delay_ns = sim_chance(sim, 500) ? 0 : sim_between(sim, 0, 12 * NS_PER_S);
 	/* A quiet seed now and then: what happens without any trouble has to be right, too. */
 	if (sim->seed % 20 != 0) return;
-	sim->fault_permille = sim->trap_permille = 0;
+	sim->fault_permille = sim->trap_permille = sim->starve_permille = 0;
 }
 
 void sim_plan(struct sim *sim) {

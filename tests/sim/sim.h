@@ -195,6 +195,7 @@ struct sim {
 	struct list clients; /* struct sim_http */
 	struct list exchanges; /* all that are on their way, abandoned ones too */
 	bool inside_product; /* a turn is running */
+	bool starving; /* an allocation of this turn is to fail */
 	char pod_token[SIM_NAME_BYTES];
 
 	/* The plan of the seed. */
@@ -205,7 +206,7 @@ struct sim {
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */
-	unsigned fault_permille, trap_permille, slow_permille;
+	unsigned fault_permille, trap_permille, slow_permille, starve_permille;
 	struct sim_event next_action, phase, trap_stop;
 	enum sim_cut cuts[HOST_COUNT];
 	bool account_gone[SIM_MAX_NAMESPACES];
