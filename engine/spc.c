@@ -17,7 +17,25 @@ struct draft {
 	const struct cloud *cloud;
 	struct object_list list;
 	struct fault fault;
+	struct fault_sink *sink; /* NULL: the first fault ends the reading */
+	struct fault_sink items; /* of the faults of `objects`, on their way to it */
+	enum err failed; /* the first fault that went to the sink */
 };
+
+/* The outcome of one parameter. OK: read on. */
+static enum err pass(struct draft *draft, enum err err) {
+	return fault_pass(draft->sink, &draft->fault, err, &draft->failed);
+}
+
+#define OBJECTS_PATH "spec.parameters.objects"
+
+static void add_object_fault(struct fault_sink *items, const struct fault *fault) {
+	struct draft *draft = container_of(items, struct draft, items);
+	struct fault prefixed = *fault;
+	(void)fault_prefix(&prefixed, fault->err, OBJECTS_PATH);
+	draft->sink->add(draft->sink, &prefixed);
+	if (!draft->failed) draft->failed = fault->err;
+}
 
 static struct str json_text(const cJSON *value) {
 	return cJSON_IsString(value) ? str_of(value->valuestring) : STR("");
@@ -128,12 +146,22 @@ static enum err read_objects(const cJSON *parameters, struct draft *draft) {
 	if (err) return err;
 	if (yaml.len == 0) {
 		return fault_set(&draft->fault, ERR_INVALID,
-			"spec.parameters.objects is not set; it lists what to read, as YAML "
-			"in a string that begins with \"array:\"");
+			OBJECTS_PATH " is not set; it lists what to read, as YAML "
+				     "in a string that begins with \"array:\"");
 	}
-	err = object_list_parse(yaml, &draft->list, &draft->fault);
+	draft->items = (struct fault_sink){ add_object_fault };
+	err = object_list_parse_all(
+		yaml, &draft->list, draft->sink ? &draft->items : NULL, &draft->fault);
 	if (err == ERR_NOMEM) return err;
-	return err ? fault_prefix(&draft->fault, err, "spec.parameters.objects") : OK;
+	if (err && draft->sink) return OK; /* the sink has it */
+	return err ? fault_prefix(&draft->fault, err, OBJECTS_PATH) : OK;
+}
+
+static enum err read_vault(const cJSON *parameters, struct draft *draft) {
+	enum err err = parameter(parameters, "keyvaultName", &draft->vault, &draft->fault);
+	if (err || draft->vault.len) return err;
+	return fault_set(&draft->fault, ERR_INVALID,
+		"spec.parameters.keyvaultName is not set; give the vault's short name");
 }
 
 static enum err check_vault(const struct draft *draft, struct fault *fault) {
@@ -152,17 +180,13 @@ static enum err check_vault(const struct draft *draft, struct fault *fault) {
 /* The provider's order, since several things can be wrong at once and users compare messages. */
 static enum err read_parameters(
 	const cJSON *parameters, const struct spc_defaults *defaults, struct draft *draft) {
-	enum err err = check_modes(parameters, &draft->fault);
-	if (!err) err = parameter(parameters, "keyvaultName", &draft->vault, &draft->fault);
-	if (!err && draft->vault.len == 0) {
-		err = fault_set(&draft->fault, ERR_INVALID,
-			"spec.parameters.keyvaultName is not set; give the vault's short name");
-	}
-	if (!err) err = read_tenant(parameters, draft);
-	if (!err) err = read_cloud(parameters, defaults, draft);
-	if (!err) err = read_client(parameters, draft);
-	if (!err) err = read_objects(parameters, draft);
-	if (!err) err = check_vault(draft, &draft->fault);
+	enum err err = pass(draft, check_modes(parameters, &draft->fault));
+	if (!err) err = pass(draft, read_vault(parameters, draft));
+	if (!err) err = pass(draft, read_tenant(parameters, draft));
+	if (!err) err = pass(draft, read_cloud(parameters, defaults, draft));
+	if (!err) err = pass(draft, read_client(parameters, draft));
+	if (!err) err = pass(draft, read_objects(parameters, draft));
+	if (!err && draft->vault.len) err = pass(draft, check_vault(draft, &draft->fault));
 	return err;
 }
 
@@ -172,14 +196,15 @@ static enum err read_class(
 	const cJSON *provider = cJSON_GetObjectItemCaseSensitive(spec, "provider");
 	const cJSON *parameters = cJSON_GetObjectItemCaseSensitive(spec, "parameters");
 	if (!str_eq(json_text(provider), STR("azure"))) {
-		return fault_set(&draft->fault, ERR_INVALID,
-			"spec.provider has to be azure, not \"%.*s\"",
-			TEXT_ARG(json_text(provider)));
+		enum err err = pass(draft, fault_set(&draft->fault, ERR_INVALID,
+						   "spec.provider has to be azure, not \"%.*s\"",
+						   TEXT_ARG(json_text(provider))));
+		if (err) return err;
 	}
 	if (!cJSON_IsObject(parameters)) {
-		return fault_set(&draft->fault, ERR_INVALID,
-			"spec.parameters is not set; it needs clientID, keyvaultName, "
-			"tenantID and objects");
+		return pass(draft, fault_set(&draft->fault, ERR_INVALID,
+					   "spec.parameters is not set; it needs clientID, "
+					   "keyvaultName, tenantID and objects"));
 	}
 	return read_parameters(parameters, defaults, draft);
 }
@@ -247,7 +272,8 @@ static enum err snapshot(const struct draft *draft, bool usable, struct spc **ou
 	return OK;
 }
 
-enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc) {
+enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
+	struct fault_sink *sink, struct spc **out_spc) {
 	assert(defaults->cloud);
 	const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(object, "metadata");
 	const cJSON *generation = cJSON_GetObjectItemCaseSensitive(metadata, "generation");
@@ -255,11 +281,17 @@ enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, str
 	struct draft draft = {
 		.uid = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "uid")),
 		.generation = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0,
+		.sink = sink,
 	};
 	enum err err = read_class(object, defaults, &draft);
+	if (!err) err = draft.failed;
 	/* The text appears at SecretSyncs: it has to say whose field it means. */
 	if (err) err = fault_prefix(&draft.fault, err, "SecretProviderClass %.*s", STR_ARG(name));
 	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, out_spc);
 	object_list_deinit(&draft.list);
 	return err;
+}
+
+enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc) {
+	return spc_build_all(object, defaults, NULL, out_spc);
 }

@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 
 #include "engine/cloud.h"
+#include "engine/fault_sink.h"
 #include "workers/spec.h"
 
 /* What a class that does not say it gets. */
@@ -20,3 +21,7 @@ struct spc_defaults {
 /* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what
  * to do. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */
 enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc);
+
+/* The same for a person: every fault goes to the sink (NULL: as spc_build), without the name of the class in front. */
+enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
+	struct fault_sink *sink, struct spc **out_spc);

@@ -23,6 +23,12 @@ static const struct doc_limits INNER = {
 	.allow_alias = true,
 };
 
+/* What became of the faults of items: they went to the sink, and the first of them is kept. */
+struct item_faults {
+	struct fault_sink *sink; /* NULL: the first fault ends the reading */
+	enum err failed;
+};
+
 void object_list_deinit(struct object_list *list) {
 	for (unsigned i = 0; i < list->count; i++) item_free(&list->objects[i]);
 	mem_free(list->objects);
@@ -54,7 +60,7 @@ static enum err read_item(const struct doc *doc, const struct doc_node *item,
 }
 
 static enum err read_items(const struct doc *doc, const struct doc_node *array,
-	struct object_list *list, struct fault *fault) {
+	struct object_list *list, struct item_faults *faults, struct fault *fault) {
 	if (array->count > OBJECTS_MAX) {
 		return fault_set(fault, ERR_TOO_LARGE,
 			"has %u objects, more than %d; use several SecretProviderClasses",
@@ -67,8 +73,13 @@ static enum err read_items(const struct doc *doc, const struct doc_node *array,
 		const struct doc_node *item = doc_at(doc, i);
 		if (doc_is_null(item)) continue;
 		enum err err = read_item(doc, item, &list->objects[list->count], fault);
-		if (err) return fault_prefix(fault, err, "array[%u]", index);
-		list->count++;
+		if (!err) {
+			list->count++;
+			continue;
+		}
+		err = fault_pass(faults->sink, fault, fault_prefix(fault, err, "array[%u]", index),
+			&faults->failed);
+		if (err) return err;
 	}
 	return OK;
 }
@@ -111,7 +122,8 @@ static enum err check_paths(const struct object_list *list, struct fault *fault)
 	return err;
 }
 
-static enum err read_root(const struct doc *doc, struct object_list *list, struct fault *fault) {
+static enum err read_root(const struct doc *doc, struct object_list *list,
+	struct item_faults *faults, struct fault *fault) {
 	const struct doc_node *root = doc_at(doc, DOC_ROOT);
 	if (!root || doc_is_null(root)) return OK;
 	if (root->kind != DOC_MAPPING) {
@@ -126,20 +138,28 @@ static enum err read_root(const struct doc *doc, struct object_list *list, struc
 			"line %u, column %u: array is no list; each item begins with \"- |\"",
 			array->line, array->column);
 	}
-	enum err err = read_items(doc, array, list, fault);
+	enum err err = read_items(doc, array, list, faults, fault);
 	return err ? err : check_paths(list, fault);
 }
 
-enum err object_list_parse(struct str yaml, struct object_list *out_list, struct fault *fault) {
+enum err object_list_parse_all(struct str yaml, struct object_list *out_list,
+	struct fault_sink *sink, struct fault *fault) {
+	struct item_faults faults = { .sink = sink };
 	struct object_list list = { 0 };
 	struct doc doc = { 0 };
 	struct doc_place place;
 	enum err err = doc_parse(yaml, &OUTER, &doc, &place, fault);
 	if (err == ERR_INVALID)
 		err = fault_prefix(fault, err, "line %u, column %u", place.line, place.column);
-	if (!err) err = read_root(&doc, &list, fault);
+	if (!err) err = read_root(&doc, &list, &faults, fault);
+	err = fault_pass(sink, fault, err, &faults.failed);
+	if (!err) err = faults.failed;
 	if (!err) *out_list = list, list = (struct object_list){ 0 };
 	object_list_deinit(&list);
 	doc_deinit(&doc);
 	return err;
+}
+
+enum err object_list_parse(struct str yaml, struct object_list *out_list, struct fault *fault) {
+	return object_list_parse_all(yaml, out_list, NULL, fault);
 }

@@ -20,7 +20,14 @@ struct draft {
 	struct kube_pair *labels, *annotations;
 	unsigned item_count, label_count, annotation_count;
 	struct fault fault;
+	struct fault_sink *sink; /* NULL: the first fault ends the reading */
+	enum err failed; /* the first fault that went to the sink */
 };
+
+/* The outcome of one field. OK: read on. */
+static enum err pass(struct draft *draft, enum err err) {
+	return fault_pass(draft->sink, &draft->fault, err, &draft->failed);
+}
 
 static const cJSON *member(const cJSON *object, const char *key) {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
@@ -83,24 +90,33 @@ static enum err read_interval(const cJSON *spec, struct draft *draft) {
 		INTERVAL_MAX_S);
 }
 
-static enum err read_item(
-	const cJSON *json, unsigned index, struct spec_item *out_item, struct fault *fault) {
-	char path[64];
-	snprintf(path, sizeof path, "spec.secretObject.data[%u].", index);
-	enum err err = text_member(json, "sourcePath", path, &out_item->source_path, fault);
-	if (!err) err = text_member(json, "targetKey", path, &out_item->target_key, fault);
-	if (err) return err;
-	if (!rule_source_path(out_item->source_path)) {
-		return fault_set(fault, ERR_INVALID,
-			"%ssourcePath \"%.*s\" is no path of an object; write NAME, or NAME/0, "
-			"NAME/1 ... where the class keeps several versions",
-			path, TEXT_ARG(out_item->source_path));
-	}
-	if (rule_target_key(out_item->target_key)) return OK;
+static enum err read_source_path(
+	const cJSON *json, const char *path, struct str *out_text, struct fault *fault) {
+	enum err err = text_member(json, "sourcePath", path, out_text, fault);
+	if (err || rule_source_path(*out_text)) return err;
+	return fault_set(fault, ERR_INVALID,
+		"%ssourcePath \"%.*s\" is no path of an object; write NAME, or NAME/0, "
+		"NAME/1 ... where the class keeps several versions",
+		path, TEXT_ARG(*out_text));
+}
+
+static enum err read_target_key(
+	const cJSON *json, const char *path, struct str *out_text, struct fault *fault) {
+	enum err err = text_member(json, "targetKey", path, out_text, fault);
+	if (err || rule_target_key(*out_text)) return err;
 	return fault_set(fault, ERR_INVALID,
 		"%stargetKey \"%.*s\" is no key of a Secret; it has letters, digits, \"-\", \"_\" "
 		"and \".\"",
-		path, TEXT_ARG(out_item->target_key));
+		path, TEXT_ARG(*out_text));
+}
+
+static enum err read_item(struct draft *draft, const cJSON *json, unsigned index) {
+	char path[64];
+	snprintf(path, sizeof path, "spec.secretObject.data[%u].", index);
+	struct spec_item *item = &draft->items[index];
+	enum err err = pass(draft, read_source_path(json, path, &item->source_path, &draft->fault));
+	if (err) return err;
+	return pass(draft, read_target_key(json, path, &item->target_key, &draft->fault));
 }
 
 static int by_target_key(const void *a, const void *b) {
@@ -108,17 +124,24 @@ static int by_target_key(const void *a, const void *b) {
 	return str_cmp(x->target_key, y->target_key);
 }
 
-static enum err check_unique(const struct draft *draft, struct fault *fault) {
+static enum err repeated_key(struct draft *draft, struct str key) {
+	unsigned index = draft->item_count - 1;
+	while (!str_eq(draft->items[index].target_key, key)) index--;
+	return fault_set(&draft->fault, ERR_INVALID,
+		"spec.secretObject.data[%u].targetKey \"%.*s\" stands here twice; each key once",
+		index, TEXT_ARG(key));
+}
+
+static enum err check_unique(struct draft *draft) {
 	struct spec_item *sorted = mem_array(draft->item_count, sizeof *sorted);
 	if (!sorted) return ERR_NOMEM;
 	memcpy(sorted, draft->items, draft->item_count * sizeof *sorted);
 	qsort(sorted, draft->item_count, sizeof *sorted, by_target_key);
 	enum err err = OK;
 	for (unsigned i = 1; i < draft->item_count && !err; i++) {
-		if (!str_eq(sorted[i].target_key, sorted[i - 1].target_key)) continue;
-		err = fault_set(fault, ERR_INVALID,
-			"spec.secretObject.data has targetKey \"%.*s\" twice; each key once",
-			TEXT_ARG(sorted[i].target_key));
+		struct str key = sorted[i].target_key;
+		if (key.len == 0 || !str_eq(key, sorted[i - 1].target_key)) continue;
+		err = pass(draft, repeated_key(draft, key));
 	}
 	mem_free(sorted);
 	return err;
@@ -136,23 +159,24 @@ static enum err read_items(const cJSON *data, struct draft *draft) {
 	if (!draft->items) return ERR_NOMEM;
 	const cJSON *json;
 	cJSON_ArrayForEach(json, data) {
-		enum err err = read_item(
-			json, draft->item_count, &draft->items[draft->item_count], &draft->fault);
+		enum err err = read_item(draft, json, draft->item_count);
 		if (err) return err;
 		draft->item_count++;
 	}
-	return check_unique(draft, &draft->fault);
+	return check_unique(draft);
 }
 
 /* labels or annotations: a mapping of texts. */
-static enum err read_pairs(const cJSON *map, const struct pair_rule *rule,
-	struct kube_pair **out_pairs, unsigned *out_count, struct fault *fault) {
+static enum err read_pairs(struct draft *draft, const cJSON *map, const struct pair_rule *rule,
+	struct kube_pair **out_pairs, unsigned *out_count) {
+	struct fault *fault = &draft->fault;
 	if (!map) return OK;
 	int count = cJSON_IsObject(map) ? cJSON_GetArraySize(map) : LIST_MAX + 1;
 	if (count > LIST_MAX) {
-		return fault_set(fault, ERR_INVALID,
+		enum err err = fault_set(fault, ERR_INVALID,
 			"spec.secretObject.%s has to be a mapping of at most %d texts", rule->name,
 			LIST_MAX);
+		return pass(draft, err);
 	}
 	struct kube_pair *pairs = mem_array(count ? (size_t)count : 1, sizeof *pairs);
 	if (!pairs) return ERR_NOMEM;
@@ -161,7 +185,7 @@ static enum err read_pairs(const cJSON *map, const struct pair_rule *rule,
 	cJSON_ArrayForEach(json, map) {
 		struct kube_pair *pair = &pairs[(*out_count)++];
 		*pair = (struct kube_pair){ str_of(json->string), json_text(json) };
-		enum err err = pair_check(rule, pair, cJSON_IsString(json), fault);
+		enum err err = pass(draft, pair_check(rule, pair, cJSON_IsString(json), fault));
 		if (err) return err;
 	}
 	return OK;
@@ -188,43 +212,48 @@ static enum err read_secret(const cJSON *secret, struct draft *draft) {
 		return fault_set(&draft->fault, ERR_INVALID,
 			"spec.secretObject is not set; it says what the Secret is to hold");
 	}
-	enum err err = read_type(secret, draft);
-	if (!err) err = read_items(member(secret, "data"), draft);
+	enum err err = pass(draft, read_type(secret, draft));
+	if (!err) err = pass(draft, read_items(member(secret, "data"), draft));
 	if (!err) {
-		err = read_pairs(member(secret, "labels"), &LABEL_RULE, &draft->labels,
-			&draft->label_count, &draft->fault);
+		err = read_pairs(draft, member(secret, "labels"), &LABEL_RULE, &draft->labels,
+			&draft->label_count);
 	}
 	if (!err) {
-		err = read_pairs(member(secret, "annotations"), &ANNOTATION_RULE,
-			&draft->annotations, &draft->annotation_count, &draft->fault);
+		err = read_pairs(draft, member(secret, "annotations"), &ANNOTATION_RULE,
+			&draft->annotations, &draft->annotation_count);
 	}
 	return err;
+}
+
+static enum err read_force(const cJSON *spec, struct draft *draft) {
+	enum err err =
+		text_member(spec, "forceSynchronization", "spec.", &draft->force, &draft->fault);
+	if (err || draft->force.len == 0 || rule_force(draft->force)) return err;
+	return fault_set(&draft->fault, ERR_INVALID,
+		"spec.forceSynchronization \"%.*s\" has to be at most 253 letters, "
+		"digits, \"-\", \"_\" and \".\" (no blanks, no \":\"), for example "
+		"2026-01-31",
+		TEXT_ARG(draft->force));
 }
 
 /* The class is read even where something else is wrong, so that the object waits with its class's
  * others. */
 static enum err read_spec(const cJSON *spec, struct draft *draft) {
-	if (!cJSON_IsObject(spec)) return fault_set(&draft->fault, ERR_INVALID, "spec is not set");
+	struct fault *fault = &draft->fault;
+	if (!cJSON_IsObject(spec))
+		return pass(draft, fault_set(fault, ERR_INVALID, "spec is not set"));
 	enum err err = name_member(spec, "secretProviderClassName",
-		"the SecretProviderClass to read by", &draft->class_name, &draft->fault);
+		"the SecretProviderClass to read by", &draft->class_name, fault);
 	if (err) draft->class_name = STR("");
+	err = pass(draft, err);
 	if (!err) {
-		err = name_member(spec, "serviceAccountName",
-			"the ServiceAccount whose identity reads the vault",
-			&draft->service_account, &draft->fault);
+		err = pass(draft, name_member(spec, "serviceAccountName",
+					  "the ServiceAccount whose identity reads the vault",
+					  &draft->service_account, fault));
 	}
-	if (!err)
-		err = text_member(
-			spec, "forceSynchronization", "spec.", &draft->force, &draft->fault);
-	if (!err && draft->force.len > 0 && !rule_force(draft->force)) {
-		err = fault_set(&draft->fault, ERR_INVALID,
-			"spec.forceSynchronization \"%.*s\" has to be at most 253 letters, "
-			"digits, \"-\", \"_\" and \".\" (no blanks, no \":\"), for example "
-			"2026-01-31",
-			TEXT_ARG(draft->force));
-	}
-	if (!err) err = read_interval(spec, draft);
-	return err ? err : read_secret(member(spec, "secretObject"), draft);
+	if (!err) err = pass(draft, read_force(spec, draft));
+	if (!err) err = pass(draft, read_interval(spec, draft));
+	return err ? err : pass(draft, read_secret(member(spec, "secretObject"), draft));
 }
 
 static size_t pairs_bytes(const struct kube_pair *pairs, unsigned count) {
@@ -297,11 +326,12 @@ static enum err snapshot(const struct draft *d, bool usable, struct spec **out_s
 	return OK;
 }
 
-enum err spec_build(const cJSON *object, const struct object_meta *meta, struct cell_source *cells,
-	struct spec **out_spec) {
-	struct draft draft = { .meta = meta, .type = STR("Opaque") };
+enum err spec_build_all(const cJSON *object, const struct object_meta *meta,
+	struct cell_source *cells, struct fault_sink *sink, struct spec **out_spec) {
+	struct draft draft = { .meta = meta, .type = STR("Opaque"), .sink = sink };
 	struct spec *spec = NULL;
 	enum err err = read_spec(member(object, "spec"), &draft);
+	if (!err) err = draft.failed;
 	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, &spec);
 	if (err) goto out;
 	if (draft.class_name.len > 0) {
@@ -315,4 +345,9 @@ out:
 	mem_free(draft.labels);
 	mem_free(draft.annotations);
 	return err;
+}
+
+enum err spec_build(const cJSON *object, const struct object_meta *meta, struct cell_source *cells,
+	struct spec **out_spec) {
+	return spec_build_all(object, meta, cells, NULL, out_spec);
 }

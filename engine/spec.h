@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "engine/fault_sink.h"
 #include "workers/spec.h"
 
 /* Who an object is, cheaply: borrowed from the JSON. */
@@ -30,3 +31,7 @@ struct cell_source {
  * remedy. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */
 enum err spec_build(const cJSON *object, const struct object_meta *meta, struct cell_source *cells,
 	struct spec **out_spec);
+
+/* The same for a person: every fault goes to the sink (NULL: as spec_build). */
+enum err spec_build_all(const cJSON *object, const struct object_meta *meta,
+	struct cell_source *cells, struct fault_sink *sink, struct spec **out_spec);

@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "base/metric.h"
+#include "workers/source.h"
 #include "workers/sync.h"
 
 enum {
@@ -8,65 +9,9 @@ enum {
 		1000, /* of one version list: 25,000 rows, with room for rows of deleted objects */
 	MAX_THROTTLED =
 		6, /* answers 429 in a row before the reconcile gives its place to another */
-	INDEX_DIGITS = 5,
 };
 
 /* --- PLAN: which objects and versions the data items need --- */
-
-/* The index behind "path/", in canonical decimal; false when `source` is not of that form. */
-static bool history_index(struct str source, struct str path, unsigned *out_index) {
-	uint64_t index = 0;
-	if (!str_starts(source, path) || source.len <= path.len + 1 || source.ptr[path.len] != '/')
-		return false;
-	struct str digits = str_slice(source, path.len + 1, source.len);
-	if (digits.len > INDEX_DIGITS || (digits.len > 1 && digits.ptr[0] == '0')) return false;
-	if (str_to_u64(digits, &index) != OK) return false;
-	*out_index = (unsigned)index;
-	return true;
-}
-
-static bool object_yields(const struct spc_object *object, struct str source, unsigned *out_index) {
-	*out_index = 0;
-	if (object->history < 2) return str_eq(source, object->path);
-	return history_index(source, object->path, out_index) && *out_index < object->history;
-}
-
-/* What the class yields, for the person whose sourcePath names nothing. */
-static void list_yield(const struct spc *spc, struct buf *out) {
-	for (unsigned i = 0; i < spc->object_count; i++) {
-		const struct spc_object *object = &spc->objects[i];
-		if (i) buf_append(out, STR(", "));
-		buf_append(out, object->path);
-		if (object->history >= 2) buf_printf(out, "/0 to /%u", object->history - 1);
-	}
-	if (!spc->object_count) buf_append(out, STR("nothing, its objects are empty"));
-}
-
-static enum err unknown_source(struct sync *sync, unsigned item) {
-	struct buf yield = { 0 };
-	buf_init(&yield, 300);
-	list_yield(sync->spc, &yield);
-	struct str text = buf_err(&yield) ? STR("(a longer list)") : buf_str(&yield);
-	enum err err = fault_set(&sync->fault, ERR_INVALID,
-		"spec.secretObject.data[%u].sourcePath \"%.*s\" names nothing that "
-		"SecretProviderClass \"%.*s\" yields; it "
-		"yields: %.*s. Correct the sourcePath, or the objects of the class (a path with an "
-		"index needs "
-		"objectVersionHistory of 2 or more)",
-		item, STR_ARG(sync->spec->items[item].source_path), STR_ARG(sync->spec->class_name),
-		STR_ARG(text));
-	buf_deinit(&yield);
-	return err;
-}
-
-/* Finds the object that yields a source path; NULL: none. */
-static const struct spc_object *find_object(
-	const struct spc *spc, struct str source, unsigned *out_index) {
-	for (unsigned i = 0; i < spc->object_count; i++) {
-		if (object_yields(&spc->objects[i], source, out_index)) return &spc->objects[i];
-	}
-	return NULL;
-}
 
 static struct sync_read *find_read(const struct sync *sync, const struct spc_object *object) {
 	for (unsigned i = 0; i < sync->read_count; i++) {
@@ -90,8 +35,8 @@ static enum err grow_values(struct sync_read *read, unsigned count) {
 static enum err plan_item(struct sync *sync, unsigned item) {
 	unsigned index = 0;
 	const struct spc_object *object =
-		find_object(sync->spc, sync->spec->items[item].source_path, &index);
-	if (!object) return unknown_source(sync, item);
+		source_find(sync->spc, sync->spec->items[item].source_path, &index);
+	if (!object) return source_unknown(sync->spec, item, sync->spc, &sync->fault);
 	struct sync_read *read = find_read(sync, object);
 	if (!read) {
 		read = &sync->reads[sync->read_count++];
@@ -136,7 +81,7 @@ void sync_reads_free(struct sync *sync) {
 
 const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path) {
 	unsigned index = 0;
-	const struct spc_object *object = find_object(sync->spc, source_path, &index);
+	const struct spc_object *object = source_find(sync->spc, source_path, &index);
 	const struct sync_read *read = object ? find_read(sync, object) : NULL;
 	return read && index < read->value_count ? &read->values[index] : NULL;
 }

@@ -173,11 +173,54 @@ static void test_no_memory(void **state) {
 	cJSON_Delete(json);
 }
 
+struct seen {
+	struct fault_sink sink;
+	char text[4096];
+};
+
+static void see(struct fault_sink *sink, const struct fault *fault) {
+	struct seen *seen = (struct seen *)sink;
+	size_t used = strlen(seen->text);
+	snprintf(seen->text + used, sizeof seen->text - used, "%s\n", fault->text);
+}
+
+/* For a person every fault is named, each with its path in front, those of items too. */
+static void test_every_fault(void **state) {
+	(void)state;
+	cJSON *json = cJSON_Parse(
+		"{\"metadata\":{\"name\":\"cls\"},\"spec\":{\"provider\":\"gcp\",\"parameters\":{"
+		"\"usePodIdentity\":\"maybe\",\"keyvaultName\":\"x\",\"cloudName\":\"Mars\","
+		"\"objects\":\"array:\\n- |\\n  objectName: a_b\\n  objectType: secret\\n"
+		"- |\\n  objectName: good\\n  objectType: secret\\n- |\\n  objectType: secret\\n\"}}}");
+	assert_non_null(json);
+	struct spc_defaults defaults = { .cloud = cloud_find(STR("AzurePublicCloud")) };
+	struct seen seen = { .sink = { see } };
+	struct spc *spc = NULL;
+	assert_int_equal(spc_build_all(json, &defaults, &seen.sink, &spc), OK);
+	cJSON_Delete(json);
+	static const char *const wanted[] = { "spec.provider has to be azure",
+		"spec.parameters.usePodIdentity has to be", "spec.parameters.tenantID is not set",
+		"spec.parameters.cloudName Mars", "spec.parameters.clientID is not set",
+		"spec.parameters.objects: array[0]: objectName \"a_b\"",
+		"spec.parameters.objects: array[2]: ",
+		"spec.parameters.keyvaultName \"x\" has fewer" };
+	const char *line = seen.text;
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		if (strncmp(line, wanted[i], strlen(wanted[i])) != 0)
+			fail_msg("wanted \"%s\", got: %s", wanted[i], line);
+		line = strchr(line, '\n') + 1;
+	}
+	assert_string_equal(line, "");
+	assert_true(spc->fault.len > 0);
+	spc_unref(spc);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usable),
 		cmocka_unit_test(test_clouds_and_spellings),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_every_fault),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

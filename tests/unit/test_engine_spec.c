@@ -130,7 +130,7 @@ static const struct {
 	{ ITEM("a", "k/0"), "spec.secretObject.data[0].targetKey \"k/0\" is no key", true },
 	{ WITH("\"data\":[{\"sourcePath\":\"a\",\"targetKey\":\"k\"},{\"sourcePath\":\"b\","
 	       "\"targetKey\":\"k\"}]"),
-		"targetKey \"k\" twice", true },
+		"data[1].targetKey \"k\" stands here twice", true },
 	{ WITH("\"type\":\"kubernetes.io/service-account-token\"," DATA),
 		"must not be kubernetes.io/service-account-token", true },
 	{ WITH("\"type\":5," DATA), "spec.secretObject.type has to be a string", true },
@@ -272,6 +272,71 @@ static void test_no_memory(void **state) {
 	cJSON_Delete(json);
 }
 
+/* What a sink has seen: the path at the head of each text. */
+struct seen {
+	struct fault_sink sink;
+	char paths[1024];
+	unsigned count;
+};
+
+static void see(struct fault_sink *sink, const struct fault *fault) {
+	struct seen *seen = (struct seen *)sink;
+	assert_int_not_equal(fault->err, OK);
+	snprintf(seen->paths + strlen(seen->paths), sizeof seen->paths - strlen(seen->paths),
+		"%.*s\n", (int)strcspn(fault->text, " :"), fault->text);
+	seen->count++;
+}
+
+/* For a person every fault is named, not the first alone. */
+static void test_every_fault(void **state) {
+	(void)state;
+	struct seen seen = { .sink = { see } };
+	struct source source = { .source = { cell_of } };
+	cJSON *json = object_json(
+		"{\"secretProviderClassName\":\"class\",\"serviceAccountName\":\"No\","
+		"\"forceSynchronization\":\":\",\"rotationPollIntervalInSeconds\":0,"
+		"\"secretObject\":{\"type\":5,\"data\":[{\"sourcePath\":\"a_b\",\"targetKey\":\"\"},"
+		"{\"sourcePath\":\"a\",\"targetKey\":\"k\"},{\"sourcePath\":7,\"targetKey\":\"k\"}],"
+		"\"labels\":{\"-\":\"\",\"good\":\"\",\"bad\":\"!\"},\"annotations\":[]}}");
+	struct object_meta meta;
+	struct spec *spec = NULL;
+	assert_int_equal(object_meta_read(json, &meta), OK);
+	assert_int_equal(spec_build_all(json, &meta, &source.source, &seen.sink, &spec), OK);
+	cJSON_Delete(json);
+	assert_string_equal(seen.paths,
+		"spec.serviceAccountName\n"
+		"spec.forceSynchronization\n"
+		"spec.rotationPollIntervalInSeconds\n"
+		"spec.secretObject.type\n"
+		"spec.secretObject.data[0].sourcePath\n"
+		"spec.secretObject.data[0].targetKey\n"
+		"spec.secretObject.data[2].sourcePath\n"
+		"spec.secretObject.data[2].targetKey\n"
+		"spec.secretObject.labels\n"
+		"spec.secretObject.labels\n"
+		"spec.secretObject.annotations\n");
+	assert_true(spec->fault.len > 0);
+	assert_str(spec->class_name, "class");
+	drop(spec, &source);
+}
+
+/* A sound object is the same with and without a sink, and the sink stays empty. */
+static void test_no_fault(void **state) {
+	(void)state;
+	struct seen seen = { .sink = { see } };
+	struct source source = { .source = { cell_of } };
+	cJSON *json = object_json(GOOD);
+	struct object_meta meta;
+	struct spec *spec = NULL;
+	assert_int_equal(object_meta_read(json, &meta), OK);
+	assert_int_equal(spec_build_all(json, &meta, &source.source, &seen.sink, &spec), OK);
+	cJSON_Delete(json);
+	assert_int_equal(seen.count, 0);
+	assert_str(spec->fault, "");
+	assert_int_equal(spec->item_count, 2);
+	drop(spec, &source);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usable),
@@ -279,6 +344,8 @@ int main(void) {
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_sizes_of_pairs),
 		cmocka_unit_test(test_meta),
+		cmocka_unit_test(test_every_fault),
+		cmocka_unit_test(test_no_fault),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
