@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -18,6 +19,8 @@ struct loop {
 	int epoll_fd; /* const */
 	int wake_fd; /* const: an eventfd; its counter is the level "somebody woke us" */
 	struct now now; /* home */
+	_Atomic int64_t turn_began_ns; /* atomic: relaxed; 0 while it waits; writer home */
+	_Atomic int64_t turn_longest_ns; /* atomic: relaxed; writer home */
 	int batch_len; /* home: events of the current batch; 0 outside of one */
 	struct epoll_event batch
 		[BATCH_EVENTS]; /* home: data.ptr is the watch, the loop itself for the wake-up, NULL if removed */
@@ -119,21 +122,45 @@ static void dispatch(struct loop *loop, int count) {
 	loop->batch_len = 0;
 }
 
+static void turn_begins(struct loop *loop) {
+	atomic_store_explicit(&loop->turn_began_ns, loop->now.mono_ns, memory_order_relaxed);
+}
+
+static void turn_ends(struct loop *loop) {
+	int64_t began_ns = atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
+	int64_t longest_ns = atomic_load_explicit(&loop->turn_longest_ns, memory_order_relaxed);
+	if (!began_ns) return;
+	int64_t took_ns = loop->now.mono_ns - began_ns;
+	atomic_store_explicit(&loop->turn_began_ns, 0, memory_order_relaxed);
+	if (took_ns > longest_ns)
+		atomic_store_explicit(&loop->turn_longest_ns, took_ns, memory_order_relaxed);
+}
+
 void loop_wait(struct loop *loop, int64_t deadline_ns) {
 	assert(loop->batch_len == 0);
 	int count;
 	do {
 		loop->now = clock_now(loop->clock);
+		turn_ends(loop);
 		bool is_due = deadline_ns <= loop->now.mono_ns;
 		count = wait_once(loop, is_due ? 0 : deadline_ns - loop->now.mono_ns);
 		if (is_due) break;
 	} while (count == 0);
 	/* What is ready gets the time at which it became so, not the time before the wait. */
 	loop->now = clock_now(loop->clock);
+	turn_begins(loop);
 	dispatch(loop, count);
 	loop->now = clock_now(loop->clock);
 }
 
 struct now loop_now(const struct loop *loop) {
 	return loop->now;
+}
+
+int64_t loop_turn_began_ns(const struct loop *loop) {
+	return atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
+}
+
+int64_t loop_turn_longest_ns(const struct loop *loop) {
+	return atomic_load_explicit(&loop->turn_longest_ns, memory_order_relaxed);
 }

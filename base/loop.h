@@ -4,6 +4,7 @@
  *
  *                | any thread | owner |
  *   loop_wake    |     x      |   x   |   wait-free
+ *   loop_turn_*  |     x      |   x   |   wait-free
  *   all others   |            |   x   |
  */
 #pragma once
@@ -40,3 +41,8 @@ void loop_wake(struct loop *loop);
  * calls ready() of each; then takes a new reading of the clock, which loop_now() returns until the next wait. */
 void loop_wait(struct loop *loop, int64_t deadline_ns);
 struct now loop_now(const struct loop *loop);
+
+/* A turn is what happens between two waits, ready() of descriptors included. When the turn that is under way began
+ * (mono_ns; 0: the loop waits), and the longest one that has ended (ns). */
+int64_t loop_turn_began_ns(const struct loop *loop);
+int64_t loop_turn_longest_ns(const struct loop *loop);

@@ -40,6 +40,7 @@ enum err config_init(struct config *config) {
 void config_deinit(struct config *config) {
 	mem_free(config->cloud_name);
 	mem_free(config->ca_file);
+	mem_free(config->status_address);
 	*config = (struct config){ 0 };
 }
 

@@ -25,6 +25,8 @@ struct config {
 	int64_t request_timeout_s;
 	int64_t breaker_interval_s;
 	int64_t shutdown_grace_s;
+	int64_t status_port; /* 0: none */
+	char *status_address; /* owned; numeric; NULL: every address */
 	char *cloud_name; /* owned; a name that cloud_find() knows */
 	char *ca_file; /* owned; NULL: SSL_CERT_FILE, else the system's */
 };

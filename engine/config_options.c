@@ -1,5 +1,6 @@
 #include "engine/config_options.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 
@@ -41,6 +42,12 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"After SIGTERM: how long work that has begun may go on before it is cancelled. "
 		"Keep it below the "
 		"pod's terminationGracePeriodSeconds." },
+	{ "statusPort", OPTION_NUMBER, AT(status_port), 0, 65535, 8081, NULL, NULL,
+		"Port for /livez, /readyz and /metrics, over plain HTTP; nothing there is secret. "
+		"0: no such port." },
+	{ "statusAddress", OPTION_ADDRESS, AT(status_address), 0, 0, 0, NULL, NULL,
+		"The one IP address where statusPort listens. When left out: all of the host's or "
+		"the pod's." },
 	{ "cloudName", OPTION_CLOUD, AT(cloud_name), 0, 0, 0, "AzurePublicCloud", NULL,
 		"The Azure cloud of SecretProviderClasses that do not name one in "
 		"spec.parameters.cloudName." },
@@ -121,6 +128,9 @@ void option_describe(const struct option_row *option, struct buf *out_text) {
 	case OPTION_PATH:
 		buf_append(out_text, STR("the path of a file"));
 		break;
+	case OPTION_ADDRESS:
+		buf_append(out_text, STR("an IP address"));
+		break;
 	}
 }
 
@@ -148,6 +158,21 @@ static bool parse_choice(const struct option_row *option, struct str value, int6
 	return false;
 }
 
+static bool is_address(struct str text) {
+	char copy[INET6_ADDRSTRLEN];
+	unsigned char bytes[sizeof(struct in6_addr)];
+	if (text.len >= sizeof copy) return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = 0;
+	return inet_pton(AF_INET, copy, bytes) == 1 || inet_pton(AF_INET6, copy, bytes) == 1;
+}
+
+static bool is_good_text(const struct option_row *option, struct str value) {
+	if (value.len == 0 || memchr(value.ptr, '\0', value.len)) return false;
+	if (option->type == OPTION_CLOUD) return cloud_find(value);
+	return option->type != OPTION_ADDRESS || is_address(value);
+}
+
 enum err option_set(struct config *config, const struct option_row *option, struct str value,
 	struct fault *fault) {
 	int64_t number = 0;
@@ -162,8 +187,8 @@ enum err option_set(struct config *config, const struct option_row *option, stru
 		return OK;
 	case OPTION_CLOUD:
 	case OPTION_PATH:
-		if (value.len == 0 || memchr(value.ptr, '\0', value.len)) break;
-		if (option->type == OPTION_CLOUD && !cloud_find(value)) break;
+	case OPTION_ADDRESS:
+		if (!is_good_text(option, value)) break;
 		char *copy = mem_strdup(value);
 		if (!copy) return ERR_NOMEM;
 		mem_free(*option_text(config, option));

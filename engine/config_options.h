@@ -5,7 +5,7 @@
 
 #include "engine/config.h"
 
-enum option_type { OPTION_NUMBER, OPTION_CHOICE, OPTION_CLOUD, OPTION_PATH };
+enum option_type { OPTION_NUMBER, OPTION_CHOICE, OPTION_CLOUD, OPTION_PATH, OPTION_ADDRESS };
 
 struct option_row {
 	const char *key;

@@ -39,7 +39,8 @@ static void write_value(struct config *config, const struct option_row *option, 
 			option->choices[*option_number(config, option)]);
 		break;
 	case OPTION_CLOUD:
-	case OPTION_PATH: {
+	case OPTION_PATH:
+	case OPTION_ADDRESS: {
 		const char *text = *option_text(config, option);
 		buf_printf(out, "%s%s: ", text ? "" : "# ", option->key);
 		if (text) buf_append_json(out, str_of(text));

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,6 +32,10 @@ struct engine {
 	bool rejected;
 	bool ready;
 	bool stopped;
+	struct {
+		_Atomic bool ready;
+		_Atomic size_t syncs, classes;
+	} published; /* atomic: relaxed; writer main, once per turn */
 };
 
 /* --- what informers tell --- */
@@ -184,6 +189,14 @@ static int64_t earlier(int64_t a, int64_t b) {
 	return a < b ? a : b;
 }
 
+static void publish(struct engine *engine) {
+	const memory_order relaxed = memory_order_relaxed;
+	atomic_store_explicit(&engine->published.ready, engine->ready, relaxed);
+	atomic_store_explicit(&engine->published.syncs, store_sync_count(engine->store), relaxed);
+	atomic_store_explicit(
+		&engine->published.classes, store_class_count(engine->store), relaxed);
+}
+
 int64_t engine_turn(struct engine *engine, struct now now) {
 	assert_main();
 	struct informer *classes = &engine->watchers[STORE_CLASSES].informer;
@@ -197,6 +210,7 @@ int64_t engine_turn(struct engine *engine, struct now now) {
 	if (informer_has_synced(classes))
 		deadline_ns = earlier(deadline_ns, informer_deadline_ns(syncs, now));
 	if (engine->rejected && engine->refresh_token) deadline_ns = now.mono_ns;
+	publish(engine);
 	return deadline_ns;
 }
 
@@ -210,6 +224,15 @@ enum err engine_set_settings(struct engine *engine, const struct settings *setti
 
 struct pool *engine_pool(struct engine *engine) {
 	return engine->pool;
+}
+
+void engine_read_numbers(const struct engine *engine, struct engine_numbers *out_numbers) {
+	const memory_order relaxed = memory_order_relaxed;
+	*out_numbers = (struct engine_numbers){
+		.ready = atomic_load_explicit(&engine->published.ready, relaxed),
+		.syncs = atomic_load_explicit(&engine->published.syncs, relaxed),
+		.classes = atomic_load_explicit(&engine->published.classes, relaxed),
+	};
 }
 
 size_t engine_sync_count(const struct engine *engine) {

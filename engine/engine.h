@@ -5,7 +5,8 @@
  * that it knows of the world comes in by the five doors.
  *
  *                    | any thread | main |
- *   engine_*         |            |  x   |
+ *   engine_read_numbers |   x     |  x   |   wait-free
+ *   all others       |            |  x   |
  *
  * pool_doors.wake_main is called by workers and has to bring on another turn of main.
  */
@@ -52,6 +53,13 @@ bool engine_is_drained(const struct engine *engine);
 enum err engine_set_settings(struct engine *engine, const struct settings *settings);
 
 struct pool *engine_pool(struct engine *engine);
+
+/* What the engine tells of itself, as of the end of its last turn. */
+struct engine_numbers {
+	bool ready; /* as engine_is_ready */
+	size_t syncs, classes;
+};
+void engine_read_numbers(const struct engine *engine, struct engine_numbers *out_numbers);
 
 /* Numbers for people and tests. */
 size_t engine_sync_count(const struct engine *engine);

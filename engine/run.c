@@ -17,6 +17,7 @@
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/kubeconfig.h"
+#include "engine/status_server.h"
 
 enum { ARENA_BYTES = 4 << 20, KUBE_CONNECTIONS = 2 };
 
@@ -32,6 +33,7 @@ struct process {
 	struct kube kube;
 	struct loop *loop;
 	struct engine *engine;
+	struct status_server *status; /* NULL: none */
 	struct loop_fd signals; /* fd -1: none */
 	bool has_curl, has_kube, stopping;
 };
@@ -77,6 +79,8 @@ static void reload_config(struct process *process) {
 	tell_restart("logLevel", fresh.log_level == old->log_level);
 	tell_restart("logFormat", fresh.log_format == old->log_format);
 	tell_restart("vaultConnections", fresh.vault_connections == old->vault_connections);
+	tell_restart("statusPort", fresh.status_port == old->status_port);
+	tell_restart("statusAddress", same_text(fresh.status_address, old->status_address));
 	tell_restart("cloudName", same_text(fresh.cloud_name, old->cloud_name));
 	tell_restart("caFile", same_text(fresh.ca_file, old->ca_file));
 	/* Main's own pieces keep pointing into the first one: only what needs no restart is taken
@@ -257,6 +261,41 @@ static enum err make_engine(struct process *process) {
 	return engine_create(&options, &process->engine);
 }
 
+/* --- the status port: called by its thread --- */
+
+static void read_process(void *arg, struct status_numbers *out_numbers) {
+	const struct process *process = arg;
+	struct engine_numbers numbers;
+	engine_read_numbers(process->engine, &numbers);
+	*out_numbers = (struct status_numbers){
+		.ready = numbers.ready,
+		.syncs = numbers.syncs,
+		.classes = numbers.classes,
+		.turn_began_ns = loop_turn_began_ns(process->loop),
+		.turn_longest_ns = loop_turn_longest_ns(process->loop),
+		.workers = (unsigned)process->config.workers,
+	};
+}
+
+static void read_worker(void *arg, unsigned index, struct worker_numbers *out_numbers) {
+	const struct process *process = arg;
+	worker_read_numbers(pool_worker(engine_pool(process->engine), index), out_numbers);
+}
+
+static enum err start_status(struct process *process, struct fault *fault) {
+	struct status_options options = {
+		.port = (unsigned)process->config.status_port,
+		.address = process->config.status_address,
+		.clock = clock_system(),
+		.read = read_process,
+		.read_worker = read_worker,
+		.arg = process,
+	};
+	if (!options.port) return OK;
+	enum err err = status_server_start(&options, &process->status, fault);
+	return err ? fault_prefix(fault, err, "statusPort") : OK;
+}
+
 static void tell_start(const struct process *process) {
 	const struct run_options *options = process->options;
 	log_info("starting", kv("version", KVSYNC_VERSION), kv("server", process->access.server),
@@ -290,13 +329,16 @@ static enum err start(struct process *process, struct fault *fault) {
 	if (!err) tell_start(process);
 	if (!err) err = make_engine(process);
 	if (!err) err = watch_signals(process);
+	if (!err) err = start_status(process, fault);
 	return err ? err : pool_start(engine_pool(process->engine));
 }
 
 /* --- end --- */
 
-/* Workers first, since they use everything else; then what is left, youngest first. */
+/* The status port reads the others, so it goes first: kubelets do not probe a pod that ends. Then
+ * workers, since they use everything else; then what is left, youngest first. */
 static void finish(struct process *process) {
+	status_server_stop(process->status);
 	if (process->engine)
 		engine_stop(process->engine, process->config.shutdown_grace_s * NS_PER_S);
 	engine_destroy(process->engine);

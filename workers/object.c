@@ -2,6 +2,23 @@
 
 #include <assert.h>
 
+const char *object_class_name(enum object_class class) {
+	switch (class) {
+	case CLASS_NEW:
+		return "new";
+	case CLASS_CHANGED:
+		return "changed";
+	case CLASS_RETRY:
+		return "retry";
+	case CLASS_PERIODIC:
+		return "periodic";
+	case CLASS_COUNT:
+		break;
+	}
+	assert(!"a class");
+	return "";
+}
+
 enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
 	struct object **out_object) {
 	struct object *object = mem_zalloc(sizeof *object);

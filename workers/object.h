@@ -19,6 +19,9 @@ enum object_class {
 	CLASS_COUNT
 };
 
+/* One word, for metrics. Static storage. */
+const char *object_class_name(enum object_class class);
+
 struct shard;
 struct sync;
 

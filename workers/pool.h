@@ -7,6 +7,7 @@
  *   pool_stop         |            |  x   |          |  asks: nothing new is taken; returns at once
  *   pool_join         |            |  x   |          |  waits until every worker has let go of everything
  *   worker_turn       |            |      |    x     |  one turn of its loop (the simulation calls it itself)
+ *   worker_read_numbers |    x     |  x   |    x     |  wait-free
  */
 #pragma once
 
@@ -70,6 +71,16 @@ bool worker_is_drained(const struct worker *worker);
 /* Numbers for people and tests: objects it is home of, reconciles in flight. */
 unsigned worker_object_count(const struct worker *worker);
 unsigned worker_running_count(const struct worker *worker);
+
+/* What one worker tells of itself, as of the end of its last turn. */
+struct worker_numbers {
+	unsigned objects; /* whose home it is */
+	unsigned running; /* reconciles */
+	unsigned waiting[CLASS_COUNT]; /* objects in ready lists */
+	int64_t turn_began_ns; /* of its loop: base/loop.h; both 0 without one */
+	int64_t turn_longest_ns;
+};
+void worker_read_numbers(const struct worker *worker, struct worker_numbers *out_numbers);
 
 /* For the simulation and for traces: called after each step of a reconcile. NULL: off. Before pool_start. */
 void pool_trace(struct pool *pool,

@@ -58,6 +58,7 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 	object->wait_class = (uint8_t) class;
 	list_push_back(&shard->ready[class], &object->ready);
 	shard->ready_count++;
+	shard->worker->waiting[class]++;
 	shard->worker->again = true;
 }
 
@@ -65,8 +66,10 @@ void shard_dequeue(struct object *object) {
 	if (!list_is_linked(&object->ready)) return;
 	list_remove(&object->ready);
 	if (object->in_ready) {
-		assert(object->shard->ready_count > 0);
-		object->shard->ready_count--;
+		struct shard *shard = object->shard;
+		assert(shard->ready_count > 0 && shard->worker->waiting[object->wait_class] > 0);
+		shard->ready_count--;
+		shard->worker->waiting[object->wait_class]--;
 	}
 	object->in_ready = false;
 }

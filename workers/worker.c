@@ -187,6 +187,14 @@ static void read_settings(struct worker *worker) {
 	worker->settings = *rcu_load(worker->pool->settings);
 }
 
+static void publish(struct worker *worker) {
+	const memory_order relaxed = memory_order_relaxed;
+	atomic_store_explicit(&worker->published.objects, worker->object_count, relaxed);
+	atomic_store_explicit(&worker->published.running, worker->sync_count, relaxed);
+	for (int i = 0; i < CLASS_COUNT; i++)
+		atomic_store_explicit(&worker->published.waiting[i], worker->waiting[i], relaxed);
+}
+
 int64_t worker_turn(struct worker *worker, struct now now) {
 	assert_home(worker);
 	worker->now = now;
@@ -201,6 +209,7 @@ int64_t worker_turn(struct worker *worker, struct now now) {
 	next_ns = earlier(next_ns, drain(worker));
 	next_ns = earlier(next_ns, http_turn(worker->http, now));
 	next_ns = earlier(next_ns, timers_next_ns(&worker->timers));
+	publish(worker);
 	return more || worker->again ? 0 : next_ns;
 }
 
@@ -306,4 +315,19 @@ unsigned worker_object_count(const struct worker *worker) {
 
 unsigned worker_running_count(const struct worker *worker) {
 	return worker->sync_count;
+}
+
+void worker_read_numbers(const struct worker *worker, struct worker_numbers *out_numbers) {
+	const memory_order relaxed = memory_order_relaxed;
+	*out_numbers = (struct worker_numbers){
+		.objects = atomic_load_explicit(&worker->published.objects, relaxed),
+		.running = atomic_load_explicit(&worker->published.running, relaxed),
+	};
+	for (int i = 0; i < CLASS_COUNT; i++) {
+		out_numbers->waiting[i] =
+			atomic_load_explicit(&worker->published.waiting[i], relaxed);
+	}
+	if (!worker->loop) return;
+	out_numbers->turn_began_ns = loop_turn_began_ns(worker->loop);
+	out_numbers->turn_longest_ns = loop_turn_longest_ns(worker->loop);
 }

@@ -62,6 +62,10 @@ struct worker {
 	unsigned object_count; /* home */
 	struct list syncs; /* home: running reconciles */
 	unsigned sync_count; /* home */
+	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
+	struct {
+		_Atomic unsigned objects, running, waiting[CLASS_COUNT];
+	} published; /* atomic: relaxed; writer home, once per turn */
 	struct timer sweep; /* home */
 	bool again; /* home: something became possible during this turn */
 	bool stopping; /* home: has seen the pool's wish */

@@ -28,7 +28,9 @@ class Engine:
             raise ClusterError(f"{self.binary} is not built: cmake --preset release && cmake --build --preset release")
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "config.yaml"
-        config.write_text(self.config)
+        # No port of its own, unless the scenario wants one: several engines may run on this machine.
+        port = "" if "statusPort:" in self.config else "statusPort: 0\n"
+        config.write_text(self.config + port)
         self.lines = []
         self.process = subprocess.Popen(
             [str(self.binary), "run", "--kubeconfig", str(self.kubeconfig), "--config", str(config)],

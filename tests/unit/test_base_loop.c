@@ -261,6 +261,30 @@ static void test_uses_the_clock_it_was_given(void **state) {
 	loop_destroy(NULL);
 }
 
+/* A turn lasts from the end of one wait to the next; waiting is none. */
+static void burn_20_ms(struct pipe_watch *self) {
+	take_byte(self);
+	assert_true(loop_turn_began_ns(loop) > 0);
+	struct timespec pause = { .tv_nsec = 20 * NS_PER_MS };
+	nanosleep(&pause, NULL);
+}
+
+static void test_turns_are_measured(void **state) {
+	(void)state;
+	open_pipe(&pipes[0]);
+	assert_int_equal(loop_turn_began_ns(loop), 0);
+	loop_wait(loop, now_ns() + 30 * NS_PER_MS);
+	loop_wait(loop, 0);
+	assert_in_range(loop_turn_longest_ns(loop), 0, 20 * NS_PER_MS - 1);
+	pipes[0].then = burn_20_ms;
+	send_byte(&pipes[0]);
+	loop_wait(loop, NEVER_NS);
+	assert_true(loop_turn_began_ns(loop) > 0);
+	loop_wait(loop, 0);
+	assert_true(loop_turn_longest_ns(loop) >= 20 * NS_PER_MS);
+	close_pipe(&pipes[0]);
+}
+
 static void test_no_memory(void **state) {
 	(void)state;
 	mem_fail_at(1);
@@ -298,6 +322,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wake_is_a_level, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wake_from_another_thread, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turns_are_measured, setup, teardown),
 		cmocka_unit_test(test_uses_the_clock_it_was_given),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test_setup_teardown(test_nested_wait_is_a_mistake, setup, teardown),

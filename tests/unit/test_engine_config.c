@@ -32,6 +32,8 @@ static void test_defaults(void **state) {
 	assert_in_range(config.workers, 1, 4);
 	assert_string_equal(config.cloud_name, "AzurePublicCloud");
 	assert_null(config.ca_file);
+	assert_int_equal(config.status_port, 8081);
+	assert_null(config.status_address);
 	config_deinit(&config);
 }
 
@@ -45,7 +47,7 @@ static void test_all_keys(void **state) {
 			       "3\nrequestTimeoutInSeconds: 5\n"
 			       "breakerIntervalInSeconds: 7\nshutdownGraceInSeconds: 0\ncloudName: "
 			       "azureusgovernment\n"
-			       "caFile: \"/etc/ca.pem\"\n",
+			       "caFile: \"/etc/ca.pem\"\nstatusPort: 0\nstatusAddress: \"::1\"\n",
 				 &config, &fault),
 		OK);
 	struct settings settings = config_settings(&config);
@@ -58,6 +60,8 @@ static void test_all_keys(void **state) {
 	assert_int_equal(config.log_format, LOG_JSON);
 	assert_int_equal(config.shutdown_grace_s, 0);
 	assert_string_equal(config.ca_file, "/etc/ca.pem");
+	assert_int_equal(config.status_port, 0);
+	assert_string_equal(config.status_address, "::1");
 	config_deinit(&config);
 }
 
@@ -101,6 +105,8 @@ static const struct {
 	{ "logLevel: loud\n", "f.yaml:1:11: ", "error, warn, info or debug, not \"loud\"" },
 	{ "logFormat: xml\n", "f.yaml:1:12: ", "logfmt or json" },
 	{ "cloudName: Moon\n", "f.yaml:1:12: ", "AzurePublicCloud, AzureUSGovernmentCloud" },
+	{ "statusPort: 65536\n", "f.yaml:1:13: ", "0 to 65535" },
+	{ "statusAddress: localhost\n", "f.yaml:1:16: ", "an IP address, not \"localhost\"" },
 	{ "caFile: \"\"\n", "f.yaml:1:9: ", "the path of a file" },
 	{ "workers: 1\nworkers: 2\n",
 		"f.yaml:2:1: ", "for the second time; the first is in line 1" },

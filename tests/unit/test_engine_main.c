@@ -4,8 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,7 +130,7 @@ static void test_life_of_the_process(void **state) {
 	(void)state;
 	const char *kubeconfig = write_file("kubeconfig", KUBECONFIG);
 	const char *config = write_file(
-		"config.yaml", "workers: 1\nrotationPollIntervalInSeconds: 77\nlogLevel: debug\n");
+		"config.yaml", "workers: 1\nrotationPollIntervalInSeconds: 77\nlogLevel: debug\nstatusPort: 0\n");
 	child_start((const char *[]){
 		"kvsync", "run", "--kubeconfig", kubeconfig, "--config", config, NULL });
 	child_wait_for("list failed");
@@ -135,7 +138,7 @@ static void test_life_of_the_process(void **state) {
 	assert_non_null(strstr(child.text, "namespace=here"));
 	assert_non_null(strstr(child.text, "rotationPollIntervalInSeconds=77"));
 	FILE *file = fopen(config, "w");
-	fputs("workers: 2\nrotationPollIntervalInSeconds: 78\nlogLevel: debug\n", file);
+	fputs("workers: 2\nrotationPollIntervalInSeconds: 78\nlogLevel: debug\nstatusPort: 0\n", file);
 	fclose(file);
 	kill(child.pid, SIGHUP);
 	child_wait_for("rotationPollIntervalInSeconds=78");
@@ -151,6 +154,39 @@ static void test_life_of_the_process(void **state) {
 	assert_int_equal(child_end(), 0);
 	assert_non_null(strstr(child.text, "msg=stopped"));
 	assert_null(strstr(child.text, "canary-token"));
+}
+
+/* A port that somebody else has is an error at the start, not a kubelet that kills the pod later. */
+static void test_status_port(void **state) {
+	(void)state;
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t bytes = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (void *)&address, sizeof address), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (void *)&address, &bytes), 0);
+	char text[128], says[128];
+	snprintf(text, sizeof text, "statusPort: %u\nstatusAddress: 127.0.0.1\n", ntohs(address.sin_port));
+	const char *kubeconfig = write_file("kubeconfig", KUBECONFIG);
+	const char *config = write_file("config.yaml", text);
+	const char *const argv[] = { "kvsync", "run", "--kubeconfig", kubeconfig, "--config", config, NULL };
+	child_start(argv);
+	assert_int_equal(child_end(), 1);
+	snprintf(says, sizeof says, "kvsync: statusPort: cannot listen on port %u of 127.0.0.1",
+		ntohs(address.sin_port));
+	assert_non_null(strstr(child.text, says));
+	close(fd);
+	child_start(argv);
+	child_wait_for("list failed");
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (void *)&address, sizeof address), 0);
+	static const char request[] = "GET /livez HTTP/1.0\r\n\r\n";
+	assert_int_equal(write(fd, request, sizeof request - 1), sizeof request - 1);
+	assert_int_equal(read(fd, text, 12), 12);
+	assert_memory_equal(text + 8, " 200", 4);
+	close(fd);
+	kill(child.pid, SIGTERM);
+	assert_int_equal(child_end(), 0);
 }
 
 static void test_bad_ca_file(void **state) {
@@ -182,6 +218,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_life_of_the_process),
+		cmocka_unit_test(test_status_port),
 		cmocka_unit_test(test_bad_ca_file),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);

@@ -100,10 +100,13 @@ static void urgent_classes_come_first_in_order_of_arrival(void **state) {
 	shard_enqueue(f->shard, f->objects[2], CLASS_NEW);
 	shard_enqueue(f->shard, f->objects[3], CLASS_NEW);
 	shard_enqueue(f->shard, f->objects[4], CLASS_CHANGED);
+	assert_int_equal(f->worker.waiting[CLASS_NEW], 2);
+	assert_int_equal(f->worker.waiting[CLASS_CHANGED], 1);
 	const int order[] = { 2, 3, 4, 1, 0 };
 	for (size_t i = 0; i < 5; i++) assert_ptr_equal(shard_next(f->shard), f->objects[order[i]]);
 	assert_null(shard_next(f->shard));
 	assert_int_equal(f->shard->ready_count, 0);
+	for (int i = 0; i < CLASS_COUNT; i++) assert_int_equal(f->worker.waiting[i], 0);
 }
 
 static void no_class_starves(void **state) {

@@ -1,0 +1,140 @@
+/* What the status port says: live or not, ready or not, and the numbers in Prometheus' text format. */
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/metric.h"
+#include "engine/status_server.h"
+
+enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
+
+/* --- /livez, /readyz --- */
+
+/* A loop that waits is alive, however long it waits. */
+static bool hangs(int64_t turn_began_ns, struct now now) {
+	return turn_began_ns && now.mono_ns - turn_began_ns > STATUS_TURN_NS;
+}
+
+static void tell_hang(struct buf *out, const char *thread, int64_t turn_began_ns, struct now now) {
+	buf_printf(out, "%s: one turn has lasted for %lld s\n", thread,
+		(long long)((now.mono_ns - turn_began_ns) / NS_PER_S));
+}
+
+unsigned status_write_live(const struct status_options *options, struct buf *out_text) {
+	struct status_numbers numbers;
+	options->read(options->arg, &numbers);
+	bool live = true;
+	struct now now = clock_now(options->clock);
+	if (hangs(numbers.turn_began_ns, now)) {
+		live = false;
+		tell_hang(out_text, "main", numbers.turn_began_ns, now);
+	}
+	for (unsigned i = 0; i < numbers.workers; i++) {
+		struct worker_numbers worker;
+		char name[32];
+		options->read_worker(options->arg, i, &worker);
+		if (!hangs(worker.turn_began_ns, now)) continue;
+		live = false;
+		snprintf(name, sizeof name, "worker-%u", i);
+		tell_hang(out_text, name, worker.turn_began_ns, now);
+	}
+	if (live) buf_append(out_text, STR("ok\n"));
+	return live ? HTTP_OK : HTTP_UNAVAILABLE;
+}
+
+unsigned status_write_ready(const struct status_options *options, struct buf *out_text) {
+	struct status_numbers numbers;
+	options->read(options->arg, &numbers);
+	buf_append(out_text, numbers.ready ? STR("ok\n")
+					   : STR("not ready: SecretProviderClasses and SecretSyncs "
+						 "have not been listed yet\n"));
+	return numbers.ready ? HTTP_OK : HTTP_UNAVAILABLE;
+}
+
+/* --- /metrics --- */
+
+static void begin(struct buf *out, const char *name, const char *type, const char *help) {
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void number(struct buf *out, const char *name, const char *help, uint64_t value) {
+	begin(out, name, "gauge", help);
+	buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void write_counters(struct buf *out) {
+	for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+		char name[128];
+		snprintf(name, sizeof name, "kvsync_%s_total", metric_name(metric));
+		begin(out, name, "counter", metric_help(metric));
+		buf_printf(out, "%s %llu\n", name, (unsigned long long)metric_read(metric));
+	}
+}
+
+static double seconds(struct timeval time) {
+	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+/* 0 where the kernel does not tell. */
+static uint64_t resident_bytes(void) {
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+	if (!file) return 0;
+	if (fscanf(file, "%*u %llu", &pages) != 1) pages = 0;
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void write_process(struct buf *out) {
+	struct rusage usage = { 0 };
+	getrusage(RUSAGE_SELF, &usage);
+	begin(out, "kvsync_build_info", "gauge", "always 1; the version is its label");
+	buf_append(out, STR("kvsync_build_info{version=\"" KVSYNC_VERSION "\"} 1\n"));
+	number(out, "process_resident_memory_bytes", "memory in use", resident_bytes());
+	begin(out, "process_cpu_seconds_total", "counter", "CPU time of user and system");
+	buf_printf(out, "process_cpu_seconds_total %.6f\n",
+		seconds(usage.ru_utime) + seconds(usage.ru_stime));
+}
+
+struct load {
+	uint64_t running, waiting[CLASS_COUNT];
+};
+
+/* The longest turns of all threads; sums up the workers' load on the way. */
+static void write_turns(const struct status_options *options, const struct status_numbers *numbers,
+	struct buf *out, struct load *out_load) {
+	static const char name[] = "kvsync_turn_longest_seconds";
+	begin(out, name, "gauge", "longest turn of a thread's loop since the start");
+	buf_printf(out, "%s{thread=\"main\"} %.6f\n", name,
+		(double)numbers->turn_longest_ns / NS_PER_S);
+	for (unsigned i = 0; i < numbers->workers; i++) {
+		struct worker_numbers worker;
+		options->read_worker(options->arg, i, &worker);
+		buf_printf(out, "%s{thread=\"worker-%u\"} %.6f\n", name, i,
+			(double)worker.turn_longest_ns / NS_PER_S);
+		out_load->running += worker.running;
+		for (int class = 0; class < CLASS_COUNT; class ++)
+			out_load->waiting[class] += worker.waiting[class];
+	}
+}
+
+unsigned status_write_metrics(const struct status_options *options, struct buf *out_text) {
+	static const char waiting[] = "kvsync_objects_waiting";
+	struct status_numbers numbers;
+	struct load load = { 0 };
+	options->read(options->arg, &numbers);
+	write_counters(out_text);
+	number(out_text, "kvsync_ready", "1: both lists were complete once", numbers.ready);
+	number(out_text, "kvsync_secretsyncs", "SecretSyncs that are known", numbers.syncs);
+	number(out_text, "kvsync_secretproviderclasses", "SecretProviderClasses that are known",
+		numbers.classes);
+	write_turns(options, &numbers, out_text, &load);
+	number(out_text, "kvsync_reconciles_running", "reconciles under way", load.running);
+	begin(out_text, waiting, "gauge", "objects that are due and wait for their turn");
+	for (enum object_class class = 0; class < CLASS_COUNT; class ++) {
+		buf_printf(out_text, "%s{class=\"%s\"} %llu\n", waiting, object_class_name(class),
+			(unsigned long long)load.waiting[class]);
+	}
+	write_process(out_text);
+	return HTTP_OK;
+}
