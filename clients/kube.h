@@ -129,7 +129,7 @@ enum err kube_read_token(
 	const struct kube_call *call, struct secret *out_token, struct fault *fault);
 
 /* What an ended request means: OK for 2xx; else the error, with reason and message of the Status object in the fault
- * (never a value: messages about Secrets are cut to reason and causes). `what` names the operation for people
+ * (never a value: a message that repeats one of the Secret that was sent is left out). `what` names the operation for people
  * ("create Secret ns/name"). A refusal of any status that names a ValidatingAdmissionPolicy is ERR_POLICY (a policy without
  * a reason of its own answers 422); 409 AlreadyExists is ERR_EXISTS, other 409 ERR_CONFLICT; 410 ERR_GONE; a failed JSON
  * patch test (422 with empty details) and a wrong uid (422 about metadata.uid) are ERR_CONFLICT; other 422 are

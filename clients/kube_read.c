@@ -228,10 +228,18 @@ static enum err err_of_status(int status, const struct verdict *verdict) {
 	return status >= 500 ? ERR_UNAVAILABLE : ERR_INTERNAL;
 }
 
-static const char *remedy_of(enum err err, int status) {
+/* RBAC's own sentence is: User "name" cannot VERB resource ... A quota, a namespace that ends and an admission webhook answer
+ * 403 as well. */
+static bool is_missing_right(struct str message) {
+	return str_find(message, STR("\" cannot ")) != SIZE_MAX;
+}
+
+static const char *remedy_of(enum err err, int status, struct str message) {
 	switch (err) {
 	case ERR_DENIED:
-		return ": grant kvsync that right (deploy/manifests has the ClusterRole)";
+		return is_missing_right(message)
+			       ? ": grant kvsync that right (deploy/manifests has the ClusterRole)"
+			       : ": no right is missing, the text says what refused it";
 	case ERR_POLICY:
 		return ": change the policy, or what it refuses";
 	case ERR_UNAUTHENTICATED:
@@ -244,9 +252,57 @@ static const char *remedy_of(enum err err, int status) {
 	}
 }
 
+/* Shorter values would be found in any sentence, and longer ones are known by their beginning. */
+enum { TELLING_LEAST_BYTES = 4, TELLING_MOST_BYTES = 12 };
+
+static unsigned base64_digit(char c) {
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+	return at ? (unsigned)(at - digits) : 0;
+}
+
+/* One byte of what base64 text stands for; decoded in place, so that no copy of a value is made. */
+static char base64_byte(struct str text, size_t index) {
+	const char *group = text.ptr + index / 3 * 4;
+	unsigned bits = base64_digit(group[0]) << 18 | base64_digit(group[1]) << 12 |
+			base64_digit(group[2]) << 6 | base64_digit(group[3]);
+	return (char)(bits >> (16 - index % 3 * 8));
+}
+
+static bool repeats_value(struct str message, struct str base64) {
+	size_t len = base64.len / 4 * 3;
+	while (len && (base64_byte(base64, len - 1) == 0 || base64_byte(base64, len - 1) == '\n'))
+		len--;
+	if (len < TELLING_LEAST_BYTES) return false;
+	if (len > TELLING_MOST_BYTES) len = TELLING_MOST_BYTES;
+	if (str_find(message, str_slice(base64, 0, (len + 2) / 3 * 4)) != SIZE_MAX) return true;
+	for (size_t at = 0; at + len <= message.len; at++) {
+		size_t same = 0;
+		while (same < len && message.ptr[at + same] == base64_byte(base64, same)) same++;
+		if (same == len) return true;
+	}
+	return false;
+}
+
+/* True when the message holds a value of the Secret that was sent. An admission webhook or a policy's messageExpression may
+ * repeat what it was shown. */
+static bool repeats_secret(struct str message, const struct secret *body) {
+	struct str data = body ? member(secret_expose(body), "data") : STR_NULL, key, value;
+	struct json_items members = json_members(data);
+	while (json_next_member(&members, &key, &value)) {
+		if (value.len >= 2 && repeats_value(message, str_slice(value, 1, value.len - 2)))
+			return true;
+	}
+	return false;
+}
+
 /* A 400 echoes the body that was sent, which holds values. */
-static struct str shown_message(const struct verdict *verdict, int status) {
+static struct str shown_message(
+	const struct verdict *verdict, int status, const struct secret *body) {
 	if (status == 400) return STR("BadRequest");
+	if (repeats_secret(verdict->message, body))
+		return STR("(its text repeats a value and is not shown)");
 	return verdict->message.len ? verdict->message : verdict->reason;
 }
 
@@ -259,9 +315,9 @@ static enum err describe(const struct kube_call *call, struct fault *fault, cons
 		verdict.message = json_str(verdict.json, "message");
 	}
 	enum err err = err_of_status(status, &verdict);
-	struct str message = shown_message(&verdict, status);
+	struct str message = shown_message(&verdict, status, call->http.secret_body);
 	err = fault_set(fault, err, "cannot %s: the API server answered %d%s%.*s%s", what, status,
-		message.len ? " " : "", STR_ARG(message), remedy_of(err, status));
+		message.len ? " " : "", STR_ARG(message), remedy_of(err, status, verdict.message));
 	if (fault) {
 		fault->http_status = status;
 		fault->retry_after_ns =

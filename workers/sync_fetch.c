@@ -213,17 +213,23 @@ static enum err prepare(struct sync_read *read) {
 		version, &sync->identity->token, sync->worker->arena);
 }
 
+static struct fault cannot_ask(const struct sync_read *read, enum err err) {
+	struct str name = read->object->name, url = read->sync->spc->vault_url;
+	if (err == ERR_DENIED)
+		return fault_make(err,
+			"the version list of \"%.*s\" in %.*s goes on at another server, which is "
+			"not asked: does a proxy on the way rewrite answers?",
+			STR_ARG(name), STR_ARG(url));
+	return fault_make(err, "the request for \"%.*s\" in %.*s could not be built: %s",
+		STR_ARG(name), STR_ARG(url), err_text(err));
+}
+
 static void start_read(struct sync_read *read) {
 	struct sync *sync = read->sync;
 	enum err err = prepare(read);
 	if (err) {
 		vault_call_deinit(&read->call);
-		if (!read->fault.err) {
-			read->fault = fault_make(err,
-				"the request for \"%.*s\" in %.*s could not be built: %s",
-				STR_ARG(read->object->name), STR_ARG(sync->spc->vault_url),
-				err_text(err));
-		}
+		read->fault = cannot_ask(read, err);
 		return;
 	}
 	read->call.http.timeout_ns = sync->worker->settings.request_timeout_ns;

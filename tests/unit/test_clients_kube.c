@@ -340,7 +340,7 @@ static void errors_are_told_apart(void **state) {
 			ERR_INTERNAL, "BadRequest", "did not understand" },
 		{ 401, STATUS("Unauthorized", "Unauthorized", "{}"), ERR_UNAUTHENTICATED,
 			"Unauthorized", "is not accepted by the API server" },
-		{ 403, STATUS("Forbidden", "secrets is forbidden: User x cannot create", "{}"),
+		{ 403, STATUS("Forbidden", "secrets is forbidden: User \\\"x\\\" cannot create", "{}"),
 			ERR_DENIED, "Forbidden", "grant kvsync that right" },
 		{ 403,
 			STATUS("Forbidden",

@@ -1,0 +1,397 @@
+/* workers/sync_write: the safe-write protocol. What may be written, on the word of which probe, and what follows every answer. */
+#include <stdio.h>
+
+#include "tests/unit/bench.h"
+
+#define EXISTS "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"exists\"}"
+#define CONFLICT "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"the object has been modified\"}"
+#define NOT_FOUND "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not found\"}"
+#define DB_URL SECRETS_URL "/db?"
+
+/* Past a POST that finds the name taken. */
+static void find_it_taken(void) {
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 409, EXISTS);
+}
+
+static void probe(const char *body) {
+	struct http_req *req = request(HTTP_PATCH, DB_URL);
+	assert_true(has_header(req, "Content-Type", "application/merge-patch+json"));
+	assert_string_equal(body_of(req), "{}");
+	answer(req, 200, body);
+	bench_end(req);
+}
+
+static struct http_req *apply_request(void) {
+	struct http_req *req = request(HTTP_PATCH, "&force=true");
+	assert_true(has_header(req, "Content-Type", "application/apply-patch+yaml"));
+	return req;
+}
+
+/* The reconcile has ended with this reason, and nothing is written any more. */
+static void expect_rest(enum reason reason, const char *message) {
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	if (bench_reason() != reason)
+		fail_msg("%s: %s", reason_name(bench_reason()), bench_message());
+	assert_text(bench_message(), message);
+	assert_null(strstr(bench_message(), "s3cret"));
+}
+
+static void the_first_write_is_a_post(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	assert_int_equal(bench_active(), 1);
+	struct http_req *req = request(HTTP_POST, SECRETS_URL "?fieldManager=secrets-store-sync-controller");
+	assert_sends(req, "\"labels\":" MARK ",\"annotations\":" MARK);
+	assert_sends(req, "\"ownerReferences\":[" OWNER("o-1") "]");
+	assert_sends(req, "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\"}");
+	assert_null(strstr(body_of(req), "controller\":"));
+	assert_null(strstr(body_of(req), "blockOwnerDeletion"));
+	assert_non_null(req->response_arena);
+	answer(req, 201, OURS("s-1", "5", ""));
+	bench_end(req);
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
+static void an_apply_is_held_to_its_probe(void **state) {
+	(void)state;
+	find_it_taken();
+	probe(OURS("s-7", "70", ""));
+	struct http_req *req = apply_request();
+	assert_sends(req, "\"uid\":\"s-7\",\"resourceVersion\":\"70\"");
+	assert_sends(req, "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\"}");
+	answer(req, 200, OURS("s-7", "71", ""));
+	bench_end(req);
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+static void an_update_entry_is_settled_before_the_apply(void **state) {
+	(void)state;
+	find_it_taken();
+	probe(OURS("s-7", "70", UPDATE_ENTRY));
+	struct http_req *req = request(HTTP_PATCH, DB_URL);
+	assert_true(has_header(req, "Content-Type", "application/json-patch+json"));
+	assert_sends(req, "{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"s-7\"}");
+	assert_sends(req, "{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"70\"}");
+	assert_sends(req, "\"operation\":\"Apply\"");
+	assert_null(strstr(body_of(req), "\"Update\""));
+	answer(req, 200, OURS("s-7", "71", ""));
+	bench_end(req);
+	/* The apply follows the version that settling made. */
+	assert_sends(apply_request(), "\"uid\":\"s-7\",\"resourceVersion\":\"71\"");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "72", ""));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+static void settling_that_the_server_ignores_is_not_believed(void **state) {
+	(void)state;
+	find_it_taken();
+	for (int i = 0; i < 3; i++) {
+		probe(OURS("s-7", "70", UPDATE_ENTRY));
+		reply(HTTP_PATCH, DB_URL, 200, OURS("s-7", "71", UPDATE_ENTRY));
+	}
+	expect_rest(REASON_PATCH_FAILED, "did not take the merged managedFields");
+}
+
+/* --- whose it is --- */
+
+struct stranger {
+	const char *meta;
+	enum reason reason;
+	const char *message;
+};
+
+static void a_foreign_secret_is_never_written(void **state) {
+	static const struct stranger strangers[] = {
+		{ META("x", "1", "{}", "{}", "", ""), REASON_CREATE_FAILED_LABEL, "does not carry the label" },
+		{ META("x", "1", "{}", MARK, OWNER("o-1"), ""), REASON_CREATE_FAILED_LABEL,
+			"does not carry the label" },
+		{ META("x", "1", "{\"secrets-store.sync.x-k8s.io\":\"true\"}", MARK, OWNER("o-1"), ""),
+			REASON_CREATE_FAILED_LABEL, "does not carry the label" },
+		{ META("x", "1", MARK, MARK, "", ""), REASON_CREATE_FAILED_LABEL,
+			"not owned by this SecretSync alone" },
+		{ META("x", "1", MARK, MARK, OWNER("o-1") "," OWNER("o-2"), ""),
+			REASON_CREATE_FAILED_LABEL, "not owned by this SecretSync alone" },
+		{ META("x", "1", MARK, MARK,
+			  "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"db\",\"uid\":\"o-9\"}", ""),
+			REASON_CREATE_FAILED_LABEL, "not owned by this SecretSync alone" },
+	};
+	(void)state;
+	find_it_taken();
+	for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+		if (i) {
+			bench_again();
+			reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+			reply(HTTP_POST, SECRETS_URL "?", 409, EXISTS);
+		}
+		probe(strangers[i].meta);
+		/* Nothing but the status goes out, and that only when it says something new. */
+		if (!bench_find(HTTP_PATCH, STATUS_URL)) {
+			assert_int_equal(bench_active(), 0);
+			assert_text(bench_message(), strangers[i].message);
+			continue;
+		}
+		expect_rest(strangers[i].reason, strangers[i].message);
+		assert_text(bench_message(), "kubectl delete secret -n apps db");
+	}
+}
+
+static void set_status(const char *hash) {
+	b.status.sync_hash = mem_strdup(str_of(hash));
+	b.status.last_successful_s = 1799990000;
+	assert_int_equal(status_set(&b.status, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
+				 STR("x"), 1, 1799990000),
+		OK);
+}
+
+static void an_annotation_that_kvsync_wrote_is_demanded(void **state) {
+	(void)state;
+	set_status("kv1:o-1:00");
+	bench_begin();
+	bench_fetch();
+	assert_null(bench_find(HTTP_POST, SECRETS_URL));
+	probe(META("s-7", "70", MARK, "{}", OWNER("o-1"), ""));
+	expect_rest(REASON_UPDATE_FAILED_ANNOTATION, "does not carry the annotation");
+}
+
+static void what_a_predecessor_wrote_is_taken_over(void **state) {
+	(void)state;
+	set_status("a hash of another form");
+	bench_begin();
+	bench_fetch();
+	probe(META("s-7", "70", MARK, "{}", OWNER("o-1"), ""));
+	assert_sends(apply_request(), "\"annotations\":" MARK);
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "71", ""));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+static void a_hash_of_another_uid_is_not_trusted(void **state) {
+	(void)state;
+	set_status("kv1:o-0:00");
+	bench_begin();
+	bench_fetch();
+	probe(META("s-7", "70", MARK, "{}", OWNER("o-1"), ""));
+	assert_non_null(apply_request());
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "71", ""));
+	bench_take_status();
+}
+
+static void the_secret_of_a_deleted_predecessor_is_waited_for(void **state) {
+	static const char *const metas[] = {
+		META("x", "1", MARK, MARK, OWNER("o-0"), ""),
+		META("x", "1", MARK, MARK, OWNER("o-1"), ",\"deletionTimestamp\":\"2027-01-15T08:00:00Z\""),
+	};
+	(void)state;
+	find_it_taken();
+	for (int i = 0; i < 2; i++) {
+		probe(metas[i]);
+		if (!i) expect_rest(REASON_PATCH_FAILED, "until Kubernetes has collected it");
+		assert_int_equal(bench_active(), 0);
+		/* Seconds, not minutes; and then it is gone. */
+		bench_advance(3 * NS_PER_S);
+		reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+		reply(HTTP_POST, SECRETS_URL "?", i ? 201 : 409, i ? OURS("s-1", "5", "") : EXISTS);
+	}
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
+/* --- races --- */
+
+static void a_conflict_probes_again_three_times_at_most(void **state) {
+	(void)state;
+	find_it_taken();
+	for (int i = 0; i < 3; i++) {
+		probe(i % 2 ? OURS("s-8", "71", "") : OURS("s-7", "70", ""));
+		/* Each write names what the last probe saw. */
+		assert_sends(apply_request(), i % 2 ? "\"uid\":\"s-8\",\"resourceVersion\":\"71\""
+						    : "\"uid\":\"s-7\",\"resourceVersion\":\"70\"");
+		reply(HTTP_PATCH, "&force=true", 409, CONFLICT);
+	}
+	expect_rest(REASON_PATCH_FAILED, "cannot write Secret apps/db");
+	/* Then it is a retry, soon. */
+	bench_advance(5 * NS_PER_S);
+	assert_non_null(bench_find(HTTP_GET, "/secrets/a/"));
+}
+
+static void a_secret_that_became_foreign_meanwhile_is_left(void **state) {
+	(void)state;
+	find_it_taken();
+	probe(OURS("s-7", "70", ""));
+	reply(HTTP_PATCH, "&force=true", 409, CONFLICT);
+	probe(META("x", "1", "{}", "{}", "", ""));
+	expect_rest(REASON_CREATE_FAILED_LABEL, "is left as it is");
+}
+
+static void a_secret_that_went_meanwhile_is_created(void **state) {
+	(void)state;
+	find_it_taken();
+	probe(OURS("s-7", "70", ""));
+	reply(HTTP_PATCH, "&force=true", 404, NOT_FOUND);
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-9", "80", ""));
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
+/* --- unknown outcome --- */
+
+static void a_write_of_unknown_outcome_is_a_probe(void **state) {
+	static const enum err errs[] = { ERR_TIMEOUT, ERR_NETWORK };
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	for (int i = 0; i < 2; i++) {
+		lose(HTTP_POST, SECRETS_URL "?", errs[i], true);
+		assert_null(bench_find(HTTP_POST, SECRETS_URL));
+		reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	}
+	/* This time it was done. */
+	lose(HTTP_POST, SECRETS_URL "?", ERR_TIMEOUT, true);
+	probe(OURS("s-7", "70", UPDATE_ENTRY));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-7", "71", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "72", ""));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+static void an_answer_that_cannot_be_read_is_a_probe(void **state) {
+	static const char *const bodies[] = { "", "{\"metadata\":{\"uid\":\"s-7\"", "<html>" };
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	for (int i = 0; i < 3; i++) {
+		reply(HTTP_POST, SECRETS_URL "?", 201, bodies[i]);
+		reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	}
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
+static void a_write_that_was_never_sent_is_not_probed(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	unsigned before = bench_started();
+	lose(HTTP_POST, SECRETS_URL "?", ERR_NETWORK, false);
+	/* The breaker is open: neither probe nor status. */
+	assert_int_equal(bench_started(), before);
+	assert_int_equal(bench_active(), 0);
+}
+
+static void a_throttled_write_goes_out_again_when_it_may(void **state) {
+	(void)state;
+	find_it_taken();
+	probe(OURS("s-7", "70", ""));
+	reply_after(HTTP_PATCH, "&force=true", 429, 4, "{\"reason\":\"TooManyRequests\"}");
+	assert_int_equal(bench_active(), 0);
+	bench_advance(3900 * NS_PER_MS);
+	assert_int_equal(bench_active(), 0);
+	bench_advance(200 * NS_PER_MS);
+	assert_sends(apply_request(), "\"uid\":\"s-7\",\"resourceVersion\":\"70\"");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "71", ""));
+	bench_advance(NS_PER_S);
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+/* --- refusals --- */
+
+static void a_policy_is_never_missing_rights(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 403,
+		"{\"reason\":\"Forbidden\",\"message\":\"secrets \\\"db\\\" is forbidden: "
+		"ValidatingAdmissionPolicy 'types' with binding 'types' denied request: no\"}");
+	expect_rest(REASON_POLICY, "ValidatingAdmissionPolicy 'types'");
+	assert_null(strstr(bench_message(), "grant"));
+}
+
+static void missing_rights_are_said(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 403,
+		"{\"reason\":\"Forbidden\",\"message\":\"secrets is forbidden: User \\\"kvsync\\\" cannot create "
+		"resource \\\"secrets\\\" in API group \\\"\\\" in the namespace \\\"apps\\\"\"}");
+	expect_rest(REASON_PATCH_FAILED, "grant kvsync that right");
+}
+
+static void other_refusals_are_not_called_missing_rights(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 403,
+		"{\"reason\":\"Forbidden\",\"message\":\"secrets \\\"db\\\" is forbidden: exceeded quota: q, "
+		"requested: count/secrets=1, used: count/secrets=1, limited: count/secrets=1\"}");
+	expect_rest(REASON_PATCH_FAILED, "exceeded quota");
+	assert_null(strstr(bench_message(), "grant"));
+}
+
+/* A webhook or a policy's messageExpression may repeat what it was shown. */
+static void a_refusal_that_repeats_a_value_is_not_shown(void **state) {
+	static const char *const bodies[] = {
+		"{\"reason\":\"Forbidden\",\"message\":\"admission webhook \\\"w\\\" denied the request: k is s3cret-value\"}",
+		"{\"reason\":\"Forbidden\",\"message\":\"ValidatingAdmissionPolicy 'p' with binding 'p' denied request: "
+		"czNjcmV0LXZhbHVl is weak\"}",
+	};
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 403, bodies[0]);
+	expect_rest(REASON_PATCH_FAILED, "repeats a value");
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 403, bodies[1]);
+	expect_rest(REASON_POLICY, "repeats a value");
+	assert_null(strstr(bench_message(), "czNj"));
+}
+
+static void values_that_do_not_fit_are_the_users_business(void **state) {
+	static char value[(128 << 10) - 100];
+	static char body[sizeof value + 400];
+	(void)state;
+	memset(value, 'x', sizeof value - 1);
+	snprintf(body, sizeof body, "{\"value\":\"%s\"," ROW("v1", "1700000000") "}", value);
+	/* Nine keys of 128 kB each. */
+	static struct spec_item items[9];
+	static char names[9][4];
+	for (int i = 0; i < 9; i++) {
+		snprintf(names[i], sizeof names[i], "k%d", i);
+		items[i] = (struct spec_item){ STR("a"), str_of(names[i]) };
+	}
+	b.spec.items = items;
+	b.spec.item_count = 9;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, body);
+	assert_null(bench_find(HTTP_POST, SECRETS_URL));
+	expect_rest(REASON_USER_INPUT, "do not fit into one Secret");
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(the_first_write_is_a_post),
+		BENCH_TEST(an_apply_is_held_to_its_probe),
+		BENCH_TEST(an_update_entry_is_settled_before_the_apply),
+		BENCH_TEST(settling_that_the_server_ignores_is_not_believed),
+		BENCH_TEST(a_foreign_secret_is_never_written),
+		BENCH_TEST(an_annotation_that_kvsync_wrote_is_demanded),
+		BENCH_TEST(what_a_predecessor_wrote_is_taken_over),
+		BENCH_TEST(a_hash_of_another_uid_is_not_trusted),
+		BENCH_TEST(the_secret_of_a_deleted_predecessor_is_waited_for),
+		BENCH_TEST(a_conflict_probes_again_three_times_at_most),
+		BENCH_TEST(a_secret_that_became_foreign_meanwhile_is_left),
+		BENCH_TEST(a_secret_that_went_meanwhile_is_created),
+		BENCH_TEST(a_write_of_unknown_outcome_is_a_probe),
+		BENCH_TEST(an_answer_that_cannot_be_read_is_a_probe),
+		BENCH_TEST(a_write_that_was_never_sent_is_not_probed),
+		BENCH_TEST(a_throttled_write_goes_out_again_when_it_may),
+		BENCH_TEST(a_policy_is_never_missing_rights),
+		BENCH_TEST(missing_rights_are_said),
+		BENCH_TEST(other_refusals_are_not_called_missing_rights),
+		BENCH_TEST(a_refusal_that_repeats_a_value_is_not_shown),
+		BENCH_TEST(values_that_do_not_fit_are_the_users_business),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
