@@ -6,7 +6,7 @@ import json
 import pathlib
 import string
 
-from cluster import MANIFESTS, Cluster, ClusterError, wait_for
+from cluster import MANIFESTS, POLICIES, Cluster, ClusterError, wait_for
 from engine import Engine
 from world import CLIENT, TENANT, World, seed
 
@@ -66,9 +66,10 @@ def sync(name, class_name, data, namespace="my-namespace", service_account="my-s
 class Lab:
     """Everything that a scenario needs. One lab serves many scenarios; each uses names of its own."""
 
-    def __init__(self, directory, crds=None, owner_enforcement=True):
+    def __init__(self, directory, crds=None, owner_enforcement=True, policies=True):
         self.directory = pathlib.Path(directory)
         self.crds = crds
+        self.policies = policies
         self.owner_enforcement = owner_enforcement
         self.runs = 0
         self.canaries = set()
@@ -95,6 +96,8 @@ class Lab:
         for path in sorted(MANIFESTS.glob("*.yaml")):
             if self.crds is None or "-crd-" not in path.name:
                 self.cluster.apply(path)
+        if self.policies:
+            self.cluster.apply(POLICIES)
         for namespace in NAMESPACES:
             self.cluster.kubectl("create", "namespace", namespace)
             self.cluster.kubectl("create", "serviceaccount", "my-service-account", "-n", namespace)
