@@ -184,6 +184,7 @@ static void ask_entra(struct identity *identity) {
 		identity->authority, identity->tenant, identity->client_id, identity->scope,
 		&identity->assertion, worker->arena);
 	if (err) {
+		entra_call_deinit(&identity->entra);
 		identity->fault = fault_make(err,
 			"the token request for Microsoft Entra could not be built: %s",
 			err_text(err));
@@ -219,6 +220,7 @@ static void ask_kube(struct identity *identity) {
 	enum err err = kube_token_request(&identity->kube, worker->pool->options.kube,
 		worker->arena, identity->ns, identity->service_account, identity->audience);
 	if (err) {
+		kube_call_deinit(&identity->kube);
 		identity->fault =
 			fault_make(err, "the TokenRequest could not be built: %s", err_text(err));
 		flight_failed(identity, identity->kube_gate);

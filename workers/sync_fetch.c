@@ -272,7 +272,11 @@ static const struct step *fail_reads(struct sync *sync) {
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		const struct fault *fault = &sync->reads[i].fault;
 		if (!fault->err) continue;
-		return sync_fail(sync, BLAME_PROVIDER, gate->open ? gate : NULL, fault);
+		if (!gate->open) return sync_fail(sync, BLAME_PROVIDER, NULL, fault);
+		/* In the words that every object of an unreachable vault gets, whether it asked or not: a condition is not
+		 * written again because somebody else's trial told more. */
+		struct fault shared = gate->fault;
+		return sync_fail(sync, BLAME_PROVIDER, gate, &shared);
 	}
 	return NULL;
 }

@@ -1,0 +1,69 @@
+/* workers/pool: life of the workers, with threads and loops as in production. */
+#include "tests/unit/bench.h"
+
+static struct loop *make_loop(void *arg, unsigned index) {
+	(void)arg, (void)index;
+	return loop_create(clock_system());
+}
+
+static enum err make_threaded(struct pool **out_pool) {
+	struct pool_options options = { .workers = 2,
+		.kube = &b.kube,
+		.azure = &b.azure,
+		.settings = settings_default(),
+		.doors = { .clock = clock_system(), .make_loop = make_loop, .make_http = bench_make_http, .wake_main = bench_wake_main } };
+	return pool_create(&options, out_pool);
+}
+
+static void threads_start_and_end_when_they_are_told(void **state) {
+	struct pool *pool = NULL;
+	(void)state;
+	struct bench_http *kept = b.https[0];
+	assert_int_equal(make_threaded(&pool), OK);
+	assert_int_equal(pool_size(pool), 2);
+	assert_int_equal(pool_start(pool), OK);
+	pool_stop(pool, 0);
+	pool_join(pool);
+	for (unsigned i = 0; i < 2; i++) assert_true(worker_is_drained(pool_worker(pool, i)));
+	pool_destroy(pool);
+	b.https[0] = kept;
+	b.https[1] = NULL;
+}
+
+static void a_pool_that_never_started_is_destroyed(void **state) {
+	struct pool *pool = NULL;
+	(void)state;
+	struct bench_http *kept = b.https[0];
+	assert_int_equal(make_threaded(&pool), OK);
+	pool_destroy(pool);
+	pool_destroy(NULL);
+	b.https[0] = kept;
+	b.https[1] = NULL;
+}
+
+static void nothing_is_retired_before_it_is(void **state) {
+	(void)state;
+	assert_null(pool_take_retired(b.pool));
+	assert_ptr_equal(pool_first_queue(b.pool), &pool_worker(b.pool, 0)->queue);
+}
+
+static void workers_need_a_role(void *arg) {
+	(void)arg;
+	thread_set_role(ROLE_MAIN);
+	worker_turn(pool_worker(b.pool, 0), b.now);
+}
+
+static void nobody_else_turns_a_worker(void **state) {
+	(void)state;
+	assert_true(aborts(workers_need_a_role, NULL));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(threads_start_and_end_when_they_are_told),
+		BENCH_TEST(a_pool_that_never_started_is_destroyed),
+		BENCH_TEST(nothing_is_retired_before_it_is),
+		BENCH_TEST(nobody_else_turns_a_worker),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

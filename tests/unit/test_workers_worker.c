@@ -1,0 +1,192 @@
+/* workers/worker: homes, hand-over, retirement, and vaults that do not wait for each other. */
+#include <stdio.h>
+
+#include "tests/unit/bench.h"
+
+static int setup_two(void **state) {
+	(void)state;
+	return bench_setup_workers(2);
+}
+
+static unsigned home_index(void) {
+	return worker_object_count(pool_worker(b.pool, 1)) ? 1 : 0;
+}
+
+/* A name of a vault whose home is worker `index`. */
+static struct str vault_of(unsigned index, char url[static 64]) {
+	for (int i = 0;; i++) {
+		snprintf(url, 64, "https://v%d.vault.azure.net", i);
+		if (hash64_stable(str_of(url)) % 2 == index) return str_of(url);
+	}
+}
+
+static void set_vault(struct str url) {
+	b.spc.vault_url = url;
+	b.spc.home_hash = hash64_stable(url);
+}
+
+static void an_object_goes_where_its_vault_is_at_home(void **state) {
+	char url[64];
+	(void)state;
+	set_vault(vault_of(1, url));
+	bench_begin();
+	assert_int_equal(worker_object_count(pool_worker(b.pool, 0)), 0);
+	assert_int_equal(worker_object_count(pool_worker(b.pool, 1)), 1);
+	assert_non_null(b.https[1]->active[0]);
+	assert_null(b.https[0]->active[0]);
+	/* Two workers, one order: nobody needs the other's connections. */
+	bench_give_token();
+	reply(HTTP_GET, url, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	assert_int_equal(b.https[0]->started, 0);
+}
+
+static void another_vault_moves_it_when_its_turn_is_over(void **state) {
+	char first[64], second[64];
+	(void)state;
+	set_vault(vault_of(0, first));
+	bench_begin();
+	bench_give_token();
+	assert_int_equal(home_index(), 0);
+	struct spc moved;
+	memcpy(&moved, &b.spc, sizeof moved);
+	moved.vault_url = vault_of(1, second);
+	moved.home_hash = hash64_stable(moved.vault_url);
+	spc_publish(b.cell, &moved);
+	bench_again();
+	/* It runs: it stays until it is done. */
+	assert_int_equal(home_index(), 0);
+	reply(HTTP_GET, first, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	assert_int_equal(home_index(), 1);
+	assert_int_equal(worker_object_count(pool_worker(b.pool, 0)), 0);
+	bench_give_token();
+	assert_non_null(bench_find(HTTP_GET, second));
+	reply(HTTP_GET, second, 200, VALUE("other", "w1", "1700000009"));
+	/* What it knew has come with it: the Secret is not created a second time. */
+	assert_null(bench_find(HTTP_POST, SECRETS_URL));
+	spc_publish(b.cell, &b.spc);
+}
+
+static void without_a_usable_class_it_lives_on_the_first(void **state) {
+	char url[64];
+	(void)state;
+	set_vault(vault_of(1, url));
+	bench_begin();
+	assert_int_equal(home_index(), 1);
+	spc_publish(b.cell, NULL);
+	bench_give_token();
+	reply(HTTP_GET, url, 404, "{\"error\":{\"code\":\"SecretNotFound\"}}");
+	bench_take_status();
+	bench_again();
+	assert_int_equal(home_index(), 0);
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_SPC);
+	spc_publish(b.cell, &b.spc);
+}
+
+static void a_closed_object_is_handed_back_once(void **state) {
+	(void)state;
+	bench_begin();
+	bench_give_token();
+	struct object *object = b.object;
+	rcu_swap(object->spec, NULL);
+	queue_close(&object->item);
+	bench_turn();
+	/* It runs still. */
+	assert_null(pool_take_retired(b.pool));
+	reply(HTTP_GET, "/secrets/a/", 404, "{\"error\":{\"code\":\"SecretNotFound\"}}");
+	/* Nothing is asked of the API server about who is gone but what was under way. */
+	if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+	assert_int_equal(b.wakes_of_main, 1);
+	assert_ptr_equal(pool_take_retired(b.pool), object);
+	assert_null(pool_take_retired(b.pool));
+	assert_int_equal(worker_object_count(pool_worker(b.pool, 0)), 0);
+	bench_advance(7200 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+}
+
+static void settings_hold_from_the_next_turn_on(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	struct settings settings = settings_default();
+	settings.poll_interval_ns = 60 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	bench_advance(60 * NS_PER_S);
+	assert_non_null(bench_find(HTTP_GET, "/secrets/a/"));
+}
+
+static void an_interval_of_its_own_comes_first(void **state) {
+	(void)state;
+	b.spec.interval_ns = 5 * NS_PER_S;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	bench_advance(5 * NS_PER_S);
+	assert_non_null(bench_find(HTTP_GET, "/secrets/a/"));
+}
+
+static struct object *others[400];
+
+/* One vault that answers nothing and hundreds of its objects; another vault's object is served all the same. */
+static void a_slow_vault_holds_up_nobody_else(void **state) {
+	(void)state;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	for (int i = 0; i < 400; i++) {
+		char key[32], uid[32];
+		struct status none = { 0 };
+		snprintf(key, sizeof key, "apps/o%d", i);
+		snprintf(uid, sizeof uid, "u-%d", i);
+		assert_int_equal(object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &b.spec);
+		queue_add(&others[i]->item);
+	}
+	bench_turn();
+	/* Its share of room, and no more. */
+	assert_in_range(bench_active(), 2, 1 + 16);
+	struct spc far;
+	memcpy(&far, &b.spc, sizeof far);
+	far.vault_url = STR("https://far.vault.azure.net");
+	far.home_hash = hash64_stable(far.vault_url);
+	struct spc_cell *cell = spc_cell_create(STR("apps/far"));
+	spc_publish(cell, &far);
+	struct spec spec;
+	memcpy(&spec, &b.spec, sizeof spec);
+	spec.cell = cell;
+	rcu_swap(others[0]->spec, &spec);
+	queue_add(&others[0]->item);
+	bench_turn();
+	if (!bench_find(HTTP_GET, "https://far")) {
+		/* It ran when it was told: its turn comes when that has ended. */
+		lose(HTTP_GET, "/secrets/a/", ERR_TIMEOUT, true);
+	}
+	bench_turn();
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (int i = 0; i < 400; i++) object_destroy(others[i]);
+	cell->now = NULL;
+	spc_cell_unref(cell);
+}
+
+int main(void) {
+#define TWO(f) cmocka_unit_test_setup_teardown(f, setup_two, bench_teardown)
+	const struct CMUnitTest tests[] = {
+		TWO(an_object_goes_where_its_vault_is_at_home),
+		TWO(another_vault_moves_it_when_its_turn_is_over),
+		TWO(without_a_usable_class_it_lives_on_the_first),
+		BENCH_TEST(a_closed_object_is_handed_back_once),
+		BENCH_TEST(settings_hold_from_the_next_turn_on),
+		BENCH_TEST(an_interval_of_its_own_comes_first),
+		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
