@@ -43,3 +43,8 @@ void word_unfederate(struct job *job);
 void word_issuer(struct job *job);
 void word_grant(struct job *job);
 void word_revoke(struct job *job);
+
+/* control_fleet.c */
+void word_fleet(struct job *job);
+void word_fleet_fill(struct job *job);
+void word_fleet_forget(struct job *job);

@@ -108,6 +108,8 @@ static void get(
 		answer(out, 200, stats_json(server));
 	} else if (str_eq(req->path, STR("/world/log"))) {
 		answer(out, 200, log_json(server, req->query));
+	} else if (str_eq(req->path, STR("/world/fleet"))) {
+		answer(out, 200, fleet_times_json(server->fleet));
 	} else if (str_eq(req->path, STR("/world/versions"))) {
 		cJSON *json = versions_json(server, req->query);
 		if (json) {
@@ -117,7 +119,7 @@ static void get(
 		}
 	} else {
 		answer_error(out, 404,
-			"GET: /world/stats, /world/log?since=&limit=, "
+			"GET: /world/stats, /world/fleet, /world/log?since=&limit=, "
 			"/world/versions?vault=&kind=&name=");
 	}
 }

@@ -22,12 +22,30 @@ static bool type_fits(const cJSON *value, const char *type) {
 	return !type[0] || strcmp(is, type) == 0 || (strcmp(type, "number") == 0 && strcmp(is, "integer") == 0);
 }
 
-static bool matches(const char *text, const char *pattern) {
+/* Compiling a pattern costs more than all the rest of a create: each is compiled once and kept until the process ends. */
+struct pattern {
+	struct pattern *next;
 	regex_t regex;
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0) return true;
-	bool found = regexec(&regex, text, 0, NULL, 0) == 0;
-	regfree(&regex);
-	return found;
+	bool bad;
+	char text[];
+};
+
+static const struct pattern *compiled(const char *text) {
+	static struct pattern *patterns;
+	for (struct pattern *pattern = patterns; pattern; pattern = pattern->next) {
+		if (strcmp(pattern->text, text) == 0) return pattern;
+	}
+	struct pattern *pattern = kj_alloc(sizeof(*pattern) + strlen(text) + 1);
+	strcpy(pattern->text, text);
+	pattern->bad = regcomp(&pattern->regex, text, REG_EXTENDED | REG_NOSUB) != 0;
+	pattern->next = patterns;
+	patterns = pattern;
+	return pattern;
+}
+
+static bool matches(const char *text, const char *wanted) {
+	const struct pattern *pattern = compiled(wanted);
+	return pattern->bad || regexec(&pattern->regex, text, 0, NULL, 0) == 0;
 }
 
 static size_t characters(const char *text) {
@@ -127,13 +145,13 @@ static void validate_object(const cJSON *object, const cJSON *schema, const char
 	const cJSON *name, *item;
 	cJSON_ArrayForEach(name, kj_get(schema, "required")) {
 		if (kj_get(object, name->valuestring)) continue;
-		char *below = kj_format("%s%s%s", path, path[0] ? "." : "", name->valuestring);
+		char *below = kj_path(path, name->valuestring);
 		kube_cause(invalid, "FieldValueRequired", below, "Required value");
 		mem_free(below);
 	}
 	cJSON_ArrayForEach(item, object) {
 		if (!path[0] && strcmp(item->string, "metadata") == 0) continue;
-		char *below = kj_format("%s%s%s", path, path[0] ? "." : "", item->string);
+		char *below = kj_path(path, item->string);
 		validate(item, fields_schema_of(schema, item->string, NULL), below, invalid);
 		mem_free(below);
 	}
@@ -188,7 +206,7 @@ static void validate_rules(const cJSON *value, const cJSON *schema, const char *
 		bool list = cJSON_IsArray(value);
 		const cJSON *below_schema = list ? kj_get(schema, "items") : fields_schema_of(schema, item->string, NULL);
 		char *below = list ? kj_format("%s[%d]", path, index++)
-				   : kj_format("%s%s%s", path, path[0] ? "." : "", item->string);
+				   : kj_path(path, item->string);
 		if (below_schema) validate_rules(item, below_schema, below, invalid);
 		mem_free(below);
 	}

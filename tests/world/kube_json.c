@@ -27,15 +27,26 @@ char *kj_strdup(struct str s) {
 }
 
 char *kj_format(const char *format, ...) {
+	char first[512];
 	va_list args, again;
 	va_start(args, format);
 	va_copy(again, args);
-	int len = vsnprintf(NULL, 0, format, args);
+	int len = vsnprintf(first, sizeof(first), format, args);
 	assert(len >= 0);
 	char *text = kj_alloc((size_t)len + 1);
-	vsnprintf(text, (size_t)len + 1, format, again);
+	if ((size_t)len < sizeof(first)) memcpy(text, first, (size_t)len);
+	else vsnprintf(text, (size_t)len + 1, format, again);
 	va_end(again);
 	va_end(args);
+	return text;
+}
+
+char *kj_path(const char *path, const char *name) {
+	size_t path_len = strlen(path), name_len = strlen(name), dot = path_len != 0;
+	char *text = kj_alloc(path_len + dot + name_len + 1);
+	memcpy(text, path, path_len);
+	if (dot) text[path_len] = '.';
+	memcpy(text + path_len + dot, name, name_len);
 	return text;
 }
 

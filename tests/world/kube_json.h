@@ -18,6 +18,9 @@ void *kj_grow(void *ptr, size_t size);
 char *kj_strdup(struct str s);
 __attribute__((format(printf, 1, 2))) char *kj_format(const char *format, ...);
 
+/* "path.name", or "name" where the path is empty. */
+char *kj_path(const char *path, const char *name);
+
 /* Aborts on NULL; hands the pointer on. */
 cJSON *kj_must(cJSON *item);
 

@@ -78,6 +78,7 @@ void server_stop(struct server *server) {
 	heap_deinit(&server->timers);
 	world_net_deinit(&server->net);
 	world_log_destroy(take(server->log));
+	fleet_destroy(take(server->fleet));
 }
 
 void server_apply_net(struct server *server) {

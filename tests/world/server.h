@@ -92,6 +92,7 @@ struct server {
 	bool azure_h2; /* offers HTTP/2 for Key Vault and Entra as well */
 	int64_t idle_close_ns; /* of Azure connections */
 	uint64_t connections[SERVER_KINDS];
+	struct fleet *fleet; /* control_fleet.c; NULL: none was asked for */
 };
 
 /* server.c. The models are borrowed. False: a port or memory could not be had; errno tells. */
@@ -143,5 +144,8 @@ char *control_apply(
 char *control_kube_apply(struct server *server, struct now now, struct str word, const cJSON *item);
 /* A whole document: {"secrets": [..], "faults": [..]}; members are the words in the plural. */
 char *control_apply_all(struct server *server, struct now now, const cJSON *document);
+/* control_fleet.c */
+void fleet_destroy(struct fleet *fleet); /* NULL is fine */
+cJSON *fleet_times_json(struct fleet *fleet);
 void control_handle(struct server *server, struct now now, const struct world_request *req,
 	struct world_response *out);
