@@ -11,6 +11,7 @@
 
 static _Thread_local uint64_t fail_countdown;
 static _Thread_local int fail_reached;
+static _Thread_local uint64_t failures;
 
 static bool must_fail(void) {
 	if (fail_countdown == 0 || --fail_countdown != 0) return false;
@@ -27,14 +28,22 @@ int mem_fail_reached(void) {
 	return fail_reached;
 }
 
+uint64_t mem_failures(void) {
+	return failures;
+}
+
+static void *counted(void *ptr) {
+	if (!ptr) failures++;
+	return ptr;
+}
+
 void *mem_alloc(size_t size) {
-	if (must_fail()) return NULL;
-	return malloc(size ? size : 1);
+	return counted(must_fail() ? NULL : malloc(size ? size : 1));
 }
 
 void *mem_array(size_t count, size_t size) {
-	if (must_fail() || (size && count > SIZE_MAX / size)) return NULL;
-	return count && size ? calloc(count, size) : calloc(1, 1);
+	if (must_fail() || (size && count > SIZE_MAX / size)) return counted(NULL);
+	return counted(count && size ? calloc(count, size) : calloc(1, 1));
 }
 
 void *mem_zalloc(size_t size) {
@@ -42,8 +51,7 @@ void *mem_zalloc(size_t size) {
 }
 
 void *mem_realloc(void *ptr, size_t size) {
-	if (must_fail()) return NULL;
-	return realloc(ptr, size ? size : 1);
+	return counted(must_fail() ? NULL : realloc(ptr, size ? size : 1));
 }
 
 void mem_free(void *ptr) {

@@ -69,7 +69,11 @@ enum err json_parse(struct str text, cJSON **out_json, struct fault *fault) {
 	const char *end = NULL;
 	enum err err = check_text(text, fault);
 	if (err) return err;
+	/* cJSON does not tell bad text and missing memory apart; who lists objects must not take the one for the other. */
+	uint64_t failures = mem_failures();
 	cJSON *json = cJSON_ParseWithLengthOpts(text.ptr, text.len, &end, false);
+	if (!json && mem_failures() != failures)
+		return fault_set(fault, ERR_NOMEM, "out of memory for %zu bytes of JSON", text.len);
 	if (!json) return fault_set(fault, ERR_PARSE, "not valid JSON (%zu bytes)", text.len);
 	if (!is_blank(str_slice(text, (size_t)(end - text.ptr), text.len))) {
 		cJSON_Delete(json);

@@ -115,7 +115,8 @@ static void merge_fields(cJSON *into, cJSON *from) {
 			cJSON *same = cJSON_GetObjectItemCaseSensitive(at.into, child->string);
 			if (!same) {
 				cJSON_DetachItemViaPointer(at.from, child);
-				cJSON_AddItemToObject(at.into, child->string, child);
+				/* As a member: it has its name already, and nothing is allocated. */
+				cJSON_AddItemToArray(at.into, child);
 			} else if (child->child && depth < sizeof stack / sizeof stack[0]) {
 				stack[depth++] = (struct pair){ same, child };
 			}
@@ -135,10 +136,8 @@ static cJSON *find_apply(cJSON *list) {
 
 static enum err settle_entry(cJSON *list, cJSON *update, cJSON **apply) {
 	if (!*apply) {
-		cJSON *operation = cJSON_CreateString("Apply");
-		if (!operation) return ERR_NOMEM;
-		if (!cJSON_ReplaceItemInObjectCaseSensitive(update, "operation", operation))
-			return ERR_NOMEM;
+		cJSON *operation = cJSON_GetObjectItemCaseSensitive(update, "operation");
+		if (!cJSON_SetValuestring(operation, "Apply")) return ERR_NOMEM;
 		*apply = update;
 		return OK;
 	}

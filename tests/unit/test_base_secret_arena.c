@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "unit.h"
 
 #include <limits.h>
@@ -171,6 +173,29 @@ static void test_wiped_on_fork(void **state) {
 	secret_arena_destroy(arena);
 }
 
+/* The kernel's word: dd is MADV_DONTDUMP, lo is mlock. */
+static void test_not_dumped(void **state) {
+	(void)state;
+	struct secret_arena *arena = secret_arena_create(1 << 20);
+	size_t bytes;
+	uintptr_t at = (uintptr_t)secret_arena_alloc(arena, 1 << 20, &bytes), from = 0, to = 0;
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	assert_non_null(maps);
+	char line[512];
+	size_t parts = 0;
+	while (fgets(line, sizeof line, maps)) {
+		uintptr_t a, b;
+		if (sscanf(line, "%lx-%lx ", &a, &b) == 2) from = a, to = b;
+		if (strncmp(line, "VmFlags:", 8) || to <= at || from >= at + bytes) continue;
+		parts++;
+		assert_non_null(strstr(line, " dd"));
+	}
+	fclose(maps);
+	assert_true(parts > 0);
+	secret_arena_free(arena, (char *)at);
+	secret_arena_destroy(arena);
+}
+
 static void destroy_in_use(void *arg) {
 	size_t bytes;
 	(void)secret_arena_alloc(arg, 1, &bytes);
@@ -212,6 +237,7 @@ int main(void) {
 		cmocka_unit_test(test_small_arena),
 		cmocka_unit_test(test_unlocked),
 		cmocka_unit_test(test_wiped_on_fork),
+		cmocka_unit_test(test_not_dumped),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_no_memory),
 	};

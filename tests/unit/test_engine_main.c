@@ -198,6 +198,25 @@ static void test_bad_ca_file(void **state) {
 		strstr(child.text, "caFile /nonexistent/ca.pem: cannot be read: No such file"));
 }
 
+/* Whatever the machine's limits and core pattern are: a crash leaves no file with secrets in it. */
+static void test_no_core_file(void **state) {
+	(void)state;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rlimit core = { 1, 1 };
+		harden();
+		bool none = getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0;
+#ifndef __SANITIZE_ADDRESS__
+		none = none && prctl(PR_GET_DUMPABLE) == 0;
+#endif
+		_exit(none ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static int make_folder(void **state) {
 	(void)state;
 	strcpy(folder, "/tmp/kvsync-main-XXXXXX");
@@ -220,6 +239,7 @@ int main(void) {
 		cmocka_unit_test(test_life_of_the_process),
 		cmocka_unit_test(test_status_port),
 		cmocka_unit_test(test_bad_ca_file),
+		cmocka_unit_test(test_no_core_file),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
