@@ -22,6 +22,9 @@ struct fleet {
 	int64_t *due_ns; /* by object: since when its Secret is to follow (mono); 0: it is not timed */
 	int64_t *waits_ns; /* how long it took, one by one */
 	size_t wait_count, wait_room, pending;
+	bool *synced; /* by object: its status said Ready once */
+	size_t synced_count;
+	int64_t last_synced_ns; /* mono: when the latest of them did so first */
 	char *padding;
 };
 
@@ -33,6 +36,7 @@ void fleet_destroy(struct fleet *fleet) {
 	if (!fleet) return;
 	mem_free(fleet->generation);
 	mem_free(fleet->due_ns);
+	mem_free(fleet->synced);
 	mem_free(fleet->waits_ns);
 	mem_free(fleet->padding);
 	mem_free(fleet);
@@ -72,12 +76,9 @@ static void note_wait(struct fleet *fleet, int64_t wait_ns) {
 	fleet->waits_ns[fleet->wait_count++] = wait_ns;
 }
 
-/* A Secret was written: is it one that is timed, and does it carry the newest value? */
-static void on_write(const struct kube_write *write, void *arg) {
-	struct fleet *fleet = arg;
-	unsigned object, from, generation;
-	if (!write->after || write->subresource[0] || strcmp(write->resource, "secrets") != 0) return;
-	if (sscanf(write->name, "sync-%u", &object) != 1 || object >= fleet->total) return;
+/* Is it one that is timed, and does it carry the newest value? */
+static void secret_written(struct fleet *fleet, unsigned object, const struct kube_write *write) {
+	unsigned from, generation;
 	if (!fleet->due_ns[object]) return;
 	const cJSON *data = world_json_at(write->after, "data");
 	struct buf value;
@@ -90,6 +91,30 @@ static void on_write(const struct kube_write *write, void *arg) {
 	note_wait(fleet, write->now.mono_ns - fleet->due_ns[object]);
 	fleet->due_ns[object] = 0;
 	fleet->pending--;
+}
+
+static void status_written(struct fleet *fleet, unsigned object, const struct kube_write *write) {
+	const cJSON *condition,
+		*conditions = world_json_at(world_json_at(write->after, "status"), "conditions");
+	if (fleet->synced[object]) return;
+	cJSON_ArrayForEach(condition, conditions) {
+		if (!str_eq(world_json_str(condition, "type"), STR("Ready"))) continue;
+		if (!str_eq(world_json_str(condition, "status"), STR("True"))) return;
+		fleet->synced[object] = true;
+		fleet->synced_count++;
+		fleet->last_synced_ns = write->now.mono_ns;
+	}
+}
+
+static void on_write(const struct kube_write *write, void *arg) {
+	struct fleet *fleet = arg;
+	unsigned object;
+	if (!write->after || strncmp(write->name, "sync-", 5) != 0) return;
+	if (sscanf(write->name + 5, "%u", &object) != 1 || object >= fleet->total) return;
+	bool secret = strcmp(write->resource, "secrets") == 0 && !write->subresource[0];
+	bool status = strcmp(write->resource, "secretsyncs") == 0 && write->subresource[0];
+	if (secret) secret_written(fleet, object, write);
+	if (status) status_written(fleet, object, write);
 }
 
 static void start_clock(struct fleet *fleet, unsigned object, struct now now) {
@@ -115,6 +140,9 @@ cJSON *fleet_times_json(struct fleet *fleet) {
 		qsort(fleet->waits_ns, fleet->wait_count, sizeof(*fleet->waits_ns), by_length);
 	world_json_add_i64(json, "count", (int64_t)fleet->wait_count);
 	world_json_add_i64(json, "pending", (int64_t)fleet->pending);
+	world_json_add_i64(json, "synced", (int64_t)fleet->synced_count);
+	cJSON_AddNumberToObject(
+		json, "lastSynced", (double)fleet->last_synced_ns / (double)NS_PER_S);
 	cJSON_AddNumberToObject(json, "p50", at_share(fleet, 0.5));
 	cJSON_AddNumberToObject(json, "p99", at_share(fleet, 0.99));
 	cJSON_AddNumberToObject(json, "max", at_share(fleet, 1));
@@ -198,8 +226,9 @@ void word_fleet(struct job *job) {
 	*fleet = wanted;
 	fleet->generation = mem_zalloc(fleet->total * sizeof(*fleet->generation));
 	fleet->due_ns = mem_zalloc(fleet->total * sizeof(*fleet->due_ns));
+	fleet->synced = mem_zalloc(fleet->total * sizeof(*fleet->synced));
 	fleet->padding = mem_alloc(fleet->bytes);
-	assert(fleet->generation && fleet->due_ns && fleet->padding);
+	assert(fleet->generation && fleet->due_ns && fleet->synced && fleet->padding);
 	memset(fleet->padding, 'x', fleet->bytes);
 	job->server->fleet = fleet;
 	kube_on_write(job->server->kube, on_write, fleet);

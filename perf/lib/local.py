@@ -1,0 +1,320 @@
+"""A fleet in the local world: Kubernetes API, Key Vault and Entra behind TLS, one process of its own."""
+
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from build import ROOT, PerfError
+from process import StatusPort, cpu_seconds, engine_counts, rss_mib
+from progress import Progress
+import report
+
+sys.path[:0] = [str(ROOT / "tests" / "e2e")]
+
+from engine import Engine  # noqa: E402
+from world import TENANT, World  # noqa: E402
+
+ISSUER = "https://issuer.example/perf/"
+CHUNK = 2000
+QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
+UNLIMITED = 1000000
+
+# Options that are lifted when they are not what is measured; those that this engine does not know are left out.
+LIFTED = {"kubeWritesPerSecond": UNLIMITED, "statusWritesPerSecond": UNLIMITED}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def known_keys(binary):
+    text = subprocess.run([binary, "config"], capture_output=True, text=True, check=True).stdout
+    return {line.lstrip("# ").split(":")[0] for line in text.splitlines() if ":" in line}
+
+
+def config_text(options, port, keys):
+    settings = {"workers": options.workers, "statusPort": port, "statusAddress": "127.0.0.1",
+                "rotationPollIntervalInSeconds": options.interval,
+                "vaultRequestsPer10Seconds": 10 * options.rate or UNLIMITED}
+    if not options.default_limits:
+        settings.update(LIFTED)
+    settings.update(pair.split("=", 1) for pair in options.set)
+    unknown = [key for key in settings if key not in keys and key not in LIFTED]
+    if unknown:
+        raise PerfError(f"this engine does not know the option {', '.join(unknown)}")
+    return "".join(f"{key}: {value}\n" for key, value in settings.items() if key in keys)
+
+
+class LocalFleet:
+    """World, fleet and engine; by `with`."""
+
+    def __init__(self, options, directory):
+        self.options = options
+        self.extra = min(1000, max(20, options.objects // 100))
+        self.progress = Progress()
+        self.directory = pathlib.Path(directory)
+        self.binary = pathlib.Path(options.engine or ROOT / "build/release/kvsync")
+        self.engine = None
+        self.next_new = options.objects
+
+    def __enter__(self):
+        crds = [argument for path in sorted((ROOT / "deploy/manifests").glob("*-crd-*.yaml")) for argument in ("--crd", path)]
+        self.world = World(self.directory / "world", seed={"tenants": []}, arguments=["--issuer", ISSUER, *crds])
+        self.world.__enter__()
+        try:
+            self.fill()
+        except BaseException:
+            self.world.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.engine:
+            self.engine.stop()
+        self.world.__exit__(None, None, None)
+        self.progress.end()
+
+    # --- the world ---
+
+    def fill(self):
+        options = self.options
+        quota = max(QUOTA_OF_AZURE, round(10 * options.rate / 0.7)) if options.rate else UNLIMITED
+        self.total = options.objects + self.extra
+        self.world.say("fleet", total=self.total, vaults=options.vaults, identities=options.identities,
+                       perClass=200 if options.classes == "shared" else 1, bytes=options.values, tenant=TENANT,
+                       issuer=ISSUER, callsPer10s=quota)
+        if options.latency:
+            self.world.say("fault", fault="delay", number=options.latency)
+        self.progress.begin("filling the world")
+        for number, (what, count) in enumerate((("values", self.total), ("classes", self.total), ("syncs", options.objects))):
+            for start in range(0, count, CHUNK):
+                self.world.say("fleet-fill", what=what, **{"from": start}, count=min(CHUNK, count - start))
+                self.progress.show(number + start / count, 3)
+
+    def classes(self):
+        return self.kube_count("secretproviderclasses")
+
+    def kube_count(self, kind):
+        return int(self.metrics()[f"kvsync_{kind}"])
+
+    def world_cpu(self):
+        return cpu_seconds(self.world.process.pid)
+
+    def times(self):
+        return self.world.ask("fleet")
+
+    # --- the engine ---
+
+    def start_engine(self):
+        self.port = StatusPort(port := free_port())
+        config = config_text(self.options, port, known_keys(self.binary))
+        self.engine = Engine(self.directory / "kvsync", self.world.facts["kubeconfig"], self.world.environment(), config,
+                             binary=self.binary)
+        self.engine.__enter__()
+        self.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def check_engine(self):
+        if self.engine.process.poll() is not None:
+            raise PerfError(f"kvsync ended with code {self.engine.process.returncode}:\n{self.engine.log()[-3000:]}")
+
+    def metrics(self):
+        return self.port.metrics()
+
+    def snapshot(self):
+        """Everything that is counted, now."""
+        metrics = self.metrics()
+        stats = self.world.ask("stats")
+        return {"at": time.monotonic(), "cpu": metrics["process_cpu_seconds_total"], "world_cpu": self.world_cpu(),
+                "counts": engine_counts(metrics), "labels": report.requests_by_label(stats),
+                "throttled": report.throttled_of(stats), "rss": metrics["process_resident_memory_bytes"] / 2**20,
+                "main_turn": metrics["kvsync_turn_longest_seconds"]["main"],
+                "worker_turn": max(v for k, v in metrics["kvsync_turn_longest_seconds"].items() if k != "main")}
+
+    def wait(self, phase, done, total, limit, pause=0.1):
+        """Until done() reaches total, showing how far it is."""
+        self.progress.begin(phase)
+        until = time.monotonic() + limit
+        while (now_done := done()) < total:
+            self.check_engine()
+            if time.monotonic() > until:
+                raise PerfError(f"{phase}: only {now_done} of {total} after {limit:.0f} s")
+            self.progress.show(now_done, total, f"{now_done:,} of {total:,}")
+            time.sleep(pause)
+
+    def pass_time(self, phase, seconds):
+        began = time.monotonic()
+        self.wait(phase, lambda: time.monotonic() - began, seconds, seconds + 10, 0.2)
+
+    # --- phases ---
+
+    def first_sync(self, outage=0):
+        """From the start of a cold engine until every object is synced: Secret and status written."""
+        objects, samples, cut = self.options.objects, [], {}
+        self.world.say("reset-stats")
+        before = self.world_cpu()
+        self.start_engine()
+        limit = 600 + 3 * objects / 100 + 3 * (report.bound_seconds(objects, self.options.vaults, self.options.rate) or 0)
+
+        def done():
+            synced = self.times()["synced"]
+            pid = self.engine.process.pid
+            samples.append((time.clock_gettime(time.CLOCK_BOOTTIME) - self.started, synced, rss_mib(pid),
+                            cpu_seconds(pid), self.world_cpu() - before))
+            if outage:
+                self.turn_outage(cut, outage, synced / objects)
+            return synced
+
+        self.wait("first full sync", done, objects, limit + outage, max(0.05, min(0.5, objects / 200000)))
+        end = self.snapshot()
+        seconds = self.times()["lastSynced"] - self.started
+        rss = max(sample[2] for sample in samples)
+        found = {"first_sync_s": round(seconds, 3), "syncs_per_s": round(objects / seconds), "throttled": end["throttled"],
+                 "bound_s": report.bound_seconds(objects, self.options.vaults, self.options.rate),
+                 "rss_mib": round(max(rss, end["rss"]), 1), "cpu_us_per_sync": report.per(end["cpu"], objects),
+                 "world_cpu_us_per_sync": report.per(end["world_cpu"] - before, objects),
+                 "main_turn_max_ms": round(1000 * end["main_turn"], 1), "worker_turn_max_ms": round(1000 * end["worker_turn"], 1),
+                 "requests": report.requests_of(end["labels"], end["counts"]),
+                 "writes": report.writes_of(end["labels"], end["counts"]),
+                 "samples": [tuple(round(value, 3) for value in sample) for sample in samples]}
+        if outage:
+            found["outage"] = self.judge_outage(cut, outage, samples)
+        return found
+
+    def turn_outage(self, cut, outage, share):
+        now = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
+        if "from" not in cut and share >= 0.25:
+            self.world.say("cut", vault="fleet-0", how="refused", seconds=outage)
+            cut.update({"from": now, "trials": self.trials()})
+        elif "from" in cut and "until" not in cut and now >= cut["from"] + outage:
+            cut.update({"until": now, "trials_after": self.trials()})
+
+    def trials(self):
+        return engine_counts(self.metrics())["breaker_trials"]
+
+    def judge_outage(self, cut, outage, samples):
+        """Healthy objects per second: all of them, less the share of the vault that is cut off."""
+        vaults = self.options.vaults
+        if "until" not in cut:
+            raise PerfError(f"the first sync was over before the outage of {outage} s was: take more objects, or a lower rate")
+        line = [(sample[0], sample[1]) for sample in samples]
+        before = report.mean_rate(line, cut["from"] / 3, cut["from"])
+        healthy_done = self.options.objects * (vaults - 1) / vaults
+        during = [sample for sample in line if sample[0] >= cut["from"] + 1 and sample[1] < healthy_done]
+        rate = report.mean_rate(line, cut["from"] + 1, min(cut["until"], during[-1][0] if during else cut["until"]))
+        return {"seconds": outage, "trials": cut["trials_after"] - cut["trials"],
+                "healthy_rate_before": round(before * (vaults - 1) / vaults, 1) if before else None,
+                "healthy_rate_during": round(rate, 1) if rate else None,
+                "from_s": round(cut["from"], 2), "until_s": round(cut["until"], 2)}
+
+    def silence(self):
+        """Until a whole interval has passed without a write."""
+        interval = self.options.interval
+        limit, quiet, last = time.monotonic() + 6 * interval + 60, time.monotonic(), None
+        self.progress.begin("until it is silent")
+        while time.monotonic() - quiet < interval + 1:
+            self.check_engine()
+            labels = self.snapshot()["labels"]
+            writes = sum(number for label, number in labels.items() if label.split()[0] in ("POST", "PATCH")
+                         and ("secretsyncs" in label or label.endswith(" secrets")))
+            if writes != last:
+                quiet, last = time.monotonic(), writes
+            self.progress.show(time.monotonic() - quiet, interval + 1, f"{writes:,} writes so far")
+            if time.monotonic() > limit:
+                raise PerfError("the fleet does not become silent: it writes again and again")
+            time.sleep(min(0.5, interval / 4))
+
+    def steady(self):
+        """One interval in which nothing changes."""
+        before = self.snapshot()
+        self.pass_time("steady state", self.options.interval)
+        after = self.snapshot()
+        labels = report.difference(after["labels"], before["labels"])
+        counts = report.difference(after["counts"], before["counts"])
+        return {"cpu_us_per_check": report.per(after["cpu"] - before["cpu"], self.options.objects),
+                "steady": {"seconds": round(after["at"] - before["at"], 1), "rss_mib": round(after["rss"], 1),
+                           "requests": report.requests_of(labels, counts), "writes": report.writes_of(labels, counts),
+                           "throttled": after["throttled"] - before["throttled"],
+                           "world_cpu_us_per_check": report.per(after["world_cpu"] - before["world_cpu"], self.options.objects)}}
+
+    def finish_times(self, phase, limit):
+        expected = self.times()["pending"] + self.times()["count"]
+        until = time.monotonic() + limit
+        self.progress.begin(phase)
+        while (times := self.times())["pending"] and time.monotonic() < until:
+            self.check_engine()
+            self.progress.show(times["count"], expected, f"{times['count']:,} of {expected:,}")
+            time.sleep(0.2)
+        found = {name: times[name] for name in ("count", "pending", "p50", "p99", "max")}
+        self.world.say("fleet-forget")
+        return found
+
+    def rotation(self, percent):
+        """A share of all secrets gets a new version at once."""
+        objects = self.options.objects
+        step = max(1, round(100 / percent))
+        self.world.say("fleet-fill", what="rotations", count=objects // step, step=step)
+        return self.finish_times("rotation", 3 * self.options.interval + 120)
+
+    def new_objects(self):
+        """SecretSyncs come one by one while everything else is due, because all its secrets have changed."""
+        for start in range(0, self.options.objects, CHUNK):
+            self.world.say("fleet-fill", what="rotations", **{"from": start}, count=min(CHUNK, self.options.objects - start))
+        self.pass_time("all secrets changed", self.options.interval / 2)
+        self.world.say("fleet-forget")
+        pause = min(5.0, self.options.interval / 2) / self.extra
+        self.progress.begin("new SecretSyncs")
+        for number in range(self.extra):
+            self.world.say("fleet-fill", what="syncs", **{"from": self.next_new + number}, count=1, timed=True)
+            self.progress.show(number, self.extra)
+            time.sleep(pause)
+        return self.finish_times("new SecretSyncs", 3 * self.options.interval + 120)
+
+    def restart(self):
+        """The engine starts again on a fleet that is as it should be."""
+        self.engine.stop()
+        before = report.requests_by_label(self.world.ask("stats"))
+        self.start_engine()
+        self.wait("restart", self.port.is_ready, True, 300, 0.02)
+        ready = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
+        self.pass_time("silence after the restart", self.options.interval)
+        after = self.snapshot()
+        labels = report.difference(after["labels"], before)
+        writes = report.writes_of(labels, after["counts"])
+        return {"ready_s": round(ready, 3), "gets": report.requests_of(labels, after["counts"])["get"],
+                "writes": writes["secret"] + writes["status"] + writes["settle"], "watched_s": self.options.interval,
+                "main_turn_max_ms": round(1000 * after["main_turn"], 1)}
+
+
+PHASES = ("first", "steady", "rotation", "new", "restart")
+
+
+def measure(options):
+    with tempfile.TemporaryDirectory(prefix="kvsync-perf-") as directory, LocalFleet(options, directory) as fleet:
+        result = {"objects": options.objects, "vaults": options.vaults, "identities": options.identities,
+                  "layout": options.classes, "value_bytes": options.values, "rate": options.rate,
+                  "latency_ms": options.latency, "interval_s": options.interval, "workers": options.workers}
+        result.update(fleet.first_sync(options.outage))
+        result["classes"] = fleet.classes()
+        phases = options.phases
+        if set(phases) & {"steady", "rotation", "new", "restart"}:
+            fleet.silence()
+        if "steady" in phases:
+            result.update(fleet.steady())
+        if "rotation" in phases:
+            result["rotation"] = fleet.rotation(options.rotate)
+        if "new" in phases:
+            result["new_object"] = fleet.new_objects()
+        if "restart" in phases:
+            if "rotation" in phases or "new" in phases:
+                fleet.silence()
+            result["restart"] = fleet.restart()
+        for name in ("rotation", "new_object"):
+            result[f"{name}_p99_s"] = round(result[name]["p99"], 3) if name in result else None
+        for name in ("cpu_us_per_check", "restart"):
+            result.setdefault(name, None)
+        return result

@@ -1,0 +1,105 @@
+"""The figures of a run: how they come out of counters, and how they read."""
+
+KINDS = {"get": ("get secrets", "get keys", "get certificates"), "list": ("list secrets", "list keys", "list certificates"),
+         "versions": ("list versions of secrets", "list versions of keys", "list versions of certificates"), "token": ("token",)}
+
+
+def requests_by_label(stats):
+    """The world's counters, over all hosts and statuses."""
+    labels = {}
+    for by_label in stats["requests"].values():
+        for label, by_status in by_label.items():
+            labels[label] = labels.get(label, 0) + sum(by_status.values())
+    return labels
+
+
+def requests_of(labels, counts):
+    """What the vaults and Entra were asked, as they counted it; safety re-reads and probes as the engine did."""
+    found = {kind: sum(labels.get(label, 0) for label in names) for kind, names in KINDS.items()}
+    found["safety"] = counts.get("safety_reads")
+    found["probe"] = counts.get("secret_probes", 0)
+    return found
+
+
+def writes_of(labels, counts):
+    """Writes that the API server was asked for."""
+    status = sum(number for label, number in labels.items() if label.endswith(" secretsyncs/status"))
+    settle = counts.get("secrets_settled", 0)
+    probe = counts.get("secret_probes", 0)
+    secret = labels.get("POST secrets", 0) + labels.get("PATCH secrets", 0) - settle - probe
+    return {"secret": max(secret, 0), "status": status, "settle": settle}
+
+
+def difference(after, before):
+    """Of two snapshots of counters."""
+    return {name: value - before.get(name, 0) for name, value in after.items()}
+
+
+def throttled_of(stats):
+    return sum(vault["throttled"] for vault in stats["vaults"].values())
+
+
+def bound_seconds(objects, vaults, rate):
+    """The shortest time that the vaults' quota allows for one read of each object; None: no quota."""
+    return round(objects / (vaults * rate), 3) if rate else None
+
+
+def per(seconds, number):
+    """Microseconds each."""
+    return round(1e6 * seconds / number, 1) if number else None
+
+
+def mean_rate(samples, low, high):
+    """Objects per second between two times of [(t, done)], linear between samples; None when there is no such span."""
+    inside = [sample for sample in samples if low <= sample[0] <= high]
+    if len(inside) < 2 or inside[-1][0] <= inside[0][0]:
+        return None
+    return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
+
+
+def row(name, value, unit=""):
+    shown = "not measured" if value is None else f"{value:,}" if isinstance(value, int) else f"{value}"
+    return f"  {name:34} {shown} {unit}".rstrip()
+
+
+def counts_line(counts):
+    return ", ".join(f"{name} {'?' if number is None else format(number, ',')}" for name, number in counts.items())
+
+
+def text(result):
+    """The report for people."""
+    lines = [f"{result['objects']:,} SecretSyncs, {result['classes']:,} SecretProviderClasses ({result['layout']}), "
+             f"{result['vaults']} vaults, {result['identities']} identities, values of {result['value_bytes']} bytes"]
+    lines.append("first full sync")
+    bound = result["bound_s"]
+    over = f" ({result['first_sync_s'] / bound:.2f} x of the quota's bound, {bound} s)" if bound else " (no quota)"
+    lines.append(row("time", result["first_sync_s"], "s" + over))
+    lines.append(row("syncs per second", result["syncs_per_s"]))
+    lines.append(row("engine CPU per sync", result["cpu_us_per_sync"], "us"))
+    lines.append(row("world CPU per sync", result["world_cpu_us_per_sync"], "us"))
+    lines.append(row("engine memory", result["rss_mib"], "MiB"))
+    lines.append(row("429 answers", result["throttled"]))
+    lines.append(row("longest turn of main", result["main_turn_max_ms"], "ms"))
+    lines.append(f"  requests: {counts_line(result['requests'])}")
+    lines.append(f"  writes: {counts_line(result['writes'])}")
+    if result.get("steady"):
+        steady = result["steady"]
+        lines += [f"steady state over {steady['seconds']} s", row("engine CPU per checked object", result["cpu_us_per_check"], "us"),
+                  f"  requests: {counts_line(steady['requests'])}", f"  writes: {counts_line(steady['writes'])}",
+                  row("engine memory", steady["rss_mib"], "MiB")]
+    for key, title in (("rotation", "from vault change to Secret"), ("new_object", "from new SecretSync to Secret")):
+        if result.get(key):
+            times = result[key]
+            lines.append(f"{title}: {times['count']:,} timed")
+            lines.append(f"  p50 {times['p50']:.3f} s, p99 {times['p99']:.3f} s, max {times['max']:.3f} s"
+                         + (f", {times['pending']} never came" if times["pending"] else ""))
+    if result.get("outage"):
+        outage = result["outage"]
+        lines += [f"one vault cut off for {outage['seconds']} s", row("trials in that time", outage["trials"]),
+                  row("healthy objects/s before", outage["healthy_rate_before"]),
+                  row("healthy objects/s meanwhile", outage["healthy_rate_during"])]
+    if result.get("restart"):
+        restart = result["restart"]
+        lines += ["restart of the silent fleet", row("ready after", restart["ready_s"], "s"), row("GETs", restart["gets"]),
+                  row("writes", restart["writes"]), f"  watched for {restart['watched_s']} s"]
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""A small run of perf/fleet: every phase ends, and the JSON has what is promised. No figure is judged but counts.
+
+    fleet_smoke.py KVSYNC KVSYNC_WORLD
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+NUMBERS = ("objects", "vaults", "first_sync_s", "bound_s", "throttled", "rss_mib", "cpu_us_per_sync", "cpu_us_per_check",
+           "new_object_p99_s", "rotation_p99_s")
+GROUPS = {"requests": ("get", "list", "versions", "token", "safety", "probe"), "writes": ("secret", "status", "settle"),
+          "restart": ("ready_s", "gets", "writes")}
+
+
+def check(condition, text):
+    if not condition:
+        raise SystemExit(f"perf.fleet: {text}")
+
+
+def main():
+    engine, world = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as directory:
+        directory = pathlib.Path(directory)
+        done = subprocess.run([ROOT / "perf/fleet", "--engine", engine, "--objects", "200", "--vaults", "2", "--identities", "4",
+                               "--interval", "2", "--rotate", "5", "--json", directory / "f.json", "--svg", directory / "f.svg"],
+                              env={**os.environ, "KVSYNC_WORLD": world}, capture_output=True, text=True, timeout=280, check=False)
+        check(done.returncode == 0, f"ended with {done.returncode}: {done.stdout}{done.stderr}")
+        result = json.loads((directory / "f.json").read_text())
+        check((directory / "f.svg").read_text().startswith("<svg"), "no chart")
+    for name in NUMBERS:
+        check(isinstance(result.get(name), (int, float)), f"{name} is {result.get(name)!r}")
+    for group, names in GROUPS.items():
+        for name in names:
+            check(name in result[group], f"{group} lacks {name}")
+    check(result["requests"]["get"] >= 200, f"only {result['requests']['get']} GETs for 200 objects")
+    check(result["writes"]["secret"] == 200, f"{result['writes']['secret']} writes for 200 Secrets")
+    check(result["rotation"]["pending"] == 0 and result["new_object"]["pending"] == 0, "some Secrets never came")
+    check("first full sync" in done.stdout, done.stdout)
+
+
+if __name__ == "__main__":
+    main()

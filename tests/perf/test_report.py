@@ -1,0 +1,112 @@
+"""perf/lib: from counters to figures, text and charts."""
+
+import io
+import pathlib
+import sys
+import unittest
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "perf" / "lib"))
+
+import plot  # noqa: E402
+import process  # noqa: E402
+import progress  # noqa: E402
+import report  # noqa: E402
+
+STATS = {"requests": {"a.vault.azure.net": {"get secrets": {"200": 5, "429": 1}, "list secrets": {"200": 2},
+                                            "list versions of secrets": {"200": 3}},
+                      "b.vault.azure.net": {"get secrets": {"200": 4}},
+                      "login.microsoftonline.com": {"token": {"200": 7}},
+                      "127.0.0.1": {"POST secrets": {"201": 6}, "PATCH secrets": {"200": 9},
+                                    "PATCH secretsyncs/status": {"200": 8}, "list secretsyncs": {"200": 1}}},
+         "vaults": {"a": {"throttled": 1}, "b": {"throttled": 2}}}
+
+
+class Report(unittest.TestCase):
+    def setUp(self):
+        self.labels = report.requests_by_label(STATS)
+
+    def test_requests_are_summed_over_hosts_and_answers(self):
+        self.assertEqual(report.requests_of(self.labels, {"secret_probes": 2}),
+                         {"get": 10, "list": 2, "versions": 3, "token": 7, "safety": None, "probe": 2})
+        self.assertEqual(report.throttled_of(STATS), 3)
+
+    def test_probes_and_settles_are_no_writes_of_secrets(self):
+        self.assertEqual(report.writes_of(self.labels, {"secret_probes": 3, "secrets_settled": 2}),
+                         {"secret": 10, "status": 8, "settle": 2})
+
+    def test_differences(self):
+        self.assertEqual(report.difference({"a": 5, "b": 2}, {"a": 3}), {"a": 2, "b": 2})
+
+    def test_bound_is_what_the_quota_allows(self):
+        self.assertEqual(report.bound_seconds(100000, 10, 280), 35.714)
+        self.assertIsNone(report.bound_seconds(100000, 10, 0))
+        self.assertEqual(report.per(0.5, 1000), 500)
+        self.assertIsNone(report.per(1, 0))
+
+    def test_mean_rate(self):
+        samples = [(0, 0), (1, 10), (2, 30), (3, 90)]
+        self.assertEqual(report.mean_rate(samples, 1, 3), 40)
+        self.assertIsNone(report.mean_rate(samples, 1.5, 2.5))
+
+    def test_text_names_every_figure_that_is_there(self):
+        times = {"count": 3, "pending": 1, "p50": 0.5, "p99": 1, "max": 2}
+        steady = {"seconds": 60, "rss_mib": 70.5, "requests": {"get": 1}, "writes": {"status": 0}}
+        result = {"objects": 1000, "classes": 10, "layout": "shared", "vaults": 2, "identities": 3, "value_bytes": 9,
+                  "bound_s": 2, "first_sync_s": 3, "syncs_per_s": 333, "cpu_us_per_sync": 250.5, "world_cpu_us_per_sync": 1,
+                  "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "requests": {"get": 1000, "safety": None},
+                  "writes": {"secret": 1000}, "steady": steady, "cpu_us_per_check": 9.5, "rotation": times,
+                  "outage": {"seconds": 30, "trials": 3, "healthy_rate_before": 10, "healthy_rate_during": None},
+                  "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}
+        text = report.text(result)
+        for part in ("1,000 SecretSyncs", "1.50 x of the quota's bound", "250.5 us", "safety ?", "9.5 us", "1 never came",
+                     "p99 1.000 s", "not measured", "ready after"):
+            self.assertIn(part, text)
+        self.assertNotIn("new SecretSync", text)
+        self.assertIn("no quota", report.text({**result, "bound_s": None}))
+
+
+class Process(unittest.TestCase):
+    def test_reads_prometheus_text(self):
+        text = ("# HELP kvsync_vault_gets_total x\n# TYPE kvsync_vault_gets_total counter\nkvsync_vault_gets_total 12\n"
+                'kvsync_objects_waiting{class="new"} 3\nkvsync_objects_waiting{class="retry"} 0\nprocess_cpu_seconds_total 1.5e-1\n')
+        metrics = process.parse_metrics(text)
+        self.assertEqual(metrics, {"kvsync_vault_gets_total": 12, "kvsync_objects_waiting": {"new": 3, "retry": 0},
+                                   "process_cpu_seconds_total": 0.15})
+        self.assertEqual(process.engine_counts(metrics), {"vault_gets": 12})
+
+
+class Plot(unittest.TestCase):
+    def test_is_svg_with_every_line(self):
+        samples = [(0, 0, 10, 0, 0), (1, 50, 20, 0.5, 0.2), (2, 100, 30, 1, 0.9)]
+        root = xml.etree.ElementTree.fromstring(plot.of_first_sync(samples, 100, 1.5))
+        lines = root.findall(".//{http://www.w3.org/2000/svg}polyline")
+        self.assertEqual(len(lines), 5)
+        for line in lines:
+            for point in line.get("points").split():
+                x, y = map(float, point.split(","))
+                self.assertTrue(0 <= x <= plot.WIDTH and 0 <= y <= 3 * plot.HEIGHT, point)
+
+    def test_nothing_yet_is_no_error(self):
+        xml.etree.ElementTree.fromstring(plot.svg([("a < b", {"none": []})]))
+
+    def test_ticks_are_round_and_few(self):
+        for high in (0.003, 1, 7, 35.7, 99999):
+            self.assertTrue(2 <= len(plot.ticks(high)) <= 8, high)
+
+
+class Progress(unittest.TestCase):
+    def test_without_a_terminal_one_line_per_phase(self):
+        stream = io.StringIO()
+        bar = progress.Progress(stream)
+        for phase in ("one", "two"):
+            bar.begin(phase)
+            bar.told = float("inf")
+            bar.show(1, 2)
+        bar.end()
+        self.assertEqual(stream.getvalue(), "perf: one\nperf: two\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
