@@ -83,14 +83,17 @@ static void a_status_of_unknown_outcome_is_written_again(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* The server may show a failure that we only meant to write: what is remembered looks right, and is written all the same. */
 static void a_doubtful_status_is_written_though_it_looks_the_same(void **state) {
 	(void)state;
 	sync_once();
 	bench_take_status();
 	check_unchanged();
+	bench_take_status();
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 404, "{\"error\":{\"code\":\"SecretNotFound\"}}");
 	reply(HTTP_PATCH, STATUS_URL, 500, "{}");
-	bench_advance(5 * NS_PER_S);
-	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	check_unchanged();
 	bench_take_status();
 	check_unchanged();
 	assert_int_equal(bench_active(), 0);
