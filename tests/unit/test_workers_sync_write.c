@@ -355,7 +355,7 @@ static void values_that_do_not_fit_are_the_users_business(void **state) {
 	snprintf(body, sizeof body, "{\"value\":\"%s\"," ROW("v1", "1700000000") "}", value);
 	/* Nine keys of 128 kB each. */
 	static struct spec_item items[9];
-	static char names[9][4];
+	static char names[9][16];
 	for (int i = 0; i < 9; i++) {
 		snprintf(names[i], sizeof names[i], "k%d", i);
 		items[i] = (struct spec_item){ STR("a"), str_of(names[i]) };
