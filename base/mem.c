@@ -111,7 +111,8 @@ char *mem_wiped_strdup(const char *text) {
 void mem_wiped_free(void *ptr) {
 	if (!ptr) return;
 	struct wiped *head = wiped_head(ptr);
-	OPENSSL_cleanse(head, sizeof(*head) + head->size);
+	/* Several times faster than OPENSSL_cleanse() on the 16 KiB buffers of libcurl. */
+	explicit_bzero(head, sizeof(*head) + head->size);
 	mem_free(head);
 }
 

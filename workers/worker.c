@@ -11,6 +11,10 @@ enum {
 	STARTS_PER_TURN = 256,
 };
 
+/* Requests to the API server at once. Whatever arrives on an HTTP/2 connection makes libcurl look at every request on it, so
+ * that many at once cost more than they gain: with 64 a sync takes half as much CPU again. */
+enum { KUBE_IN_FLIGHT = 16 };
+
 static const int64_t SWEEP_NS = 60 * NS_PER_S;
 
 /* --- the inbox --- */
@@ -271,7 +275,7 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 			.name = pool->options.kube->server,
 			.http = worker->http,
 			.now = &worker->now,
-			.max_in_flight = 64,
+			.max_in_flight = KUBE_IN_FLIGHT,
 			.breaker_interval_ns = worker->settings.breaker_interval_ns,
 			.wake = schedule_waiter_woken,
 		});
