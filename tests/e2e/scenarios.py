@@ -186,12 +186,14 @@ def values_survive_exactly(lab, engine):
 
 @scenario
 def an_admission_policy_is_named(lab, engine):
-    """A denial by a ValidatingAdmissionPolicy is said to be one, never missing rights."""
+    """A denial by a ValidatingAdmissionPolicy is said to be one, never missing rights, and a value that it repeats is not shown."""
     lab.apply({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
                "metadata": {"name": "no-policy-sync"},
                "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [
                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
-                   "validations": [{"expression": "object.metadata.name != 'policy'", "message": "not this name"}]}},
+                   "validations": [{"expression": "object.metadata.name != 'policy'", "message": "not this name"},
+                                   {"expression": "object.metadata.name != 'parrot'",
+                                    "messageExpression": "'not ' + string(object.data.k)"}]}},
               {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
                "metadata": {"name": "no-policy-sync"},
                "spec": {"policyName": "no-policy-sync", "validationActions": ["Deny"]}})
@@ -205,7 +207,13 @@ def an_admission_policy_is_named(lab, engine):
     wait_for("the policy to be enforced", is_enforced, 30)
     lab.put("policy", "refused value")
     lab.apply(spc("policy", {"policy": {}}), sync("policy", "policy", {"k": "policy"}))
-    lab.wait_reason("policy", "ValidatingAdmissionPolicyCheckFailed")
+    condition = lab.wait_reason("policy", "ValidatingAdmissionPolicyCheckFailed")
+    check("not this name" in condition["message"], f"the policy's own words are missing: {condition['message']}")
+    lab.put("parrot", "a value that parrots repeat")
+    lab.apply(spc("parrot", {"parrot": {}}), sync("parrot", "parrot", {"k": "parrot"}))
+    condition = lab.wait_reason("parrot", "ValidatingAdmissionPolicyCheckFailed")
+    check("is not shown" in condition["message"] and "parrots" not in condition["message"],
+          f"a value is in the condition: {condition['message']}")
     lab.cluster.kubectl("delete", "validatingadmissionpolicybinding", "no-policy-sync")
 
 
