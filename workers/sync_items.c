@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "workers/source.h"
 #include "workers/sync.h"
 
 /* --- one item --- */
