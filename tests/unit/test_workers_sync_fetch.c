@@ -292,7 +292,7 @@ static void every_attribute_of_a_row_is_in_the_digest(void **state) {
 		"\"created\":6,\"updated\":6", "\"created\":6,\"updated\":6,\"nbf\":7",
 		"\"created\":6,\"updated\":6,\"nbf\":7,\"exp\":8",
 		"\"created\":6,\"updated\":6,\"nbf\":7,\"exp\":8,\"enabled\":false" };
-	char body[512];
+	char body[512], hash[128] = "";
 	(void)state;
 	bench_begin();
 	bench_give_token();
@@ -301,13 +301,11 @@ static void every_attribute_of_a_row_is_in_the_digest(void **state) {
 			"{\"value\":\"x\",\"id\":\"https://v.vault.azure.net/secrets/a/v1\",\"attributes\":{%s}}", rows[i]);
 		if (i) bench_again();
 		reply(HTTP_GET, "/secrets/a/", 200, body);
-		if (i) {
-			reply(HTTP_PATCH, SECRETS_URL "/db?", 200, OURS("s-1", "6", ""));
-			reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "7", ""));
-			bench_take_status();
-		} else {
-			write_secret();
-		}
+		if (i) bench_take_status();
+		if (!i) write_secret();
+		/* The version is the same: the hash changes, the Secret does not. */
+		assert_string_not_equal(b.object->status.sync_hash, hash);
+		snprintf(hash, sizeof hash, "%s", b.object->status.sync_hash);
 	}
 }
 
