@@ -66,10 +66,12 @@ def sync(name, class_name, data, namespace="my-namespace", service_account="my-s
 class Lab:
     """Everything that a scenario needs. One lab serves many scenarios; each uses names of its own."""
 
-    def __init__(self, directory, crds=None, owner_enforcement=True, policies=True):
+    def __init__(self, directory, crds=None, owner_enforcement=True, policies=True, install=None):
+        """install(cluster): puts kvsync's account and rights there in another way than by the plain manifests."""
         self.directory = pathlib.Path(directory)
         self.crds = crds
         self.policies = policies
+        self.install = install or self._apply_manifests
         self.owner_enforcement = owner_enforcement
         self.runs = 0
         self.canaries = set()
@@ -79,7 +81,10 @@ class Lab:
         with self.stack as stack:
             self.cluster = stack.enter_context(Cluster(
                 self.directory / "cluster", crds=self.crds, audit=True, owner_enforcement=self.owner_enforcement))
-            self._install()
+            self.install(self.cluster)
+            for namespace in NAMESPACES:
+                self.cluster.kubectl("create", "namespace", namespace)
+                self.cluster.kubectl("create", "serviceaccount", "my-service-account", "-n", namespace)
             jwks = self.directory / "jwks.json"
             jwks.write_bytes(self.cluster.get_anonymously("/openid/v1/jwks"))
             subjects = [f"system:serviceaccount:{ns}:my-service-account" for ns in NAMESPACES]
@@ -92,15 +97,12 @@ class Lab:
     def __exit__(self, *arguments):
         return self.stack.__exit__(*arguments)
 
-    def _install(self):
+    def _apply_manifests(self, cluster):
         for path in sorted(MANIFESTS.glob("*.yaml")):
             if self.crds is None or "-crd-" not in path.name:
-                self.cluster.apply(path)
+                cluster.apply(path)
         if self.policies:
-            self.cluster.apply(POLICIES)
-        for namespace in NAMESPACES:
-            self.cluster.kubectl("create", "namespace", namespace)
-            self.cluster.kubectl("create", "serviceaccount", "my-service-account", "-n", namespace)
+            cluster.apply(POLICIES)
 
     def engine(self, config=CONFIG):
         self.runs += 1
