@@ -18,10 +18,17 @@ static const int64_t LIST_TIMEOUT_NS = 60 * NS_PER_S;
 
 #define ACCEPT_META "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-static const char *const RESOURCES[] = {
-	[KUBE_CLASSES] = "/apis/secrets-store.csi.x-k8s.io/v1/secretproviderclasses",
-	[KUBE_SYNCS] = "/apis/secret-sync.x-k8s.io/v1alpha1/secretsyncs",
+static const struct {
+	const char *api, *plural, *kind;
+} RESOURCES[] = {
+	[KUBE_CLASSES] = { KUBE_CLASS_API, "/secretproviderclasses", "SecretProviderClass" },
+	[KUBE_SYNCS] = { KUBE_SYNC_API, "/secretsyncs", "SecretSync" },
+	[KUBE_AKVS] = { KUBE_SYNC_API, "/akvsyncs", "AKVSync" },
 };
+
+const char *kube_kind(enum kube_resource resource) {
+	return RESOURCES[resource].kind;
+}
 
 /* --- the connection's facts and the token --- */
 
@@ -108,6 +115,14 @@ static void add_text(struct kube_call *call, const char *text) {
 	buf_append(&call->http.url, str_of(text));
 }
 
+/* A collection of custom resources; ns empty: of all namespaces. */
+static void add_resource(struct kube_call *call, enum kube_resource resource, struct str ns) {
+	add_text(call, "/apis/");
+	add_text(call, RESOURCES[resource].api);
+	if (ns.len) add_path(call, "/namespaces/", ns);
+	add_text(call, RESOURCES[resource].plural);
+}
+
 /* A preparation has failed as a whole when any of its parts has. */
 static enum err ready(struct kube_call *call) {
 	enum err err = buf_err(&call->http.url);
@@ -123,7 +138,7 @@ static enum err ready(struct kube_call *call) {
 enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	unsigned limit, struct str continue_token) {
 	begin(call, kube, &kube->site, HTTP_GET);
-	add_text(call, RESOURCES[resource]);
+	add_resource(call, resource, STR_NULL);
 	buf_printf(&call->http.url, "?limit=%u", limit);
 	if (continue_token.len) add_path(call, "&continue=", continue_token);
 	http_req_header(&call->http, "Accept", STR("application/json"));
@@ -135,7 +150,7 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s) {
 	begin(call, kube, &kube->watch_site, HTTP_GET);
-	add_text(call, RESOURCES[resource]);
+	add_resource(call, resource, STR_NULL);
 	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
 		timeout_s);
 	add_path(call, "&resourceVersion=", resource_version);
@@ -245,25 +260,6 @@ enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct sec
 	return ready(call);
 }
 
-enum err kube_secret_patch(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-	const struct kube_secret *secret, const struct kube_meta *meta) {
-	assert(meta->uid[0] && meta->resource_version[0]);
-	begin_secret(call, kube, arena, HTTP_PATCH, secret->ns, secret->name,
-		"application/merge-patch+json");
-	enum err err = check_size(secret);
-	if (err) return err;
-	struct secret *body = &call->_secret_body;
-	secret_init(body, arena, SECRET_BODY_BYTES);
-	add_member(body, "{\"metadata\":{\"uid\":", str_of(meta->uid));
-	add_member(body, ",\"resourceVersion\":", str_of(meta->resource_version));
-	add_pairs(body, ",\"labels\":", secret->labels, secret->label_count);
-	add_pairs(body, ",\"annotations\":", secret->annotations, secret->annotation_count);
-	secret_append_char(body, '}');
-	add_data(body, secret->data, secret->data_count);
-	secret_append_char(body, '}');
-	return ready(call);
-}
-
 enum err kube_settled_fields(struct str managed_fields, struct buf *out_json);
 
 enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
@@ -291,11 +287,11 @@ out:
 
 /* --- status, tokens --- */
 
-enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
-	struct str name, struct str uid, struct str status_json) {
+static enum err status_patch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, struct str name, struct str uid, struct str status_json) {
 	begin(call, kube, &kube->site, HTTP_PATCH);
-	add_path(call, "/apis/" KUBE_SYNC_API "/namespaces/", ns);
-	add_path(call, "/secretsyncs/", name);
+	add_resource(call, resource, ns);
+	add_path(call, "/", name);
 	add_text(call, "/status?fieldManager=" KUBE_FIELD_MANAGER);
 	http_req_header(&call->http, "Accept", STR(ACCEPT_META));
 	http_req_header(&call->http, "Content-Type", STR("application/json-patch+json"));
@@ -306,6 +302,16 @@ enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str
 	buf_append(&call->_body, status_json);
 	buf_append(&call->_body, STR("}]"));
 	return ready(call);
+}
+
+enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
+	struct str name, struct str uid, struct str status_json) {
+	return status_patch(call, kube, KUBE_SYNCS, ns, name, uid, status_json);
+}
+
+enum err kube_akv_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
+	struct str name, struct str uid, struct str status_json) {
+	return status_patch(call, kube, KUBE_AKVS, ns, name, uid, status_json);
 }
 
 enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
@@ -323,5 +329,99 @@ enum err kube_token_request(struct kube_call *call, struct kube *kube, struct se
 		    "\"spec\":{\"expirationSeconds\":600,\"audiences\":["));
 	buf_append_json(&call->_body, audience);
 	buf_append(&call->_body, STR("]}}"));
+	return ready(call);
+}
+
+/* --- what is derived from an AKVSync --- */
+
+static void begin_custom(struct kube_call *call, struct kube *kube, enum http_method method,
+	enum kube_resource resource, struct str ns, struct str name) {
+	begin(call, kube, &kube->site, method);
+	add_resource(call, resource, ns);
+	if (name.len) add_path(call, "/", name);
+	http_req_header(&call->http, "Accept", STR("application/json"));
+	buf_init(&call->_body, BODY_BYTES);
+}
+
+static void add_field(struct kube_call *call, const char *before, struct str value) {
+	buf_append(&call->_body, str_of(before));
+	buf_append_json(&call->_body, value);
+}
+
+/* The owner is the controller and does not block: deletion is the garbage collector's, and nobody waits for it. */
+static void add_owner(struct kube_call *call, const struct kube_custom *custom) {
+	add_field(call,
+		"\"ownerReferences\":[{\"apiVersion\":\"" KUBE_SYNC_API
+		"\",\"kind\":\"AKVSync\",\"controller\":true,\"name\":",
+		custom->owner_name);
+	add_field(call, ",\"uid\":", custom->owner_uid);
+	buf_append(&call->_body, STR("}]"));
+}
+
+static void add_custom(struct kube_call *call, const struct kube_custom *custom, struct str uid,
+	struct str version) {
+	add_field(call, "{\"apiVersion\":", str_of(RESOURCES[custom->resource].api));
+	add_field(call, ",\"kind\":", str_of(RESOURCES[custom->resource].kind));
+	add_field(call, ",\"metadata\":{\"name\":", custom->name);
+	add_field(call, ",\"namespace\":", custom->ns);
+	if (uid.len) {
+		add_field(call, ",\"uid\":", uid);
+		add_field(call, ",\"resourceVersion\":", version);
+	}
+	buf_append_char(&call->_body, ',');
+	add_owner(call, custom);
+	buf_append(&call->_body, STR("},\"spec\":"));
+	buf_append(&call->_body, custom->spec_json);
+	buf_append_char(&call->_body, '}');
+}
+
+enum err kube_custom_create(
+	struct kube_call *call, struct kube *kube, const struct kube_custom *custom) {
+	begin_custom(call, kube, HTTP_POST, custom->resource, custom->ns, STR_NULL);
+	add_text(call, "?fieldManager=" KUBE_AKV_MANAGER);
+	http_req_header(&call->http, "Content-Type", STR("application/json"));
+	add_custom(call, custom, STR_NULL, STR_NULL);
+	return ready(call);
+}
+
+enum err kube_custom_apply(struct kube_call *call, struct kube *kube,
+	const struct kube_custom *custom, struct str uid, struct str resource_version) {
+	assert(uid.len && resource_version.len);
+	begin_custom(call, kube, HTTP_PATCH, custom->resource, custom->ns, custom->name);
+	add_text(call, "?fieldManager=" KUBE_AKV_MANAGER "&force=true");
+	http_req_header(&call->http, "Content-Type", STR("application/apply-patch+yaml"));
+	add_custom(call, custom, uid, resource_version);
+	return ready(call);
+}
+
+enum err kube_custom_replace(struct kube_call *call, struct kube *kube,
+	const struct kube_custom *custom, struct str uid, struct str resource_version) {
+	begin_custom(call, kube, HTTP_PATCH, custom->resource, custom->ns, custom->name);
+	add_text(call, "?fieldManager=" KUBE_AKV_MANAGER);
+	http_req_header(&call->http, "Content-Type", STR("application/json-patch+json"));
+	add_field(call, "[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":", uid);
+	add_field(call, "},{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":",
+		resource_version);
+	buf_append(&call->_body, STR("},{\"op\":\"add\",\"path\":\"/spec\",\"value\":"));
+	buf_append(&call->_body, custom->spec_json);
+	buf_append(&call->_body, STR("}]"));
+	return ready(call);
+}
+
+enum err kube_custom_get(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, struct str name) {
+	begin_custom(call, kube, HTTP_GET, resource, ns, name);
+	return ready(call);
+}
+
+enum err kube_custom_delete(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, struct str name, struct str uid) {
+	begin_custom(call, kube, HTTP_DELETE, resource, ns, name);
+	http_req_header(&call->http, "Content-Type", STR("application/json"));
+	add_field(call,
+		"{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":"
+		"\"Background\",\"preconditions\":{\"uid\":",
+		uid);
+	buf_append(&call->_body, STR("}}"));
 	return ready(call);
 }

@@ -2,7 +2,7 @@
  *
  * A kube_call is one request with everything it borrows: prepare it with one of the functions below, start `call.http`,
  * read the answer with the matching kube_read_* function, deinit it. Preparing never touches the network.
- * Field manager of every write: KUBE_FIELD_MANAGER.
+ * Field manager of every write: KUBE_FIELD_MANAGER, but for what is derived from an AKVSync: KUBE_AKV_MANAGER.
  *
  * Answers about Secrets are asked for as PartialObjectMetadata, but still carry annotations, which can hold values
  * (kubectl.kubernetes.io/last-applied-configuration): they are received in secret memory, and only what struct kube_meta
@@ -18,6 +18,9 @@
 #define KUBE_MANAGED_KEY \
 	"secrets-store.sync.x-k8s.io" /* label and annotation of a managed Secret; the value is empty */
 #define KUBE_SYNC_API "secret-sync.x-k8s.io/v1alpha1"
+#define KUBE_CLASS_API "secrets-store.csi.x-k8s.io/v1"
+/* Field manager of what is derived from an AKVSync. */
+#define KUBE_AKV_MANAGER "kvsync-akvsync"
 
 /* The pod's own API token. Published by main, borrowed by anybody in a short read section. */
 struct kube_token {
@@ -52,7 +55,10 @@ struct kube_call {
 
 void kube_call_deinit(struct kube_call *call); /* idempotent; must not be active */
 
-enum kube_resource { KUBE_CLASSES, KUBE_SYNCS };
+enum kube_resource { KUBE_CLASSES, KUBE_SYNCS, KUBE_AKVS };
+
+/* "SecretProviderClass", "SecretSync", "AKVSync". */
+const char *kube_kind(enum kube_resource resource);
 
 /* LIST of a resource in all namespaces: at most `limit` items, from `continue_token` on (empty: from the beginning). */
 enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
@@ -118,13 +124,37 @@ enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct se
 enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
 	const struct kube_secret *secret, const struct kube_meta *meta);
 
-/* The partial write: a merge patch of the keys, labels and annotations in `secret`, held to the uid and resourceVersion of a
- * probe. What it does not name stays; type and owner are not touched. It leaves an Update entry: see kube_secret_settle. */
-enum err kube_secret_patch(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
-	const struct kube_secret *secret, const struct kube_meta *meta);
-
 /* Replaces the status of a SecretSync; the first operation tests the uid, which the server does not do by itself. */
 enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
+	struct str name, struct str uid, struct str status_json);
+
+/* Custom resources that kvsync itself writes: SecretSyncs and SecretProviderClasses that are derived from an AKVSync. The
+ * answers carry the whole object, in response: there is no value in these kinds. */
+struct kube_custom {
+	enum kube_resource resource; /* KUBE_CLASSES or KUBE_SYNCS */
+	struct str ns, name;
+	struct str owner_name, owner_uid; /* the AKVSync; it becomes the controller */
+	struct str spec_json;
+};
+
+/* POST: fails with ERR_EXISTS where the name is taken, so that nothing is ever adopted. */
+enum err kube_custom_create(
+	struct kube_call *call, struct kube *kube, const struct kube_custom *custom);
+/* Forced server-side apply, held to uid and resourceVersion: an absent or changed object is ERR_CONFLICT. What others have
+ * put into lists and maps beside ours stays. */
+enum err kube_custom_apply(struct kube_call *call, struct kube *kube,
+	const struct kube_custom *custom, struct str uid, struct str resource_version);
+/* Replaces the whole spec by a JSON patch that tests uid and resourceVersion: the other half of kube_custom_apply, for what
+ * an apply leaves. */
+enum err kube_custom_replace(struct kube_call *call, struct kube *kube,
+	const struct kube_custom *custom, struct str uid, struct str resource_version);
+enum err kube_custom_get(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, struct str name);
+/* DELETE with the uid as its precondition: another uid is ERR_CONFLICT. */
+enum err kube_custom_delete(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, struct str name, struct str uid);
+/* kube_status_patch for an AKVSync. */
+enum err kube_akv_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
 	struct str name, struct str uid, struct str status_json);
 
 /* A token of a ServiceAccount for one audience, 600 s. The answer is received in secret memory. */

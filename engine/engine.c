@@ -6,25 +6,29 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "engine/akv.h"
 #include "engine/informer.h"
 #include "engine/store.h"
 
 enum { RETIRED_PER_TURN = 500, TOKEN_CHECK_S = 60, REJECTED_LEAST_S = 5 };
 
-/* One informer and where its objects go. */
+/* One informer and where its objects go: to the store, and, by themselves or as what is derived from them, to the AKVSyncs. */
 struct watcher {
 	struct informer_sink sink;
 	struct informer informer;
-	enum store_kind kind;
+	enum kube_resource resource;
 	struct engine *engine;
 };
+
+enum { WATCHERS = KUBE_AKVS + 1 };
 
 struct engine {
 	struct store *store;
 	struct pool *pool;
 	struct http *http;
 	struct rng rng;
-	struct watcher watchers[STORE_KINDS];
+	struct akv *akv;
+	struct watcher watchers[WATCHERS]; /* by resource */
 	void (*refresh_token)(void *arg, bool rejected);
 	void *arg;
 	int64_t next_token_ns;
@@ -44,32 +48,53 @@ static struct watcher *watcher_of(struct informer_sink *sink) {
 	return container_of(sink, struct watcher, sink);
 }
 
+/* False: a kind that the store does not hold. */
+static bool kind_of(const struct watcher *watcher, enum store_kind *out_kind) {
+	*out_kind = watcher->resource == KUBE_CLASSES ? STORE_CLASSES : STORE_SYNCS;
+	return watcher->resource != KUBE_AKVS;
+}
+
 static enum err told_upsert(struct informer_sink *sink, const cJSON *object) {
-	return store_upsert(watcher_of(sink)->engine->store, watcher_of(sink)->kind, object);
+	struct watcher *watcher = watcher_of(sink);
+	enum store_kind kind;
+	bool stored = kind_of(watcher, &kind);
+	enum err err = stored ? store_upsert(watcher->engine->store, kind, object) : OK;
+	return err ? err : akv_upsert(watcher->engine->akv, watcher->resource, object);
 }
 
 static enum err told_remove(struct informer_sink *sink, const cJSON *object) {
-	return store_delete(watcher_of(sink)->engine->store, watcher_of(sink)->kind, object);
+	struct watcher *watcher = watcher_of(sink);
+	enum store_kind kind;
+	bool stored = kind_of(watcher, &kind);
+	enum err err = stored ? store_delete(watcher->engine->store, kind, object) : OK;
+	return err ? err : akv_remove(watcher->engine->akv, watcher->resource, object);
 }
 
 static void told_list_begin(struct informer_sink *sink) {
-	store_list_begin(watcher_of(sink)->engine->store, watcher_of(sink)->kind);
+	struct watcher *watcher = watcher_of(sink);
+	enum store_kind kind;
+	if (kind_of(watcher, &kind)) store_list_begin(watcher->engine->store, kind);
+	akv_list_begin(watcher->engine->akv, watcher->resource);
 }
 
 static void told_list_end(struct informer_sink *sink) {
-	store_list_end(watcher_of(sink)->engine->store, watcher_of(sink)->kind);
+	struct watcher *watcher = watcher_of(sink);
+	enum store_kind kind;
+	if (kind_of(watcher, &kind)) store_list_end(watcher->engine->store, kind);
+	akv_list_end(watcher->engine->akv, watcher->resource);
 }
 
 static void told_unauthenticated(struct informer_sink *sink) {
 	watcher_of(sink)->engine->rejected = true;
 }
 
-static void watcher_init(struct engine *engine, enum store_kind kind, struct kube *kube) {
-	static const enum kube_resource resources[] = {
-		[STORE_CLASSES] = KUBE_CLASSES, [STORE_SYNCS] = KUBE_SYNCS
-	};
-	struct watcher *watcher = &engine->watchers[kind];
-	watcher->kind = kind;
+static void akv_unauthenticated(void *arg) {
+	((struct engine *)arg)->rejected = true;
+}
+
+static void watcher_init(struct engine *engine, enum kube_resource resource, struct kube *kube) {
+	struct watcher *watcher = &engine->watchers[resource];
+	watcher->resource = resource;
 	watcher->engine = engine;
 	watcher->sink = (struct informer_sink){
 		told_upsert,
@@ -78,8 +103,9 @@ static void watcher_init(struct engine *engine, enum store_kind kind, struct kub
 		told_list_end,
 		told_unauthenticated,
 	};
-	informer_init(&watcher->informer, kube, engine->http, resources[kind], &watcher->sink,
-		&engine->rng);
+	informer_init(
+		&watcher->informer, kube, engine->http, resource, &watcher->sink, &engine->rng);
+	if (resource == KUBE_AKVS) informer_set_optional(&watcher->informer);
 }
 
 /* --- life --- */
@@ -106,12 +132,17 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 		engine->store = store_create(pool_first_queue(engine->pool), key, &defaults);
 		err = engine->store ? OK : ERR_NOMEM;
 	}
+	if (!err) {
+		engine->akv = akv_create(options->pool.kube, engine->http, &engine->rng, key,
+			akv_unauthenticated, engine);
+		err = engine->akv ? OK : ERR_NOMEM;
+	}
 	if (err) {
 		engine_destroy(engine);
 		return err;
 	}
-	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
-		watcher_init(engine, kind, options->pool.kube);
+	for (unsigned resource = 0; resource < WATCHERS; resource++)
+		watcher_init(engine, resource, options->pool.kube);
 	*out_engine = engine;
 	return OK;
 }
@@ -130,8 +161,9 @@ static bool take_retired(struct engine *engine, unsigned most) {
 void engine_destroy(struct engine *engine) {
 	if (!engine) return;
 	if (engine->pool) pool_join(engine->pool);
-	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
-		informer_deinit(&engine->watchers[kind].informer);
+	for (unsigned resource = 0; resource < WATCHERS; resource++)
+		informer_deinit(&engine->watchers[resource].informer);
+	akv_destroy(engine->akv);
 	http_destroy(engine->http);
 	if (engine->store) take_retired(engine, UINT32_MAX);
 	pool_destroy(engine->pool);
@@ -143,8 +175,9 @@ void engine_stop(struct engine *engine, int64_t drain_ns) {
 	assert_main();
 	if (engine->stopped) return;
 	engine->stopped = true;
-	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++)
-		informer_stop(&engine->watchers[kind].informer);
+	for (unsigned resource = 0; resource < WATCHERS; resource++)
+		informer_stop(&engine->watchers[resource].informer);
+	akv_stop(engine->akv);
 	pool_stop(engine->pool, drain_ns);
 }
 
@@ -174,9 +207,10 @@ static int64_t token_turn(struct engine *engine, struct now now) {
 
 /* Classes first: a SecretSync must not be judged before its class could be known. */
 static void informers_turn(struct engine *engine, struct now now) {
-	struct informer *classes = &engine->watchers[STORE_CLASSES].informer;
-	struct informer *syncs = &engine->watchers[STORE_SYNCS].informer;
+	struct informer *classes = &engine->watchers[KUBE_CLASSES].informer;
+	struct informer *syncs = &engine->watchers[KUBE_SYNCS].informer;
 	if (engine->stopped) return;
+	informer_turn(&engine->watchers[KUBE_AKVS].informer, now);
 	informer_turn(classes, now);
 	if (informer_has_synced(classes)) informer_turn(syncs, now);
 	if (engine->ready || !informer_has_synced(syncs)) return;
@@ -199,13 +233,17 @@ static void publish(struct engine *engine) {
 
 int64_t engine_turn(struct engine *engine, struct now now) {
 	assert_main();
-	struct informer *classes = &engine->watchers[STORE_CLASSES].informer;
-	struct informer *syncs = &engine->watchers[STORE_SYNCS].informer;
+	struct informer *classes = &engine->watchers[KUBE_CLASSES].informer;
+	struct informer *syncs = &engine->watchers[KUBE_SYNCS].informer;
+	struct informer *akvs = &engine->watchers[KUBE_AKVS].informer;
 	int64_t deadline_ns = token_turn(engine, now);
 	informers_turn(engine, now);
+	akv_turn(engine->akv, now);
 	bool more = take_retired(engine, RETIRED_PER_TURN);
 	if (store_turn(engine->store) || more) deadline_ns = now.mono_ns;
 	deadline_ns = earlier(deadline_ns, http_turn(engine->http, now));
+	deadline_ns = earlier(deadline_ns, akv_deadline_ns(engine->akv, now));
+	deadline_ns = earlier(deadline_ns, informer_deadline_ns(akvs, now));
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(classes, now));
 	if (informer_has_synced(classes))
 		deadline_ns = earlier(deadline_ns, informer_deadline_ns(syncs, now));

@@ -27,6 +27,7 @@ static const struct {
 	[KUBE_CLASSES] = { "SecretProviderClasses", "list SecretProviderClasses",
 		"watch SecretProviderClasses" },
 	[KUBE_SYNCS] = { "SecretSyncs", "list SecretSyncs", "watch SecretSyncs" },
+	[KUBE_AKVS] = { "AKVSyncs", "list AKVSyncs", "watch AKVSyncs" },
 };
 
 void informer_init(struct informer *informer, struct kube *kube, struct http *http,
@@ -44,6 +45,10 @@ void informer_init(struct informer *informer, struct kube *kube, struct http *ht
 	buf_init(&informer->_continue, CONTINUE_BYTES);
 	buf_init(&informer->_version, VERSION_BYTES);
 	buf_init(&informer->_lines, INFORMER_BACKLOG_BYTES);
+}
+
+void informer_set_optional(struct informer *informer) {
+	informer->_optional = true;
 }
 
 static void drop_call(struct informer *informer) {
@@ -171,6 +176,25 @@ static void open_page(struct informer *informer, struct now now) {
 	informer->_state = INFORMER_READING;
 }
 
+/* Not installed, or an installation of before the resource was there, whose role does not name it. What was known of it is
+ * gone with its kind; nobody deletes anything because of that. */
+static void tell_missing(struct informer *informer, struct now now, const struct fault *fault) {
+	if (!informer->_missing)
+		log_info("an optional resource is not there and is looked for every few minutes; "
+			 "to use it: kubectl apply -f deploy/manifests/",
+			kv("resource", NAMES[informer->_resource].resource),
+			kv("detail", fault->text));
+	informer->_missing = true;
+	informer->_in_list = false;
+	informer->_needs_list = true;
+	informer->_failures = 0;
+	informer->_sink->list_end(informer->_sink);
+	int64_t delay_s = rng_between(informer->_rng, INFORMER_MISSING_S / 2, INFORMER_MISSING_S);
+	int64_t delay_ns = delay_s * NS_PER_S;
+	wait_for(
+		informer, now, delay_ns < fault->retry_after_ns ? fault->retry_after_ns : delay_ns);
+}
+
 static void list_ended(struct informer *informer, struct now now) {
 	struct fault fault;
 	enum err err = kube_result(&informer->_call, &fault, NAMES[informer->_resource].list);
@@ -182,6 +206,9 @@ static void list_ended(struct informer *informer, struct now now) {
 		start_list(informer, now);
 	} else if (err == ERR_GONE || (continued && fault.http_status == 400)) {
 		relist(informer, now, "list has expired, beginning again", &fault);
+	} else if (informer->_optional &&
+		   (err == ERR_NOT_FOUND || (err == ERR_DENIED && !informer->_has_synced))) {
+		tell_missing(informer, now, &fault);
 	} else if (err == ERR_NOT_FOUND) {
 		fail(informer, now,
 			"the API server does not know the resource; install it: kubectl apply -f "
@@ -234,6 +261,7 @@ static void list_complete(struct informer *informer, struct now now) {
 	if (!informer->_has_synced)
 		log_info("list is complete", kv("resource", NAMES[informer->_resource].resource));
 	informer->_has_synced = true;
+	informer->_missing = false;
 	informer->_failures = 0;
 	wait_for(informer, now, 0);
 }

@@ -29,6 +29,8 @@ enum {
 	INFORMER_LINE_BYTES = 3 * 1024 * 1024, /* of one watch event */
 	INFORMER_BACKLOG_BYTES = 16 * 1024 * 1024, /* of watch events that wait for their turn */
 	INFORMER_SLICE_BYTES = 128 * 1024, /* of JSON that is read in one turn */
+	INFORMER_MISSING_S =
+		300, /* until an optional resource that is not there is looked for again */
 	INFORMER_SILENCE_S = 150, /* a watch without an event: bookmarks come about every minute */
 };
 
@@ -67,6 +69,8 @@ struct informer {
 	unsigned _failures; /* in a row */
 	unsigned _page_limit;
 	unsigned _bad_objects;
+	bool _optional;
+	bool _missing; /* it was said that the resource is not there */
 
 	struct kube_call _call;
 	bool _has_call;
@@ -83,6 +87,10 @@ struct informer {
 /* All pointers are kept. Nothing is requested before the first turn. */
 void informer_init(struct informer *informer, struct kube *kube, struct http *http,
 	enum kube_resource resource, struct informer_sink *sink, struct rng *rng);
+
+/* Nothing waits for this resource: where the API server does not have it, or does not let us list it, that is told once, its
+ * list counts as empty, and it is looked for again every few minutes. */
+void informer_set_optional(struct informer *informer);
 
 /* Cancels the request and starts no other. */
 void informer_stop(struct informer *informer);

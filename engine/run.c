@@ -19,7 +19,8 @@
 #include "engine/kubeconfig.h"
 #include "engine/status_server.h"
 
-enum { ARENA_BYTES = 4 << 20, KUBE_CONNECTIONS = 2 };
+/* Three watches have a connection each. */
+enum { ARENA_BYTES = 4 << 20, KUBE_CONNECTIONS = 5 };
 
 /* Everything that main owns, in the order in which it is made. */
 struct process {

@@ -14,9 +14,11 @@ NAMESPACE = "azure-secret-store"
 RIGHTS = {
     "secrets": {"create", "patch"},
     "serviceaccounts/token": {"create"},
-    "secretproviderclasses.secrets-store.csi.x-k8s.io": {"get", "list", "watch"},
-    "secretsyncs.secret-sync.x-k8s.io": {"get", "list", "watch"},
+    "secretproviderclasses.secrets-store.csi.x-k8s.io": {"get", "list", "watch", "create", "patch"},
+    "secretsyncs.secret-sync.x-k8s.io": {"get", "list", "watch", "create", "patch", "delete"},
     "secretsyncs.secret-sync.x-k8s.io/status": {"patch"},
+    "akvsyncs.secret-sync.x-k8s.io": {"list", "watch"},
+    "akvsyncs.secret-sync.x-k8s.io/status": {"patch"},
     "events": {"create", "patch"},
 }
 OWN_RIGHTS = {**RIGHTS, "leases.coordination.k8s.io": {"get", "create", "update", "patch"}}
@@ -70,7 +72,7 @@ def unexplained(schema, path):
 
 def check_descriptions(cluster):
     for kind in ("secretproviderclasses.secrets-store.csi.x-k8s.io",
-                 "secretsyncs.secret-sync.x-k8s.io"):
+                 "secretsyncs.secret-sync.x-k8s.io", "akvsyncs.secret-sync.x-k8s.io"):
         for version in cluster.get("crd", kind)["spec"]["versions"]:
             missing = list(unexplained(version["schema"]["openAPIV3Schema"], ""))
             check(f"every field of {kind} {version['name']} is explained", not missing, missing)

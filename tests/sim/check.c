@@ -99,8 +99,7 @@ static bool key_is(const struct sim_uid *known, const char *ns, const char *name
 	       strcmp(known->key + len + 1, name) == 0;
 }
 
-/* Was this ever the uid of the SecretSync of that name? */
-static bool uid_was(const struct sim *sim, const char *ns, const char *name, struct str uid) {
+bool sim_uid_was(const struct sim *sim, const char *ns, const char *name, struct str uid) {
 	for (unsigned i = 0; i < sim->checks.uid_count; i++) {
 		const struct sim_uid *known = &sim->checks.uids[i];
 		if (key_is(known, ns, name) && str_eq(str_of(known->uid), uid)) return true;
@@ -150,29 +149,6 @@ static void check_foreign_keys(struct sim *sim, const struct kube_write *w) {
 	}
 }
 
-static bool names_key(const cJSON *sync, const char *key) {
-	const cJSON *items = world_json_at(sync, "spec.secretObject.data");
-	for (const cJSON *item = cJSON_GetArrayItem(items, 0); item; item = item->next) {
-		if (str_eq(world_json_str(item, "targetKey"), str_of(key))) return true;
-	}
-	return false;
-}
-
-/* A data item that fails keeps its last value: what the SecretSync names does not go. */
-static void check_kept_keys(struct sim *sim, const struct kube_write *w) {
-	const cJSON *after = world_json_at(w->after, "data");
-	cJSON *sync = kube_get(sim->kube, "secretsyncs", w->namespace, w->name);
-	for (const cJSON *item = cJSON_GetArrayItem(world_json_at(w->before, "data"), 0); item;
-		item = item->next) {
-		if (cJSON_GetObjectItemCaseSensitive(after, item->string) ||
-			!names_key(sync, item->string))
-			continue;
-		sim_fail(sim, "a failed item keeps its last value", "%s/%s loses %s", w->namespace,
-			w->name, item->string);
-	}
-	cJSON_Delete(sync);
-}
-
 static void check_shape(struct sim *sim, const struct kube_write *w) {
 	const cJSON *owner = only_owner(w->after);
 	const cJSON *annotations = world_json_at(w->after, "metadata.annotations");
@@ -181,7 +157,7 @@ static void check_shape(struct sim *sim, const struct kube_write *w) {
 		    str_eq(world_json_str(owner, "kind"), STR("SecretSync")) &&
 		    !world_json_at(owner, "controller") &&
 		    !world_json_at(owner, "blockOwnerDeletion") &&
-		    uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid"));
+		    sim_uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid"));
 	if (!good)
 		sim_fail(sim, "a Secret has its shape", "%s/%s by %s", w->namespace, w->name,
 			w->verb);
@@ -194,32 +170,18 @@ static void check_secret(struct sim *sim, const struct kube_write *w) {
 	if (w->before) {
 		const cJSON *owner = only_owner(w->before);
 		bool ours = owner && has_managed_label(w->before) &&
-			    uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid")) &&
+			    sim_uid_was(sim, w->namespace, w->name, world_json_str(owner, "uid")) &&
 			    str_eq(world_json_str(owner, "uid"),
 				    world_json_str(only_owner(w->after), "uid"));
 		if (!ours)
 			sim_fail(sim, "no foreign Secret is written", "%s/%s by %s", w->namespace,
 				w->name, w->verb);
 		check_foreign_keys(sim, w);
-		check_kept_keys(sim, w);
 	}
 	check_shape(sim, w);
 }
 
 /* --- status --- */
-
-/* Some items good, some not; nothing else makes a sync partial. */
-static bool is_item_list(struct str message) {
-	unsigned good = 0, failed = 0;
-	cJSON *list = cJSON_ParseWithLength(message.ptr, message.len);
-	for (const cJSON *item = cJSON_GetArrayItem(list, 0); item; item = item->next) {
-		bool synced = str_eq(world_json_str(item, "result"), STR("synced"));
-		good += synced;
-		failed += !synced && world_json_str(item, "message").len > 0;
-	}
-	cJSON_Delete(list);
-	return good && failed;
-}
 
 static void check_condition(
 	struct sim *sim, const struct kube_write *w, const cJSON *condition, int64_t generation) {
@@ -229,8 +191,6 @@ static void check_condition(
 		    world_json_str(condition, "message").len &&
 		    world_json_i64(condition, "observedGeneration", 0) <= generation &&
 		    time_parse(world_json_str(condition, "lastTransitionTime"), &time_s) == OK;
-	if (str_eq(world_json_str(condition, "reason"), STR("PartialSync")))
-		good &= is_item_list(world_json_str(condition, "message"));
 	if (!good)
 		sim_fail(sim, "a status has its shape", "a condition of %s/%s", w->namespace,
 			w->name);
@@ -271,15 +231,18 @@ static void note_uid(struct sim *sim, const struct kube_write *w) {
 void sim_check_write(const struct kube_write *w, void *arg) {
 	struct sim *sim = arg;
 	bool is_sync = strcmp(w->resource, "secretsyncs") == 0;
-	if (is_sync && !w->before && w->after) note_uid(sim, w);
+	bool is_akv = strcmp(w->resource, "akvsyncs") == 0;
+	if ((is_sync || is_akv) && !w->before && w->after) note_uid(sim, w);
 	if (strcmp(w->user, SIM_USER) != 0) return;
 	sim->checks.product_writes++;
 	if (strcmp(w->resource, "secrets") == 0) {
 		check_secret(sim, w);
 	} else if (is_sync && strcmp(w->subresource, "status") == 0) {
 		check_status(sim, w);
+	} else if (is_akv || is_sync || strcmp(w->resource, "secretproviderclasses") == 0) {
+		sim_akv_check_write(sim, w);
 	} else if (strcmp(w->resource, "serviceaccounts") != 0) {
-		sim_fail(sim, "only Secrets and status are written", "%s %s/%s", w->verb,
+		sim_fail(sim, "only Secrets, status and what is derived are written", "%s %s/%s", w->verb,
 			w->resource, w->subresource);
 	}
 }

@@ -7,14 +7,17 @@ static const int64_t BREAKER_NS = 10 * NS_PER_S;
 /* After so long it may be forgotten that a vault could not be reached, when no object uses it any more. */
 static const int64_t FORGET_NS = 600 * NS_PER_S;
 
-/* Each worker, and each of main's two informers, has heard its own answers. */
+/* Which of main's parts asks: an informer of one of three kinds, or what writes objects that follow from AKVSyncs. */
+static unsigned part_of_main(struct str path) {
+	if (str_find(path, STR("/namespaces/")) != SIZE_MAX) return 0;
+	if (str_find(path, STR("secretproviderclasses")) != SIZE_MAX) return 1;
+	return str_find(path, STR("/akvsyncs?")) != SIZE_MAX ? 2 : 3;
+}
+
+/* Each worker, and each part of main, has heard its own answers. */
 static struct sim_told *told_of(struct sim *sim, const struct sim_asked *asked) {
 	unsigned asker = asked->role - ROLE_WORKER;
-	if (asked->role == ROLE_MAIN) {
-		bool classes =
-			str_find(asked->path_and_query, STR("secretproviderclasses")) != SIZE_MAX;
-		asker = SIM_MAX_WORKERS + classes;
-	}
+	if (asked->role == ROLE_MAIN) asker = SIM_MAX_WORKERS + part_of_main(asked->path_and_query);
 	assert(asker < SIM_ASKERS);
 	return &sim->checks.told[asker][asked->host];
 }
@@ -43,8 +46,7 @@ static void check_bearer(struct sim *sim, const struct sim_asked *asked) {
 }
 
 static void check_body(struct sim *sim, const struct sim_asked *asked) {
-	bool carries_values = asked->row == ROW_CREATE || asked->row == ROW_APPLY ||
-			      asked->row == ROW_PATCH;
+	bool carries_values = asked->row == ROW_CREATE || asked->row == ROW_APPLY;
 	bool carries_assertion = asked->row == ROW_EXCHANGE;
 	if (!carries_values && !carries_assertion)
 		sim_check_text(sim, "a request's body", asked->body);

@@ -165,7 +165,7 @@ static const char *check_object(
 	return what ? what : check_metadata(sync, secret, world_json_str(object, "metadata.uid"));
 }
 
-static const char *check_sync(struct sim *sim, const struct sim_sync *sync) {
+const char *sim_check_sync(struct sim *sim, const struct sim_sync *sync) {
 	const char *ns = sim_sync_ns(sim, sync), *what = NULL;
 	cJSON *secret = kube_get(sim->kube, "secrets", ns, sync->name);
 	cJSON *object = kube_get(sim->kube, "secretsyncs", ns, sync->name);
@@ -182,10 +182,12 @@ static const char *check_sync(struct sim *sim, const struct sim_sync *sync) {
 const char *sim_unsettled(struct sim *sim) {
 	size_t present = 0;
 	for (unsigned i = 0; i < sim->sync_count; i++) {
-		const char *what = check_sync(sim, &sim->syncs[i]);
+		const char *what = sim_check_sync(sim, &sim->syncs[i]);
 		if (what) return what;
 		present += sim->syncs[i].present;
 	}
+	const char *what = sim_akv_unsettled(sim, &present);
+	if (what) return what;
 	if (!sim->engine.up || !engine_is_ready(sim->engine.engine))
 		return "the engine is not ready";
 	if (engine_sync_count(sim->engine.engine) != present)
@@ -221,20 +223,27 @@ static uint64_t requests_of_check(struct sim *sim, const struct sim_sync *sync) 
 	return requests;
 }
 
+/* How often a SecretSync may and must be checked meanwhile. True: it is blocked by a foreign Secret. */
+static bool expect_reads(struct sim *sim, const struct sim_sync *sync, int64_t window_s,
+	uint64_t *least, uint64_t *most) {
+	int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
+	if (!sync->present) return false;
+	uint64_t each = requests_of_check(sim, sync), checked = (uint64_t)(window_s / interval_s);
+	*least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
+	/* A blocked one tries again more and more seldom, but not more often than every 15 s. */
+	*most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
+	return sync->blocked;
+}
+
 void sim_silence_end(struct sim *sim) {
 	struct sim_checks *checks = &sim->checks;
 	int64_t window_s = (sim->now_ns - checks->silent_since_ns) / NS_PER_S;
 	uint64_t least = 0, most = 0, writes = 0, blocked = 0;
-	for (unsigned i = 0; i < sim->sync_count; i++) {
-		const struct sim_sync *sync = &sim->syncs[i];
-		int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
-		uint64_t each = requests_of_check(sim, sync),
-			 checked = (uint64_t)(window_s / interval_s);
-		if (!sync->present) continue;
-		blocked += sync->blocked;
-		least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
-		/* A blocked one tries again more and more seldom, but not more often than every 15 s. */
-		most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
+	for (unsigned i = 0; i < sim->sync_count; i++)
+		blocked += expect_reads(sim, &sim->syncs[i], window_s, &least, &most);
+	for (unsigned a = 0; a < sim->akv_count; a++) {
+		for (unsigned i = 0; i < SIM_AKV_SECRETS; i++)
+			expect_reads(sim, &sim->akvs[a].derived[i], window_s, &least, &most);
 	}
 	uint64_t reads = checks->requests[ROW_FETCH] - checks->silent_requests[ROW_FETCH];
 	for (enum sim_row row = ROW_CREATE; row <= ROW_STATUS; row++)

@@ -84,6 +84,7 @@ void sim_plan(struct sim *sim) {
 		(unsigned long long)sim->seed);
 	for (unsigned i = 0; i < sim->spc_count; i++) plan_spc(sim, i);
 	for (unsigned i = 0; i < sim->sync_count; i++) plan_sync(sim, i);
+	sim_akv_plan(sim);
 	plan_faults(sim);
 }
 
@@ -168,6 +169,7 @@ void sim_begin(struct sim *sim) {
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		if (sim_chance(sim, 800)) sim_apply_sync(sim, &sim->syncs[i]);
 	}
+	sim_akv_begin(sim);
 	sim_engine_start(sim);
 	sim->next_action.fire = next_action;
 	sim_at(sim, &sim->next_action, sim_between(sim, 0, 20 * NS_PER_S));

@@ -41,6 +41,8 @@ enum {
 	SIM_MAX_ITEMS = 4,
 	SIM_VAULT_OBJECTS = 5,
 	SIM_MAX_NAMESPACES = 3,
+	SIM_MAX_AKVS = 2,
+	SIM_AKV_SECRETS = 4,
 	SIM_NAME_BYTES = 64,
 };
 
@@ -102,6 +104,19 @@ struct sim_sync {
 	bool blocked; /* a foreign Secret has the name, and stays to the end */
 };
 
+/* An AKVSync. What has to follow from it stands here as if users had written it. */
+enum sim_stranger { STRANGER_NONE, STRANGER_MADE, STRANGER_STRIPPED };
+
+struct sim_akv {
+	char name[SIM_NAME_BYTES];
+	bool present;
+	unsigned force;
+	bool wanted[SIM_AKV_SECRETS]; /* it has an entry for this Secret */
+	enum sim_stranger strangers[SIM_AKV_SECRETS]; /* a SecretSync of this name is not its own */
+	struct sim_sync derived[SIM_AKV_SECRETS];
+	bool class_is_strange; /* a class of this name is not its own, to the end */
+};
+
 /* --- the engine under test (engine_sim.c) --- */
 
 struct sim_worker {
@@ -152,7 +167,7 @@ struct sim_told {
 	int64_t last_start_ns;
 };
 
-enum { SIM_ASKERS = SIM_MAX_WORKERS + 2, SIM_MAX_UIDS = 4096 };
+enum { SIM_ASKERS = SIM_MAX_WORKERS + 4, SIM_MAX_UIDS = 4096 };
 
 struct sim_checks {
 	struct sim_running running[SIM_MAX_SYNCS * 2];
@@ -200,8 +215,10 @@ struct sim {
 
 	/* The plan of the seed. */
 	unsigned namespace_count, vault_count, spc_count, sync_count, service_accounts;
-	struct sim_spc spcs[SIM_MAX_SPCS];
+	struct sim_spc spcs[SIM_MAX_SPCS + SIM_MAX_AKVS]; /* the last ones follow from AKVSyncs */
 	struct sim_sync syncs[SIM_MAX_SYNCS];
+	unsigned akv_count;
+	struct sim_akv akvs[SIM_MAX_AKVS];
 	int64_t default_interval_s, longest_interval_s;
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
@@ -251,6 +268,9 @@ enum sim_host sim_host_of(const struct sim *sim, struct str host);
 const char *sim_host_name(enum sim_host host);
 int sim_kubectl(
 	struct sim *sim, const char *method, const char *path, const char *type, struct str body);
+/* Creates, or replaces the spec of what is there. */
+void sim_apply(struct sim *sim, const char *collection, const char *head, const char *name,
+	struct str spec);
 void sim_apply_spc(struct sim *sim, struct sim_spc *spc);
 void sim_apply_sync(struct sim *sim, struct sim_sync *sync);
 void sim_delete_sync(struct sim *sim, struct sim_sync *sync);
@@ -262,6 +282,16 @@ struct azure_object *sim_vault_object(const struct sim *sim, unsigned vault, uns
 void sim_grant_all(struct sim *sim);
 const char *sim_sync_ns(const struct sim *sim, const struct sim_sync *sync);
 void sim_secret_path(const struct sim *sim, const struct sim_sync *sync, char out[static 256]);
+
+/* akv.c: AKVSyncs and what users do to them and to what is derived from them. */
+void sim_akv_plan(struct sim *sim);
+void sim_akv_begin(struct sim *sim);
+void sim_akv_act(struct sim *sim);
+void sim_akv_restored(struct sim *sim);
+void sim_akv_heal(struct sim *sim);
+/* What is not yet as it has to be (static storage); NULL: nothing. Adds to *present the SecretSyncs that have to be there. */
+const char *sim_akv_unsettled(struct sim *sim, size_t *present);
+void sim_akv_check_write(struct sim *sim, const struct kube_write *write);
 
 /* scenario.c */
 void sim_plan(struct sim *sim);
@@ -277,6 +307,8 @@ enum sim_fault sim_draw_fault(struct sim *sim, enum sim_row row);
 unsigned sim_share(enum sim_row row, unsigned permille);
 
 /* check.c */
+/* Was this ever the uid of the SecretSync, or AKVSync, of that name? */
+bool sim_uid_was(const struct sim *sim, const char *ns, const char *name, struct str uid);
 void sim_check_init(struct sim *sim);
 void sim_check_deinit(struct sim *sim);
 void sim_check_write(const struct kube_write *write, void *arg);
@@ -300,5 +332,6 @@ void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err e
 /* final.c */
 /* NULL when everything is as it has to be once faults have ceased; else what is not yet (static storage). */
 const char *sim_unsettled(struct sim *sim);
+const char *sim_check_sync(struct sim *sim, const struct sim_sync *sync);
 void sim_silence_begin(struct sim *sim);
 void sim_silence_end(struct sim *sim);

@@ -151,8 +151,7 @@ static void write_class(const struct sim *sim, const struct sim_spc *spc, struct
 	buf_deinit(&objects);
 }
 
-/* Creates, or replaces the spec of what is there. */
-static void apply(struct sim *sim, const char *collection, const char *head, const char *name,
+void sim_apply(struct sim *sim, const char *collection, const char *head, const char *name,
 	struct str spec) {
 	char path[512];
 	struct buf body;
@@ -180,7 +179,7 @@ void sim_apply_spc(struct sim *sim, struct sim_spc *spc) {
 	snprintf(collection, sizeof collection,
 		"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses", spc->ns);
 	write_class(sim, spc, &spec);
-	apply(sim, collection,
+	sim_apply(sim, collection,
 		"\"apiVersion\":\"secrets-store.csi.x-k8s.io/v1\",\"kind\":\"SecretProviderClass\"",
 		spc->name, buf_str(&spec));
 	buf_deinit(&spec);
@@ -222,7 +221,7 @@ void sim_apply_sync(struct sim *sim, struct sim_sync *sync) {
 	buf_init(&spec, BODY_BYTES);
 	sync_collection(sim, sync, collection);
 	write_sync(sim, sync, &spec);
-	apply(sim, collection,
+	sim_apply(sim, collection,
 		"\"apiVersion\":\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\"",
 		sync->name, buf_str(&spec));
 	buf_deinit(&spec);
@@ -263,8 +262,8 @@ void sim_account_set(struct sim *sim, unsigned ns, bool present) {
 
 static void load_crds(struct sim *sim) {
 	static const char *const files[] = { "10-crd-secretproviderclasses.yaml",
-		"11-crd-secretsyncs.yaml" };
-	for (unsigned i = 0; i < 2; i++) {
+		"11-crd-secretsyncs.yaml", "12-crd-akvsyncs.yaml" };
+	for (unsigned i = 0; i < 3; i++) {
 		char path[512];
 		snprintf(path, sizeof path, SIM_MANIFESTS "/%s", files[i]);
 		FILE *file = fopen(path, "re");
@@ -282,10 +281,13 @@ static void allow(struct sim *sim) {
 	kube_user_token(sim->kube, SIM_USER, sim->pod_token);
 	kube_allow(sim->kube, SIM_USER, "create,patch", "", "secrets", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "create", "", "serviceaccounts/token", NULL, NULL);
-	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secrets-store.csi.x-k8s.io",
+	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch", "secrets-store.csi.x-k8s.io",
 		"secretproviderclasses", NULL, NULL);
-	kube_allow(sim->kube, SIM_USER, "get,list,watch", "secret-sync.x-k8s.io", "secretsyncs",
-		NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch,delete",
+		"secret-sync.x-k8s.io", "secretsyncs", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "list,watch", "secret-sync.x-k8s.io", "akvsyncs", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "patch", "secret-sync.x-k8s.io", "akvsyncs/status", NULL,
+		NULL);
 	kube_allow(sim->kube, SIM_USER, "patch", "secret-sync.x-k8s.io", "secretsyncs/status", NULL,
 		NULL);
 }

@@ -173,12 +173,48 @@ static void validate(const cJSON *value, const cJSON *schema, const char *path, 
 	else if (cJSON_IsObject(value)) validate_object(value, schema, path, invalid);
 }
 
+static bool is_dns_label(const char *text) {
+	return matches(text, "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
+}
+
+/* The rules of the AKVSync CRD, by their text. */
+static bool akv_rule_holds(const char *rule, const cJSON *self, bool *out_known) {
+	const cJSON *secret = kj_get(self, "secretInAKV"), *cert = kj_get(self, "certInAKV");
+	const cJSON *mapping = kj_get(self, "mapping"), *name = kj_get(self, "kubernetesSecretName");
+	const struct {
+		const char *rule;
+		bool holds;
+	} rules[] = {
+		{ "[has(self.secretInAKV), has(self.certInAKV), has(self.mapping)].exists_one(x, x)",
+		  !!secret + !!cert + !!mapping == 1 },
+		{ "!has(self.mapping) || has(self.kubernetesSecretName)", !mapping || name },
+		{ "!has(self.mapping) || !has(self.versionHistory)", !mapping || !kj_get(self, "versionHistory") },
+		{ "has(self.kubernetesSecretName) || !has(self.secretInAKV) || "
+		  "self.secretInAKV.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+		  name || !secret || is_dns_label(kj_text(self, "secretInAKV")) },
+		{ "has(self.kubernetesSecretName) || !has(self.certInAKV) || "
+		  "self.certInAKV.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+		  name || !cert || is_dns_label(kj_text(self, "certInAKV")) },
+		{ "has(self.secretInAKV) != has(self.certInAKV)", !secret != !cert },
+		{ "self != 'kubernetes.io/service-account-token'",
+		  !cJSON_IsString(self) || strcmp(self->valuestring, "kubernetes.io/service-account-token") != 0 },
+	};
+	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+		*out_known = strcmp(rule, rules[i].rule) == 0;
+		if (*out_known) return rules[i].holds;
+	}
+	return true;
+}
+
 /* The two forms of CEL rules that the SecretSync CRDs have, over the members of a map of strings. */
 static bool rule_holds(const char *rule, const cJSON *map) {
 	char prefix[128];
 	unsigned key_max, value_max;
 	char less[3];
 	const cJSON *item;
+	bool known;
+	bool holds = akv_rule_holds(rule, map, &known);
+	if (known) return holds;
 	if (sscanf(rule, "(self.all(x, x.startsWith('%127[^']') == false))", prefix) == 1) {
 		cJSON_ArrayForEach(item, map) {
 			if (str_starts(str_of(item->string), str_of(prefix))) return false;

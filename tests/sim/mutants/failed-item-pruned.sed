@@ -1,2 +1,0 @@
-# workers/sync_write.c: the good items are applied, which removes the failed ones
-s/if (sync->partial) return &STEP_PATCH;//
