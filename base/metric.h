@@ -11,6 +11,7 @@
 	X(RECONCILE_FAILURES, "reconcile_failures", "reconciles that ended with a failure")      \
 	X(SECRETS_CREATED, "secrets_created", "Secrets written for the first time")              \
 	X(SECRETS_UPDATED, "secrets_updated", "Secrets written again by apply")                  \
+	X(SECRETS_PATCHED, "secrets_patched", "Secrets written in part by a merge patch")        \
 	X(SECRETS_SETTLED, "secrets_settled", "managedFields entries merged")                    \
 	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")            \
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \

@@ -260,6 +260,25 @@ enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct sec
 	return ready(call);
 }
 
+enum err kube_secret_patch(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	const struct kube_secret *secret, const struct kube_meta *meta) {
+	assert(meta->uid[0] && meta->resource_version[0]);
+	begin_secret(call, kube, arena, HTTP_PATCH, secret->ns, secret->name,
+		"application/merge-patch+json");
+	enum err err = check_size(secret);
+	if (err) return err;
+	struct secret *body = &call->_secret_body;
+	secret_init(body, arena, SECRET_BODY_BYTES);
+	add_member(body, "{\"metadata\":{\"uid\":", str_of(meta->uid));
+	add_member(body, ",\"resourceVersion\":", str_of(meta->resource_version));
+	add_pairs(body, ",\"labels\":", secret->labels, secret->label_count);
+	add_pairs(body, ",\"annotations\":", secret->annotations, secret->annotation_count);
+	secret_append_char(body, '}');
+	add_data(body, secret->data, secret->data_count);
+	secret_append_char(body, '}');
+	return ready(call);
+}
+
 enum err kube_settled_fields(struct str managed_fields, struct buf *out_json);
 
 enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena,

@@ -124,6 +124,11 @@ enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct se
 enum err kube_secret_apply(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
 	const struct kube_secret *secret, const struct kube_meta *meta);
 
+/* The partial write: a merge patch of the keys, labels and annotations in `secret`, held to the uid and resourceVersion of a
+ * probe. What it does not name stays; type and owner are not touched. It leaves an Update entry: see kube_secret_settle. */
+enum err kube_secret_patch(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	const struct kube_secret *secret, const struct kube_meta *meta);
+
 /* Replaces the status of a SecretSync; the first operation tests the uid, which the server does not do by itself. */
 enum err kube_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
 	struct str name, struct str uid, struct str status_json);

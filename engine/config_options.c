@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
+static const char *const SWITCH[] = { "false", "true", NULL };
 static const char *const FORMATS[] = { "logfmt", "json", NULL };
 
 #define AT(member) offsetof(struct config, member)
@@ -17,6 +18,11 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"Seconds between two checks of the vault for each SecretSync. A SecretSync may "
 		"name an "
 		"interval of its own in spec.rotationPollIntervalInSeconds." },
+	{ "enablePartialSecretSync", OPTION_CHOICE, AT(partial), 0, 0, 1, NULL, SWITCH,
+		"What happens when some data items of a SecretSync cannot be read. true: the "
+		"others "
+		"are written, and the failed ones keep their last value. false: the Secret is "
+		"written only when every item was read." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

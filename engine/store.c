@@ -158,6 +158,7 @@ static enum err object_add(
 	struct status status = { 0 };
 	struct object *object = NULL;
 	enum err err = status_parse(cJSON_GetObjectItemCaseSensitive(json, "status"), &status);
+	if (!err && status_is_anothers(&status, (*spec)->uid)) status_deinit(&status);
 	if (!err) err = object_create(key, (*spec)->uid, &status, store->first, &object);
 	if (!err) err = map_insert(&store->syncs, &object->node);
 	if (err) {

@@ -5,6 +5,7 @@
 struct settings settings_default(void) {
 	return (struct settings){
 		.poll_interval_ns = 3600 * NS_PER_S,
+		.partial = true,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
+	bool partial; /* enablePartialSecretSync */
 	double vault_rate_per_s; /* requests per second and vault */
 	double vault_burst;
 	unsigned vault_connections; /* per vault and worker */

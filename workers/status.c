@@ -4,7 +4,7 @@
 
 #include "clients/json.h"
 
-enum { MESSAGE_BYTES = 4096, CONDITIONS_READ = 16, OBJECTS_READ = 4096 };
+enum { CONDITIONS_READ = 16, OBJECTS_READ = 4096, DIGEST_HEX = 2 * SHA256_BYTES };
 
 static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "SecretUpdated",
 	"Ready" };
@@ -127,7 +127,7 @@ static enum err parse_condition(const cJSON *json, struct status *status) {
 		.generation = json_i64(json, "observedGeneration", 0),
 	};
 	if (!message.len) return OK;
-	condition->message = mem_strdup(str_slice(message, 0, MESSAGE_BYTES));
+	condition->message = mem_strdup(str_slice(message, 0, STATUS_MESSAGE_BYTES));
 	return condition->message ? OK : ERR_NOMEM;
 }
 
@@ -185,7 +185,7 @@ enum err status_set(struct status *status, enum condition_type type, enum condit
 	enum reason reason, struct str message, int64_t generation, int64_t now_s) {
 	assert(type < CONDITION_COUNT && value != CONDITION_ABSENT && reason != REASON_NONE);
 	struct condition *condition = &status->conditions[type];
-	char *text = message.len ? mem_strdup(str_slice(message, 0, MESSAGE_BYTES)) : NULL;
+	char *text = message.len ? mem_strdup(str_slice(message, 0, STATUS_MESSAGE_BYTES)) : NULL;
 	if (message.len && !text) return ERR_NOMEM;
 	if (condition->value != value || !condition->transition_s) condition->transition_s = now_s;
 	condition->value = value;
@@ -269,17 +269,21 @@ static struct str own_hash(const struct status *status, struct str uid) {
 	return str_slice(rest, uid.len + 1, rest.len);
 }
 
+bool status_is_anothers(const struct status *status, struct str uid) {
+	return str_starts(str_of(status->sync_hash), STR("kv1:")) && !own_hash(status, uid).len;
+}
+
 bool status_is_ours(const struct status *status, struct str uid) {
 	return own_hash(status, uid).len > 0;
 }
 
-enum err status_set_hash(
-	struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]) {
+enum err status_set_hash(struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES], bool partial) {
 	char hex[SHA256_HEX_BYTES];
 	struct buf text = { 0 };
 	hex_encode(digest, SHA256_BYTES, hex);
 	buf_init(&text, 1024);
-	buf_printf(&text, "kv1:%.*s:%s", STR_ARG(uid), hex);
+	buf_printf(&text, "kv1:%.*s:%s%s", STR_ARG(uid), hex, partial ? ":partial" : "");
 	char *taken = buf_take(&text);
 	buf_deinit(&text);
 	if (!taken) return ERR_NOMEM;
@@ -288,9 +292,35 @@ enum err status_set_hash(
 	return OK;
 }
 
-bool status_hash_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES]) {
+/* Half of the digest against the same half of the hash's hex digits. */
+static bool half_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES], size_t from) {
 	char hex[SHA256_HEX_BYTES];
+	struct str own = own_hash(status, uid);
+	if (own.len < DIGEST_HEX) return false;
 	hex_encode(digest, SHA256_BYTES, hex);
-	return str_eq(own_hash(status, uid), str_of(hex));
+	return str_eq(str_slice(own, from, STATUS_DIGEST_HALF * 2),
+		str_slice(str_of(hex), from, STATUS_DIGEST_HALF * 2));
+}
+
+bool status_asked_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES]) {
+	return half_is(status, uid, digest, 0);
+}
+
+bool status_seen_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES]) {
+	return half_is(status, uid, digest, STATUS_DIGEST_HALF * 2);
+}
+
+bool status_is_partial(const struct status *status, struct str uid) {
+	struct str own = own_hash(status, uid);
+	return own.len > DIGEST_HEX && str_eq(str_slice(own, DIGEST_HEX, own.len), STR(":partial"));
+}
+
+const struct status_object *status_find_object(const struct status *status, struct str name) {
+	for (unsigned i = 0; i < status->object_count; i++) {
+		if (str_eq(str_of(status->objects[i].name), name)) return &status->objects[i];
+	}
+	return NULL;
 }

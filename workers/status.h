@@ -10,6 +10,11 @@
 #include "base/hash.h"
 #include "workers/spec.h"
 
+enum {
+	STATUS_MESSAGE_BYTES = 32768, /* of a condition: the limit of the CRD */
+	STATUS_DIGEST_HALF = SHA256_BYTES / 2,
+};
+
 /* X(constant, name on the wire). The first thirteen are the product's own names. */
 #define REASON_LIST(X)                                                 \
 	X(CREATE_SUCCEEDED, "CreateSucceeded")                         \
@@ -25,7 +30,8 @@
 	X(SPC, "ControllerSpcError")                                   \
 	X(INTERNAL, "ControllerInternalError")                         \
 	X(PATCH_FAILED, "SecretPatchFailedUnknownError")               \
-	X(POLICY, "ValidatingAdmissionPolicyCheckFailed")
+	X(POLICY, "ValidatingAdmissionPolicyCheckFailed")              \
+	X(PARTIAL, "PartialSync")
 
 enum reason {
 	REASON_NONE,
@@ -76,7 +82,7 @@ bool status_equal(const struct status *a, const struct status *b);
 /* Reads `status` of a SecretSync (NULL: none). Unknown members, conditions and reasons are dropped. */
 enum err status_parse(const cJSON *json, struct status *out_status);
 
-/* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at 4 KiB. */
+/* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at STATUS_MESSAGE_BYTES. */
 enum err status_set(struct status *status, enum condition_type type, enum condition_value value,
 	enum reason reason, struct str message, int64_t generation, int64_t now_s);
 
@@ -87,9 +93,18 @@ void status_write(const struct status *status, struct buf *out_json);
 bool status_has_synced(const struct status *status);
 /* True when syncHash says that kvsync itself wrote last, for this uid. */
 bool status_is_ours(const struct status *status, struct str uid);
+/* True when kvsync wrote it for another uid: a backup was restored into a new object. Nothing in it holds. */
+bool status_is_anothers(const struct status *status, struct str uid);
 
-/* "kv1:<uid>:<hex>" */
-enum err status_set_hash(
-	struct status *status, struct str uid, const unsigned char digest[static SHA256_BYTES]);
-bool status_hash_is(const struct status *status, struct str uid,
+/* The hash: "kv1:<uid>:<hex>", and ":partial" behind it where an item failed in the first write of what was asked for, so
+ * that the Secret lacks something. The first half of the digest is about what is asked for, the second about what the vault shows. */
+enum err status_set_hash(struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES], bool partial);
+bool status_asked_is(const struct status *status, struct str uid,
 	const unsigned char digest[static SHA256_BYTES]);
+bool status_seen_is(const struct status *status, struct str uid,
+	const unsigned char digest[static SHA256_BYTES]);
+bool status_is_partial(const struct status *status, struct str uid);
+
+/* The version of a source path that is in the Secret; NULL: not known. */
+const struct status_object *status_find_object(const struct status *status, struct str name);

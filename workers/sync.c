@@ -41,7 +41,8 @@ static void plan_next(struct sync *sync) {
 	object->attempted = true;
 	if (!spec || spec->deleting) return;
 	object->seen_generation = spec->generation;
-	if (!sync->fault.err) {
+	const struct fault *fault = sync->fault.err ? &sync->fault : &sync->item_fault;
+	if (!fault->err) {
 		object->failures = 0;
 		schedule_check(worker, object, spec);
 	} else if (sync->fault_gate && sync->fault_gate->open) {
@@ -50,7 +51,7 @@ static void plan_next(struct sync *sync) {
 	} else {
 		int64_t interval_ns =
 			spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
-		schedule_retry(worker, object, &sync->fault, interval_ns);
+		schedule_retry(worker, object, fault, interval_ns);
 	}
 }
 
@@ -58,7 +59,7 @@ static void finish(struct sync *sync) {
 	struct worker *worker = sync->worker;
 	struct object *object = sync->object;
 	metric_add(METRIC_RECONCILES, 1);
-	if (sync->fault.err) metric_add(METRIC_RECONCILE_FAILURES, 1);
+	if (sync->fault.err || sync->item_fault.err) metric_add(METRIC_RECONCILE_FAILURES, 1);
 	plan_next(sync);
 	assert(object->shard && object->shard->running > 0);
 	object->shard->running--;
@@ -157,9 +158,12 @@ static const struct step *borrow_run(struct sync *sync) {
 	if (sync->spc->fault.len)
 		return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->fault);
 	err = sync_plan_reads(sync);
-	if (err)
-		return sync_fail(
-			sync, err == ERR_NOMEM ? BLAME_INTERNAL : BLAME_INPUT, NULL, &sync->fault);
+	if (err) {
+		fault = fault_make(err, "out of memory; the next attempt follows by itself");
+		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
+	}
+	/* Items that name nothing cost neither token nor request when nothing else is to be had. */
+	if (!sync->read_count && spec->item_count) return sync_judge_items(sync);
 	/* A vault that cannot be reached costs no token either. */
 	struct gate *gate = &sync->object->shard->gate;
 	if (!gate_admits(gate, &fault)) return sync_fail(sync, BLAME_PROVIDER, gate, &fault);

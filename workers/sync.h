@@ -3,8 +3,12 @@
  * Each step is a function that does its part and names the next one. STEP_PARKED says that a call is under way and that its
  * on_done will go on. Any step may end in sync_fail(), the one place that decides condition, retry and log.
  *
- *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CREATE or PROBE -> SETTLE -> APPLY -+-> STATUS -> END
+ *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> END
+ *                                        |                              +-> PATCH (partial) -+
  *                                        +-- unchanged ---------------------------------------^
+ *
+ * An item fails when the vault does not yield it. Where some items fail and others do not, the good ones are written by a
+ * merge patch, which leaves the others as they are; the next complete write is the forced apply again.
  *
  * One owner: the worker. A reconcile holds references to its spec, class and identity, never an RCU section.
  */
@@ -20,12 +24,14 @@ struct step {
 };
 
 extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE,
-	STEP_VALUES, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_STATUS, STEP_END;
+	STEP_VALUES, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_PATCH, STEP_STATUS,
+	STEP_END;
 
 /* One version of an object that the Secret needs. */
 struct sync_value {
 	unsigned index; /* of the history; 0 for a single version */
 	bool needed; /* a data item names it */
+	bool known; /* `row` is what the vault says; not known after FETCH: the items that need it have failed */
 	bool fetched;
 	struct vault_row row; /* what a list row shows, with the version id */
 	struct secret value;
@@ -47,7 +53,10 @@ struct sync_read {
 	unsigned value_count;
 	unsigned next_value;
 	bool done; /* of the phase: FETCH (what a list row shows), or VALUES */
-	struct fault fault; /* err not OK: the read failed */
+	struct fault
+		fault; /* err not OK: the read failed, and every item that still waits for it */
+	struct fault
+		missing; /* history only, err not OK: older versions that are needed are not there */
 };
 
 /* Whose fault a failure is; with "has the Secret been written before" this gives the reason. */
@@ -80,6 +89,10 @@ struct sync {
 	struct sync_read *reads;
 	unsigned read_count;
 	bool fetching_values; /* the reads are in their second phase */
+	bool partial; /* some items have failed and others have not: those are written alone */
+	struct fault
+		item_fault; /* err not OK: of the failed items, the one that decides about the retry */
+	/* First half: what is asked for; second half: what the vault's rows show (status.h). */
 	unsigned char digest[SHA256_BYTES];
 
 	struct kube_call kube;
@@ -104,16 +117,27 @@ void sync_resume(struct sync *sync);
 void sync_cancel(struct sync *sync);
 
 /* sync_fetch.c */
-const struct step *sync_fetch_all(
-	struct sync *sync); /* STEP_PARKED, or the next step when nothing is left to do */
-enum err sync_plan_reads(struct sync *sync); /* which objects and versions the data items need */
+/* STEP_PARKED or STEP_TOKEN; NULL when nothing is left to read: then sync_judge_items. */
+const struct step *sync_fetch_all(struct sync *sync);
+/* Which objects and versions the data items need. An item that names nothing has no read, and has failed. ERR_NOMEM. */
+enum err sync_plan_reads(struct sync *sync);
 void sync_reads_free(struct sync *sync);
-const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path);
+/* The value that a source path stands for, with the read that brings it; NULL: the path names nothing. */
+const struct sync_value *sync_find_value(
+	const struct sync *sync, struct str source_path, const struct sync_read **out_read);
 enum err sync_digest(struct sync *sync); /* over what list rows show; into sync->digest */
 
-/* sync_write.c */
-bool sync_versions_match(
-	const struct sync *sync); /* the status names the versions that were just read */
+/* sync_items.c */
+/* OK: the item has what the phase asks for. Else why not; then *out_fault (may be NULL) is filled. */
+enum err sync_item_fault(const struct sync *sync, unsigned item, struct fault *out_fault);
+/* After the reads of a phase: NULL to go on, with sync->partial set where some items have failed; or the failure. */
+const struct step *sync_judge_items(struct sync *sync);
+/* A Secret that is not there yet can be made from the good items alone; false: *out_fault says why not. */
+bool sync_can_create(const struct sync *sync, struct fault *out_fault);
+/* Where the status tells the versions in the Secret: those of the good items are the ones that were just read. */
+bool sync_versions_match(const struct sync *sync);
+/* The list of items as JSON, for the condition PartialSync; at most STATUS_MESSAGE_BYTES. */
+void sync_write_items(const struct sync *sync, struct buf *out_json);
 
 /* sync_status.c */
 const struct step *sync_fail(

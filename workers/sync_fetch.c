@@ -36,7 +36,7 @@ static enum err plan_item(struct sync *sync, unsigned item) {
 	unsigned index = 0;
 	const struct spc_object *object =
 		source_find(sync->spc, sync->spec->items[item].source_path, &index);
-	if (!object) return source_unknown(sync->spec, item, sync->spc, &sync->fault);
+	if (!object) return OK;
 	struct sync_read *read = find_read(sync, object);
 	if (!read) {
 		read = &sync->reads[sync->read_count++];
@@ -44,18 +44,13 @@ static enum err plan_item(struct sync *sync, unsigned item) {
 		read->object = object;
 	}
 	enum err err = grow_values(read, index + 1);
-	if (err)
-		return fault_set(
-			&sync->fault, err, "out of memory; the next attempt follows by itself");
-	read->values[index].needed = true;
-	return OK;
+	if (!err) read->values[index].needed = true;
+	return err;
 }
 
 enum err sync_plan_reads(struct sync *sync) {
 	sync->reads = mem_array(sync->spec->item_count, sizeof *sync->reads);
-	if (!sync->reads)
-		return fault_set(&sync->fault, ERR_NOMEM,
-			"out of memory; the next attempt follows by itself");
+	if (!sync->reads) return ERR_NOMEM;
 	for (unsigned i = 0; i < sync->spec->item_count; i++) {
 		enum err err = plan_item(sync, i);
 		if (err) return err;
@@ -79,10 +74,12 @@ void sync_reads_free(struct sync *sync) {
 	sync->read_count = 0;
 }
 
-const struct sync_value *sync_find_value(const struct sync *sync, struct str source_path) {
+const struct sync_value *sync_find_value(
+	const struct sync *sync, struct str source_path, const struct sync_read **out_read) {
 	unsigned index = 0;
 	const struct spc_object *object = source_find(sync->spc, source_path, &index);
 	const struct sync_read *read = object ? find_read(sync, object) : NULL;
+	*out_read = read;
 	return read && index < read->value_count ? &read->values[index] : NULL;
 }
 
@@ -92,9 +89,10 @@ static bool is_history(const struct sync_read *read) {
 	return read->object->history >= 2;
 }
 
-static enum err too_few_versions(struct sync_read *read) {
+/* The versions that are there are good; the items that ask for older ones fail. */
+static void too_few_versions(struct sync_read *read) {
 	const struct spc_object *object = read->object;
-	return fault_set(&read->fault, ERR_NOT_FOUND,
+	read->missing = fault_make(ERR_NOT_FOUND,
 		"%s \"%.*s\" in %.*s has %zu enabled version%s, but \"%.*s/%u\" is asked for: add "
 		"a version to the vault, or "
 		"drop that data item",
@@ -114,8 +112,11 @@ static enum err take_rows(struct sync_read *read) {
 			vault_kind_name(read->object->kind), STR_ARG(read->object->name),
 			STR_ARG(read->sync->spc->vault_url), STR_ARG(read->object->version));
 	}
-	if (err || read->rows.count < read->value_count) return too_few_versions(read);
-	for (unsigned i = 0; i < read->value_count; i++) read->values[i].row = read->rows.rows[i];
+	if (err || read->rows.count < read->value_count) too_few_versions(read);
+	for (unsigned i = 0; i < read->value_count && i < read->rows.count; i++) {
+		read->values[i].row = read->rows.rows[i];
+		read->values[i].known = true;
+	}
 	read->done = true;
 	return OK;
 }
@@ -158,7 +159,7 @@ static enum err take_object(struct sync_read *read) {
 		vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
 	if (!err) {
 		value->row = object.row;
-		value->fetched = true;
+		value->known = value->fetched = true;
 		secret_move(&value->value, &object.value);
 		if (is_history(read)) {
 			read->next_value++;
@@ -243,7 +244,7 @@ static void start_read(struct sync_read *read) {
 /* Skips versions that nobody asked for; done when none is left. */
 static void advance_values(struct sync_read *read) {
 	while (read->next_value < read->value_count &&
-		(!read->values[read->next_value].needed ||
+		(!read->values[read->next_value].needed || !read->values[read->next_value].known ||
 			read->values[read->next_value].fetched)) {
 		read->next_value++;
 	}
@@ -266,21 +267,6 @@ static bool renew_token(struct sync *sync) {
 	return true;
 }
 
-/* The first failure in the order of the class, so that the message does not depend on which answer came first. */
-static const struct step *fail_reads(struct sync *sync) {
-	struct gate *gate = &sync->object->shard->gate;
-	for (unsigned i = 0; i < sync->read_count; i++) {
-		const struct fault *fault = &sync->reads[i].fault;
-		if (!fault->err) continue;
-		if (!gate->open) return sync_fail(sync, BLAME_PROVIDER, NULL, fault);
-		/* In the words that every object of an unreachable vault gets, whether it asked or not: a condition is not
-		 * written again because somebody else's trial told more. */
-		struct fault shared = gate->fault;
-		return sync_fail(sync, BLAME_PROVIDER, gate, &shared);
-	}
-	return NULL;
-}
-
 const struct step *sync_fetch_all(struct sync *sync) {
 	bool waiting = false;
 	struct gate *gate = &sync->object->shard->gate;
@@ -292,12 +278,12 @@ const struct step *sync_fetch_all(struct sync *sync) {
 		if (read->gate.gate) waiting = true;
 	}
 	if (waiting) return &STEP_PARKED;
-	if (renew_token(sync)) return &STEP_TOKEN;
-	return fail_reads(sync);
+	return renew_token(sync) ? &STEP_TOKEN : NULL;
 }
 
 static const struct step *fetch_run(struct sync *sync) {
 	const struct step *next = sync_fetch_all(sync);
+	if (!next) next = sync_judge_items(sync);
 	return next ? next : &STEP_COMPARE;
 }
 
@@ -311,6 +297,7 @@ static void digest_value(
 	sha256_add_field(sha, read->object->name);
 	sha256_add_i64(sha, read->object->kind);
 	sha256_add_i64(sha, value->index);
+	sha256_add_i64(sha, value->known);
 	sha256_add_i64(sha, row->enabled);
 	sha256_add_i64(sha, row->created_s);
 	sha256_add_i64(sha, row->updated_s);
@@ -318,18 +305,33 @@ static void digest_value(
 	sha256_add_i64(sha, row->expires_s);
 }
 
-enum err sync_digest(struct sync *sync) {
+/* What is asked for: with the same, a version that is in the Secret is there as it should be. */
+static enum err digest_asked(const struct sync *sync, unsigned char *out_digest) {
 	struct sha256 sha = { 0 };
 	sha256_init(&sha);
 	sha256_add_i64(&sha, sync->spec->generation);
 	sha256_add_field(&sha, sync->spec->force);
 	sha256_add_field(&sha, sync->spc->uid);
 	sha256_add_i64(&sha, sync->spc->generation);
+	return sha256_final(&sha, out_digest);
+}
+
+static enum err digest_seen(const struct sync *sync, unsigned char *out_digest) {
+	struct sha256 sha = { 0 };
+	sha256_init(&sha);
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		const struct sync_read *read = &sync->reads[i];
 		for (unsigned k = 0; k < read->value_count; k++) {
 			if (read->values[k].needed) digest_value(&sha, read, &read->values[k]);
 		}
 	}
-	return sha256_final(&sha, sync->digest);
+	return sha256_final(&sha, out_digest);
+}
+
+enum err sync_digest(struct sync *sync) {
+	unsigned char seen[SHA256_BYTES];
+	enum err err = digest_asked(sync, sync->digest);
+	if (!err) err = digest_seen(sync, seen);
+	memcpy(sync->digest + STATUS_DIGEST_HALF, seen, STATUS_DIGEST_HALF);
+	return err;
 }

@@ -66,32 +66,40 @@ static enum err compose_failure(struct sync *sync) {
 	return err ? err : set(sync, CONDITION_READY, CONDITION_FALSE, reason, text);
 }
 
+/* One item: the version that was just written, or, where the item has failed, the one that is still there. */
+static enum err compose_object(
+	const struct sync *sync, unsigned item, struct status_object *out, bool *out_there) {
+	struct str source = sync->spec->items[item].source_path;
+	const struct status_object *old = status_find_object(&sync->object->status, source);
+	const struct sync_read *read = NULL;
+	*out_there = true;
+	if (sync_item_fault(sync, item, NULL)) {
+		*out_there = old != NULL;
+		if (old) *out = *old;
+	} else {
+		const struct sync_value *value = sync_find_value(sync, source, &read);
+		memcpy(out->version, value->row.version, sizeof out->version);
+		out->kind = read->object->kind;
+		out->updated_s = value->row.updated_s;
+		out->synced_s = sync->worker->now.wall_ns / NS_PER_S;
+		if (old && str_eq(str_of(old->version), str_of(out->version)))
+			out->synced_s = old->synced_s;
+	}
+	if (!*out_there) return OK;
+	out->name = mem_strdup(source);
+	return out->name ? OK : ERR_NOMEM;
+}
+
 static enum err compose_objects(struct sync *sync) {
-	const struct spec *spec = sync->spec;
-	int64_t now_s = sync->worker->now.wall_ns / NS_PER_S;
 	struct status *status = &sync->status;
-	struct status_object *objects = mem_array(spec->item_count, sizeof *objects);
+	struct status_object *objects = mem_array(sync->spec->item_count, sizeof *objects);
 	if (!objects) return ERR_NOMEM;
 	enum err err = OK;
 	unsigned count = 0;
-	for (unsigned i = 0; i < spec->item_count && !err; i++) {
-		const struct sync_value *value = sync_find_value(sync, spec->items[i].source_path);
-		struct status_object *object = &objects[count];
-		object->name = mem_strdup(spec->items[i].source_path);
-		if (!object->name) {
-			err = ERR_NOMEM;
-			break;
-		}
-		memcpy(object->version, value->row.version, sizeof object->version);
-		object->updated_s = value->row.updated_s;
-		object->synced_s = now_s;
-		for (unsigned k = 0; k < status->object_count; k++) {
-			const struct status_object *old = &status->objects[k];
-			bool same = str_eq(str_of(old->name), str_of(object->name)) &&
-				    str_eq(str_of(old->version), str_of(object->version));
-			if (same) object->synced_s = old->synced_s;
-		}
-		count++;
+	for (unsigned i = 0; i < sync->spec->item_count && !err; i++) {
+		bool there = false;
+		err = compose_object(sync, i, &objects[count], &there);
+		count += there && !err;
 	}
 	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
 	mem_free(status->objects);
@@ -100,36 +108,67 @@ static enum err compose_objects(struct sync *sync) {
 	return err;
 }
 
+/* What was written, whole or in part. A partial write of what had been written whole before leaves nothing out; one of a
+ * changed wish may, say a key that has been renamed while its object could not be read. */
 static enum err compose_written(struct sync *sync) {
-	int64_t now_s = sync->worker->now.wall_ns / NS_PER_S, created_s = 0;
+	int64_t created_s = 0;
+	const struct status *before = &sync->object->status;
+	struct str uid = sync->spec->uid;
+	bool lacks = sync->partial && (!status_asked_is(before, uid, sync->digest) ||
+					      status_is_partial(before, uid) || sync->created);
+	enum err err = status_set_hash(&sync->status, uid, sync->digest, lacks);
+	if (!err) err = compose_objects(sync);
+	if (time_parse(str_of(sync->meta.created), &created_s) == OK)
+		sync->status.secret_created_s = created_s;
+	return err;
+}
+
+static enum err compose_complete(struct sync *sync) {
 	enum reason reason = sync->created ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
 	struct str text = sync->created
 				  ? STR("The Secret was created with the values of the vault.")
 				  : STR("The Secret was written with the values of the vault.");
-	enum err err = status_set_hash(&sync->status, sync->spec->uid, sync->digest);
-	if (!err) err = compose_objects(sync);
-	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
-	if (!err) err = set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
-	if (err) return err;
-	if (time_parse(str_of(sync->meta.created), &created_s) == OK)
-		sync->status.secret_created_s = created_s;
-	sync->status.last_successful_s = now_s;
-	return OK;
+	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
+	sync->status.last_successful_s = sync->worker->now.wall_ns / NS_PER_S;
+	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
 }
 
+/* The versions are those in the Secret, but what the vault says of them may have changed: remembered, so that the next check
+ * has nothing to say. */
 static enum err compose_unchanged(struct sync *sync) {
-	struct str text = STR("The Secret holds the values of the vault.");
-	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
+	struct str text = STR("The Secret holds the values of the vault."), uid = sync->spec->uid;
+	enum err err = OK;
+	if (!status_seen_is(&sync->status, uid, sync->digest)) {
+		err = status_set_hash(&sync->status, uid, sync->digest, false);
+		if (!err) err = compose_objects(sync);
+	}
+	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 	return err ? err
 		   : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 }
 
+static enum err compose_partial(struct sync *sync) {
+	struct buf json = { 0 };
+	buf_init(&json, STATUS_MESSAGE_BYTES);
+	sync_write_items(sync, &json);
+	enum err err = buf_err(&json);
+	if (!err)
+		err = set(sync, CONDITION_UPDATED, CONDITION_FALSE, REASON_PARTIAL, buf_str(&json));
+	if (!err) err = set(sync, CONDITION_READY, CONDITION_FALSE, REASON_PARTIAL, buf_str(&json));
+	buf_deinit(&json);
+	return err;
+}
+
 enum err sync_status_compose(struct sync *sync) {
 	const struct condition *created = &sync->status.conditions[CONDITION_CREATED];
+	bool wrote = sync->created || sync->updated;
 	sync->status.observed_generation = sync->spec->generation;
 	if (sync->fault.err) return compose_failure(sync);
-	enum err err =
-		sync->created || sync->updated ? compose_written(sync) : compose_unchanged(sync);
+	enum err err = wrote ? compose_written(sync) : OK;
+	if (!err)
+		err = sync->partial ? compose_partial(sync)
+		      : wrote       ? compose_complete(sync)
+				    : compose_unchanged(sync);
 	if (err || (created->value == CONDITION_TRUE && !sync->created)) return err;
 	return set(sync, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
 		STR("The Secret was created."));

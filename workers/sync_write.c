@@ -18,26 +18,15 @@ static const unsigned COLLECT_TRIES = 30;
 
 /* --- COMPARE --- */
 
-static const struct status_object *find_status_object(
-	const struct status *status, struct str name) {
-	for (unsigned i = 0; i < status->object_count; i++) {
-		if (str_eq(str_of(status->objects[i].name), name)) return &status->objects[i];
-	}
-	return NULL;
-}
-
-/* Where the status tells no versions (a CRD without that field prunes them) the digest alone decides. */
-bool sync_versions_match(const struct sync *sync) {
+/* False: what is in the Secret is what the good items ask for. */
+static bool must_write(const struct sync *sync) {
 	const struct status *status = &sync->object->status;
-	if (!status->object_count) return true;
-	for (unsigned i = 0; i < sync->spec->item_count; i++) {
-		struct str source = sync->spec->items[i].source_path;
-		const struct sync_value *value = sync_find_value(sync, source);
-		const struct status_object *known = find_status_object(status, source);
-		if (!known || !str_eq(str_of(known->version), str_of(value->row.version)))
-			return false;
-	}
-	return true;
+	struct str uid = sync->spec->uid;
+	if (!status_asked_is(status, uid, sync->digest)) return true;
+	if (status_is_partial(status, uid) && !sync->partial) return true;
+	/* A CRD without that field prunes the versions: then what the vault shows decides alone. */
+	if (!status->object_count) return !status_seen_is(status, uid, sync->digest);
+	return !sync_versions_match(sync);
 }
 
 static const struct step *compare_run(struct sync *sync) {
@@ -47,9 +36,7 @@ static const struct step *compare_run(struct sync *sync) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
-	struct str uid = sync->spec->uid;
-	if (status_hash_is(&sync->object->status, uid, sync->digest) && sync_versions_match(sync))
-		return &STEP_STATUS;
+	if (!must_write(sync)) return &STEP_STATUS;
 	sync->fetching_values = true;
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		if (sync->reads[i].object->history >= 2) sync->reads[i].done = false;
@@ -61,6 +48,7 @@ const struct step STEP_COMPARE = { "compare", compare_run };
 
 static const struct step *values_run(struct sync *sync) {
 	const struct step *next = sync_fetch_all(sync);
+	if (!next) next = sync_judge_items(sync);
 	if (next) return next;
 	return status_has_synced(&sync->object->status) ? &STEP_PROBE : &STEP_CREATE;
 }
@@ -106,10 +94,15 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 		shape_deinit(&shape);
 		return err;
 	}
+	unsigned count = 0;
 	for (unsigned i = 0; i < spec->item_count; i++) {
-		const struct sync_value *value = sync_find_value(sync, spec->items[i].source_path);
+		const struct sync_read *read = NULL;
+		if (sync_item_fault(sync, i, NULL)) continue;
+		const struct sync_value *value =
+			sync_find_value(sync, spec->items[i].source_path, &read);
 		assert(value && value->fetched);
-		shape.data[i] = (struct kube_data){ spec->items[i].target_key, &value->value };
+		shape.data[count++] =
+			(struct kube_data){ spec->items[i].target_key, &value->value };
 	}
 	shape.secret = (struct kube_secret){
 		.ns = spec->ns,
@@ -122,7 +115,7 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 		.annotations = shape.annotations,
 		.annotation_count = spec->annotation_count + 1,
 		.data = shape.data,
-		.data_count = spec->item_count,
+		.data_count = count,
 	};
 	*out_shape = shape;
 	return OK;
@@ -207,6 +200,8 @@ static const struct step CREATE_READ = { "created", create_read };
 
 static const struct step *create_run(struct sync *sync) {
 	struct shape shape = { 0 };
+	struct fault fault = { 0 };
+	if (!sync_can_create(sync, &fault)) return sync_fail(sync, BLAME_PROVIDER, NULL, &fault);
 	enum err err = shape_init(sync, &shape);
 	if (!err) {
 		err = kube_secret_create(&sync->kube, sync->worker->pool->options.kube,
@@ -258,6 +253,7 @@ static const struct step *judge_owner(struct sync *sync) {
 		return not_ours(sync, BLAME_ANNOTATION,
 			"does not carry the annotation " KUBE_MANAGED_KEY " any more");
 	}
+	if (sync->partial) return &STEP_PATCH;
 	return meta->has_update_entry ? &STEP_SETTLE : &STEP_APPLY;
 }
 
@@ -315,16 +311,20 @@ const struct step STEP_SETTLE = { "settle", settle_run };
 
 /* --- APPLY: the complete write --- */
 
-static const struct step *apply_read(struct sync *sync) {
+static const struct step *written(struct sync *sync, const struct step *self, enum metric metric) {
 	struct fault fault;
 	enum err err = result(sync, "write", &fault);
 	if (err == ERR_NOT_FOUND) return look_again(sync, &fault);
-	if (err) return write_failed(sync, &fault, &STEP_APPLY);
+	if (err) return write_failed(sync, &fault, self);
 	err = read_meta(sync, &fault);
 	if (err) return look_again(sync, &fault);
-	metric_add(METRIC_SECRETS_UPDATED, 1);
+	metric_add(metric, 1);
 	sync->updated = true;
 	return &STEP_STATUS;
+}
+
+static const struct step *apply_read(struct sync *sync) {
+	return written(sync, &STEP_APPLY, METRIC_SECRETS_UPDATED);
 }
 
 static const struct step APPLY_READ = { "applied", apply_read };
@@ -341,3 +341,24 @@ static const struct step *apply_run(struct sync *sync) {
 }
 
 const struct step STEP_APPLY = { "apply", apply_run };
+
+/* --- PATCH: the good items alone; an apply without the others would remove them --- */
+
+static const struct step *patch_read(struct sync *sync) {
+	return written(sync, &STEP_PATCH, METRIC_SECRETS_PATCHED);
+}
+
+static const struct step PATCH_READ = { "patched", patch_read };
+
+static const struct step *patch_run(struct sync *sync) {
+	struct shape shape = { 0 };
+	enum err err = shape_init(sync, &shape);
+	if (!err) {
+		err = kube_secret_patch(&sync->kube, sync->worker->pool->options.kube,
+			sync->worker->arena, &shape.secret, &sync->meta);
+	}
+	shape_deinit(&shape);
+	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PATCH_READ);
+}
+
+const struct step STEP_PATCH = { "patch", patch_run };

@@ -208,12 +208,14 @@ def values_stay_in_secret_memory(lab, engine):
 
 @scenario
 def an_admission_policy_is_named(lab, engine):
-    """A denial by a ValidatingAdmissionPolicy is said to be one, never missing rights."""
+    """A denial by a ValidatingAdmissionPolicy is said to be one, never missing rights, and a value that it repeats is not shown."""
     lab.apply({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
                "metadata": {"name": "no-policy-sync"},
                "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [
                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
-                   "validations": [{"expression": "object.metadata.name != 'policy'", "message": "not this name"}]}},
+                   "validations": [{"expression": "object.metadata.name != 'policy'", "message": "not this name"},
+                                   {"expression": "object.metadata.name != 'parrot'",
+                                    "messageExpression": "'not ' + string(object.data.k)"}]}},
               {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
                "metadata": {"name": "no-policy-sync"},
                "spec": {"policyName": "no-policy-sync", "validationActions": ["Deny"]}})
@@ -227,7 +229,13 @@ def an_admission_policy_is_named(lab, engine):
     wait_for("the policy to be enforced", is_enforced, 30)
     lab.put("policy", "refused value")
     lab.apply(spc("policy", {"policy": {}}), sync("policy", "policy", {"k": "policy"}))
-    lab.wait_reason("policy", "ValidatingAdmissionPolicyCheckFailed")
+    condition = lab.wait_reason("policy", "ValidatingAdmissionPolicyCheckFailed")
+    check("not this name" in condition["message"], f"the policy's own words are missing: {condition['message']}")
+    lab.put("parrot", "a value that parrots repeat")
+    lab.apply(spc("parrot", {"parrot": {}}), sync("parrot", "parrot", {"k": "parrot"}))
+    condition = lab.wait_reason("parrot", "ValidatingAdmissionPolicyCheckFailed")
+    check("is not shown" in condition["message"] and "parrots" not in condition["message"],
+          f"a value is in the condition: {condition['message']}")
     lab.cluster.kubectl("delete", "validatingadmissionpolicybinding", "no-policy-sync")
 
 
@@ -261,3 +269,58 @@ def offline(lab, engine):
     for name in names:
         lab.wait_data(name, {"k": f"rotated {name}"}, timeout=30)
         lab.wait_reason(name, "UpdateNoValueChangeSucceeded", timeout=20)
+
+
+def items(condition):
+    return {one["targetKey"]: one for one in json.loads(condition["message"])}
+
+
+def version(lab, name):
+    return lab.secret(name)["metadata"]["resourceVersion"]
+
+
+@scenario
+def good_items_do_not_wait_for_failed_ones(lab, engine):
+    """One object of three is gone: the others are written, its key stays, each item is told of; nothing is written when it is back."""
+    names = ("part-a", "part-b", "part-c")
+    for name in names:
+        lab.put(name, f"first of {name}")
+    lab.apply(spc("part", {name: {} for name in names}), sync("part", "part", {name[-1]: name for name in names}))
+    lab.wait_data("part", {name[-1]: f"first of {name}" for name in names})
+    lab.world.say("delete", vault="kv-one", name="part-b")
+    entries = items(lab.wait_reason("part", "PartialSync"))
+    check({key: one["result"] for key, one in entries.items()} == {"a": "synced", "b": "kept", "c": "synced"}, f"{entries}")
+    check(entries["b"]["code"] == "SecretNotFound" and entries["b"]["sourcePath"] == "part-b", f"{entries['b']}")
+    before = version(lab, "part")
+    lab.world.say("recover", vault="kv-one", name="part-b")
+    lab.wait_reason("part", "UpdateNoValueChangeSucceeded", timeout=60)
+    check(version(lab, "part") == before, "the Secret was written although nothing had changed")
+    # Apply of a, b and c; partial write of a; b dropped, then a: both are gone.
+    lab.world.say("delete", vault="kv-one", name="part-b")
+    lab.wait_reason("part", "PartialSync")
+    lab.put("part-a", "second of part-a")
+    lab.wait_data("part", {"a": "second of part-a", "b": "first of part-b", "c": "first of part-c"}, timeout=60)
+    lab.apply(sync("part", "part", {"a": "part-a", "c": "part-c"}))
+    lab.wait_data("part", {"a": "second of part-a", "c": "first of part-c"})
+    lab.apply(sync("part", "part", {"c": "part-c"}))
+    lab.wait_data("part", {"c": "first of part-c"})
+    lab.wait_reason("part", "UpdateNoValueChangeSucceeded")
+
+
+@scenario
+def a_secret_begins_with_its_good_items(lab, engine):
+    """A new Secret gets what can be read, unless its type demands what cannot."""
+    lab.put("begin-a", "value to begin with")
+    lab.apply(spc("begin", {"begin-a": {}, "begin-b": {}}), sync("begin", "begin", {"a": "begin-a", "b": "begin-b"}),
+              sync("begin-typed", "begin", {"username": "begin-a", "ssh-privatekey": "begin-b"}, type="kubernetes.io/ssh-auth"))
+    lab.wait_data("begin", {"a": "value to begin with"})
+    entries = items(lab.wait_reason("begin", "PartialSync"))
+    check(entries["b"]["result"] == "missing", f"{entries}")
+    check(lab.condition("begin", "SecretCreated")["status"] == "True", "SecretCreated is not True")
+    message = lab.wait_reason("begin-typed", "CreateFailedProviderError")["message"]
+    check("ssh-privatekey" in message and "demands" in message, f"the message does not say why: {message}")
+    check(lab.secret("begin-typed") is None, "a Secret was created without the key that its type demands")
+    lab.put("begin-b", "it came later")
+    lab.apply(sync("begin", "begin", {"a": "begin-a", "b": "begin-b"}, forceSynchronization="1"))
+    lab.wait_data("begin", {"a": "value to begin with", "b": "it came later"})
+    lab.wait_reason("begin", "UpdateNoValueChangeSucceeded")

@@ -47,6 +47,27 @@ static void act_delete_object(struct sim *sim) {
 	}
 }
 
+/* One object of a SecretSync cannot be read, the others get new versions: a partial write. */
+static void act_part(struct sim *sim) {
+	struct sim_sync *sync = present_sync(sim);
+	if (!sync || sync->item_count < 2) return;
+	const struct sim_spc *spc = &sim->spcs[sync->spc];
+	const struct sim_object *part = &spc->objects[sync->items[0].object];
+	struct azure_object *object = sim_vault_object(sim, spc->vault, part->vault_object);
+	if (!object->deleted)
+		azure_object_delete(sim->azure, sim_vault(sim, spc->vault), object, sim_world_now(sim));
+	sim_note(sim, "user: deletes %s of vault %u, which is a part of %s", object->name, spc->vault,
+		sync->name);
+	for (unsigned i = 1; i < sync->item_count; i++) {
+		unsigned other = spc->objects[sync->items[i].object].vault_object;
+		if (other != part->vault_object) sim_rotate(sim, spc->vault, other);
+	}
+	if (sim_chance(sim, 500)) {
+		sync->force = ++sim->serial;
+		sim_apply_sync(sim, sync);
+	}
+}
+
 static void act_grant(struct sim *sim) {
 	struct azure_vault *vault = sim_vault(sim, pick(sim, sim->vault_count));
 	const struct sim_spc *spc = &sim->spcs[pick(sim, sim->spc_count)];
@@ -305,6 +326,7 @@ void sim_act(struct sim *sim) {
 		{ act_rotate, 30 },
 		{ act_disable, 2 },
 		{ act_delete_object, 2 },
+		{ act_part, 12 },
 		{ act_grant, 3 },
 		{ act_edit_any, 14 },
 		{ act_toggle_sync, 12 },

@@ -149,6 +149,29 @@ static void check_foreign_keys(struct sim *sim, const struct kube_write *w) {
 	}
 }
 
+static bool names_key(const cJSON *sync, const char *key) {
+	const cJSON *items = world_json_at(sync, "spec.secretObject.data");
+	for (const cJSON *item = cJSON_GetArrayItem(items, 0); item; item = item->next) {
+		if (str_eq(world_json_str(item, "targetKey"), str_of(key))) return true;
+	}
+	return false;
+}
+
+/* A data item that fails keeps its last value: what the SecretSync names does not go. */
+static void check_kept_keys(struct sim *sim, const struct kube_write *w) {
+	const cJSON *after = world_json_at(w->after, "data");
+	cJSON *sync = kube_get(sim->kube, "secretsyncs", w->namespace, w->name);
+	for (const cJSON *item = cJSON_GetArrayItem(world_json_at(w->before, "data"), 0); item;
+		item = item->next) {
+		if (cJSON_GetObjectItemCaseSensitive(after, item->string) ||
+			!names_key(sync, item->string))
+			continue;
+		sim_fail(sim, "a failed item keeps its last value", "%s/%s loses %s", w->namespace,
+			w->name, item->string);
+	}
+	cJSON_Delete(sync);
+}
+
 static void check_shape(struct sim *sim, const struct kube_write *w) {
 	const cJSON *owner = only_owner(w->after);
 	const cJSON *annotations = world_json_at(w->after, "metadata.annotations");
@@ -177,11 +200,25 @@ static void check_secret(struct sim *sim, const struct kube_write *w) {
 			sim_fail(sim, "no foreign Secret is written", "%s/%s by %s", w->namespace,
 				w->name, w->verb);
 		check_foreign_keys(sim, w);
+		check_kept_keys(sim, w);
 	}
 	check_shape(sim, w);
 }
 
 /* --- status --- */
+
+/* Some items good, some not; nothing else makes a sync partial. */
+static bool is_item_list(struct str message) {
+	unsigned good = 0, failed = 0;
+	cJSON *list = cJSON_ParseWithLength(message.ptr, message.len);
+	for (const cJSON *item = cJSON_GetArrayItem(list, 0); item; item = item->next) {
+		bool synced = str_eq(world_json_str(item, "result"), STR("synced"));
+		good += synced;
+		failed += !synced && world_json_str(item, "message").len > 0;
+	}
+	cJSON_Delete(list);
+	return good && failed;
+}
 
 static void check_condition(
 	struct sim *sim, const struct kube_write *w, const cJSON *condition, int64_t generation) {
@@ -191,6 +228,8 @@ static void check_condition(
 		    world_json_str(condition, "message").len &&
 		    world_json_i64(condition, "observedGeneration", 0) <= generation &&
 		    time_parse(world_json_str(condition, "lastTransitionTime"), &time_s) == OK;
+	if (str_eq(world_json_str(condition, "reason"), STR("PartialSync")))
+		good &= is_item_list(world_json_str(condition, "message"));
 	if (!good)
 		sim_fail(sim, "a status has its shape", "a condition of %s/%s", w->namespace,
 			w->name);

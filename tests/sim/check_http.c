@@ -46,7 +46,8 @@ static void check_bearer(struct sim *sim, const struct sim_asked *asked) {
 }
 
 static void check_body(struct sim *sim, const struct sim_asked *asked) {
-	bool carries_values = asked->row == ROW_CREATE || asked->row == ROW_APPLY;
+	bool carries_values = asked->row == ROW_CREATE || asked->row == ROW_APPLY ||
+			      asked->row == ROW_PATCH;
 	bool carries_assertion = asked->row == ROW_EXCHANGE;
 	if (!carries_values && !carries_assertion)
 		sim_check_text(sim, "a request's body", asked->body);

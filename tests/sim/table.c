@@ -35,7 +35,8 @@ enum sim_row sim_row_of_step(const char *step) {
 
 enum {
 	VAULT_ROWS = BIT(ROW_FETCH) | BIT(ROW_VALUES),
-	SECRET_ROWS = BIT(ROW_CREATE) | BIT(ROW_PROBE) | BIT(ROW_SETTLE) | BIT(ROW_APPLY),
+	SECRET_ROWS = BIT(ROW_CREATE) | BIT(ROW_PROBE) | BIT(ROW_SETTLE) | BIT(ROW_APPLY) |
+		      BIT(ROW_PATCH),
 	WRITE_ROWS = SECRET_ROWS | BIT(ROW_STATUS) | BIT(ROW_TOKEN),
 	MAIN_ROWS = BIT(ROW_LIST) | BIT(ROW_WATCH),
 	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE),
@@ -87,7 +88,7 @@ static struct reach reach_of(enum sim_fault fault) {
 			"no reconcile is in this step; the exchange is waited for in step token" };
 	case SIM_REFUSED:
 		return (struct reach){ BIT(ROW_BORROW) | BIT(ROW_CREATE) | BIT(ROW_PROBE),
-			"settle and apply follow an answer in the same instant; elsewhere a "
+			"settle, apply and patch follow an answer in the same instant; elsewhere a "
 			"refusal looks like the failure itself" };
 	default:
 		return (struct reach){ ASKING_ROWS, NO_REQUEST };

@@ -10,7 +10,7 @@
 	X(BORROW, "borrow")                                                                   \
 	X(TOKEN, "token") X(EXCHANGE, "exchange") X(FETCH, "fetch") X(COMPARE, "compare")     \
 		X(VALUES, "values") X(CREATE, "create") X(PROBE, "probe") X(SETTLE, "settle") \
-			X(APPLY, "apply") X(STATUS, "status") X(LIST, "list") X(WATCH, "watch")
+			X(APPLY, "apply") X(PATCH, "patch") X(STATUS, "status") X(LIST, "list") X(WATCH, "watch")
 
 enum sim_row {
 #define X(id, name) ROW_##id,

@@ -319,9 +319,12 @@ static void one_end_may_cancel_the_other(void **state) {
 	server_stop(&server);
 }
 
+static unsigned pieces;
+
 static void cancel_self(struct http_req *req, struct str chunk) {
 	struct call *call = req->owner;
-	buf_append(&call->seen, chunk);
+	assert_true(str_starts(chunk, STR("one")));
+	pieces++;
 	http_cancel(call->client->http, req);
 }
 
@@ -334,10 +337,11 @@ static void a_stream_may_cancel_itself(void **state) {
 	server_start(&server);
 	call_to(&call, &client, HTTP_GET, &server, "/");
 	call.req.on_data = cancel_self;
+	pieces = 0;
 	http_start(client.http, &call.req);
 	client_turn_for(&client, 200);
 	assert_int_equal(call.done, 0);
-	assert_str(buf_str(&call.seen), "one");
+	assert_int_equal(pieces, 1);
 	call_deinit(&call);
 	server_stop(&server);
 }

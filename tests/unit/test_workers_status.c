@@ -126,13 +126,27 @@ static void the_hash_belongs_to_one_uid(void **state) {
 	(void)state;
 	struct status status = { 0 };
 	unsigned char other[SHA256_BYTES] = { 1, 2, 4 };
-	assert_int_equal(status_set_hash(&status, STR(UID), DIGEST), OK);
+	assert_int_equal(status_set_hash(&status, STR(UID), DIGEST, false), OK);
 	assert_true(str_starts(str_of(status.sync_hash), STR("kv1:" UID ":010203")));
-	assert_true(status_hash_is(&status, STR(UID), DIGEST));
+	assert_true(status_asked_is(&status, STR(UID), DIGEST));
+	assert_true(status_seen_is(&status, STR(UID), DIGEST));
+	assert_false(status_is_partial(&status, STR(UID)));
 	assert_true(status_is_ours(&status, STR(UID)));
-	assert_false(status_hash_is(&status, STR(UID), other));
-	assert_false(status_hash_is(&status, STR("11111111-2222-3333-4444-55555555555"), DIGEST));
+	assert_false(status_asked_is(&status, STR(UID), other));
+	assert_true(status_seen_is(&status, STR(UID), other));
+	other[2] = 3, other[31] = 1;
+	assert_true(status_asked_is(&status, STR(UID), other));
+	assert_false(status_seen_is(&status, STR(UID), other));
+	assert_false(status_asked_is(&status, STR("11111111-2222-3333-4444-55555555555"), DIGEST));
 	assert_false(status_is_ours(&status, STR("another")));
+	assert_true(status_is_anothers(&status, STR("another")));
+	assert_false(status_is_anothers(&status, STR(UID)));
+	assert_int_equal(status_set_hash(&status, STR(UID), DIGEST, true), OK);
+	assert_true(str_ends(str_of(status.sync_hash), STR("00:partial")));
+	assert_true(status_is_partial(&status, STR(UID)));
+	assert_false(status_is_partial(&status, STR("another")));
+	assert_true(status_asked_is(&status, STR(UID), DIGEST));
+	assert_true(status_seen_is(&status, STR(UID), DIGEST));
 	status_deinit(&status);
 }
 

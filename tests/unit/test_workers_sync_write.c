@@ -198,6 +198,104 @@ static void the_secret_of_a_deleted_predecessor_is_waited_for(void **state) {
 	expect_rest(REASON_CREATE_SUCCEEDED, "created");
 }
 
+/* --- partial writes --- */
+
+#define MISSING "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"not found\"}}"
+#define VALUE_OF(name, version) \
+	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/" name "/" version \
+	"\",\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}"
+
+/* Keys k and m from secrets a and b; both in the Secret. */
+static void write_two(void) {
+	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
+	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
+	b.spc.object_count = b.spec.item_count = 2;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE_OF("a", "v1"));
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
+static void fetch_again(const char *a, const char *missing_b) {
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, a);
+	reply(HTTP_GET, "/secrets/b/", missing_b ? 404 : 200, missing_b ? missing_b : VALUE_OF("b", "v1"));
+}
+
+static void a_partial_write_is_held_to_its_probe_and_names_the_good_keys(void **state) {
+	(void)state;
+	write_two();
+	fetch_again(VALUE_OF("a", "v2"), MISSING);
+	probe(OURS("s-1", "5", ""));
+	struct http_req *req = request(HTTP_PATCH, DB_URL);
+	assert_true(has_header(req, "Content-Type", "application/merge-patch+json"));
+	assert_string_equal(body_of(req),
+		"{\"metadata\":{\"uid\":\"s-1\",\"resourceVersion\":\"5\",\"labels\":" MARK ",\"annotations\":" MARK
+		"},\"data\":{\"k\":\"czNjcmV0LXZhbHVl\"}}");
+	answer(req, 200, OURS("s-1", "6", UPDATE_ENTRY));
+	bench_end(req);
+	expect_rest(REASON_PARTIAL, "\"targetKey\":\"m\",\"sourcePath\":\"b\",\"result\":\"kept\",\"code\":\"SecretNotFound\"");
+	assert_text(bench_message(), "{\"targetKey\":\"k\",\"sourcePath\":\"a\",\"result\":\"synced\"}");
+	assert_string_equal(status_find_object(&b.object->status, STR("a"))->version, "v2");
+	assert_string_equal(status_find_object(&b.object->status, STR("b"))->version, "v1");
+	assert_int_equal(b.object->status.conditions[CONDITION_CREATED].value, CONDITION_TRUE);
+	/* The same once more says nothing. */
+	fetch_again(VALUE_OF("a", "v2"), MISSING);
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_reason(), REASON_PARTIAL);
+}
+
+static void an_item_that_comes_back_as_it_was_causes_no_write(void **state) {
+	(void)state;
+	write_two();
+	fetch_again(VALUE_OF("a", "v1"), MISSING);
+	expect_rest(REASON_PARTIAL, "\"result\":\"kept\"");
+	fetch_again(VALUE_OF("a", "v1"), NULL);
+	expect_rest(REASON_UPDATE_NO_CHANGE, "holds the values");
+	/* Nor after a write of the others. */
+	fetch_again(VALUE_OF("a", "v2"), MISSING);
+	probe(OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", UPDATE_ENTRY));
+	expect_rest(REASON_PARTIAL, "\"result\":\"kept\"");
+	fetch_again(VALUE_OF("a", "v2"), NULL);
+	expect_rest(REASON_UPDATE_NO_CHANGE, "holds the values");
+}
+
+/* The failed item's key may not be in the Secret: what was asked for has changed while it failed. */
+static void what_was_written_in_part_is_completed(void **state) {
+	(void)state;
+	write_two();
+	b.spec.force = STR("now");
+	fetch_again(VALUE_OF("a", "v1"), MISSING);
+	probe(OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", UPDATE_ENTRY));
+	expect_rest(REASON_PARTIAL, "\"result\":\"failed\"");
+	assert_true(str_ends(str_of(b.object->status.sync_hash), STR(":partial")));
+	fetch_again(VALUE_OF("a", "v1"), NULL);
+	probe(OURS("s-1", "6", UPDATE_ENTRY));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "7", ""));
+	assert_sends(apply_request(), "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\",\"m\":\"czNjcmV0LXZhbHVl\"}");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "8", ""));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+	assert_null(strstr(b.object->status.sync_hash, ":partial"));
+}
+
+static void a_type_that_demands_the_failed_key_is_not_created(void **state) {
+	(void)state;
+	b.spec.type = STR("kubernetes.io/ssh-auth");
+	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
+	b.items[1] = (struct spec_item){ STR("b"), STR("ssh-privatekey") };
+	b.spc.object_count = b.spec.item_count = 2;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE_OF("a", "v1"));
+	reply(HTTP_GET, "/secrets/b/", 404, MISSING);
+	assert_null(bench_find(HTTP_POST, SECRETS_URL));
+	expect_rest(REASON_CREATE_FAILED_PROVIDER, "key \"ssh-privatekey\", which type kubernetes.io/ssh-auth demands");
+}
+
 /* --- races --- */
 
 static void a_conflict_probes_again_three_times_at_most(void **state) {
@@ -380,6 +478,10 @@ int main(void) {
 		BENCH_TEST(what_a_predecessor_wrote_is_taken_over),
 		BENCH_TEST(a_hash_of_another_uid_is_not_trusted),
 		BENCH_TEST(the_secret_of_a_deleted_predecessor_is_waited_for),
+		BENCH_TEST(a_partial_write_is_held_to_its_probe_and_names_the_good_keys),
+		BENCH_TEST(an_item_that_comes_back_as_it_was_causes_no_write),
+		BENCH_TEST(what_was_written_in_part_is_completed),
+		BENCH_TEST(a_type_that_demands_the_failed_key_is_not_created),
 		BENCH_TEST(a_conflict_probes_again_three_times_at_most),
 		BENCH_TEST(a_secret_that_became_foreign_meanwhile_is_left),
 		BENCH_TEST(a_secret_that_went_meanwhile_is_created),
