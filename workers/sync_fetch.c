@@ -332,6 +332,6 @@ enum err sync_digest(struct sync *sync) {
 	unsigned char seen[SHA256_BYTES];
 	enum err err = digest_asked(sync, sync->digest);
 	if (!err) err = digest_seen(sync, seen);
-	memcpy(sync->digest + STATUS_DIGEST_HALF, seen, STATUS_DIGEST_HALF);
+	if (!err) memcpy(sync->digest + STATUS_DIGEST_HALF, seen, STATUS_DIGEST_HALF);
 	return err;
 }
