@@ -8,6 +8,7 @@
 
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
+static const char *const NAMES[] = { "preview", "current", "upstream", NULL };
 static const char *const FORMATS[] = { "logfmt", "json", NULL };
 
 #define AT(member) offsetof(struct config, member)
@@ -23,6 +24,11 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"others "
 		"are written, and the failed ones keep their last value. false: the Secret is "
 		"written only when every item was read." },
+	{ "conditionNames", OPTION_CHOICE, AT(condition_names), 0, 0, REASON_NAMES_PREVIEW, NULL,
+		NAMES,
+		"Which names the reasons of conditions have. preview: those of the product's first "
+		"documentation; current: those of its latest; upstream: those of the open "
+		"controller." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

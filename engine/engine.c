@@ -129,7 +129,8 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 	struct spc_defaults defaults = { .cloud = options->cloud };
 	enum err err = pool_create(&options->pool, &engine->pool);
 	if (!err) {
-		engine->store = store_create(pool_first_queue(engine->pool), key, &defaults);
+		engine->store = store_create(pool_first_queue(engine->pool), key, &defaults,
+			options->pool.settings.names);
 		err = engine->store ? OK : ERR_NOMEM;
 	}
 	if (!err) {

@@ -69,6 +69,7 @@ static void reload_config(struct process *process) {
 	const struct config *old = &process->config;
 	enum err err = load_config(process->options, &fresh, &fault);
 	struct settings settings = err ? settings_default() : config_settings(&fresh);
+	settings.names = (enum reason_names)old->condition_names;
 	if (!err) err = engine_set_settings(process->engine, &settings);
 	if (err) {
 		log_error("configuration not read again; the old one holds",
@@ -76,6 +77,7 @@ static void reload_config(struct process *process) {
 		config_deinit(&fresh);
 		return;
 	}
+	tell_restart("conditionNames", fresh.condition_names == old->condition_names);
 	tell_restart("workers", fresh.workers == old->workers);
 	tell_restart("logLevel", fresh.log_level == old->log_level);
 	tell_restart("logFormat", fresh.log_format == old->log_format);

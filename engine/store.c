@@ -11,6 +11,7 @@ enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, KEY_BYTES = 512 };
 struct store {
 	struct queue *first;
 	struct spc_defaults defaults;
+	enum reason_names names;
 	struct cell_source cells; /* how spec_build finds a class */
 	struct map syncs; /* struct object */
 	struct map classes; /* struct spc_cell */
@@ -157,7 +158,8 @@ static enum err object_add(
 	struct store *store, struct str key, const cJSON *json, struct spec **spec) {
 	struct status status = { 0 };
 	struct object *object = NULL;
-	enum err err = status_parse(cJSON_GetObjectItemCaseSensitive(json, "status"), &status);
+	enum err err = status_parse(
+		cJSON_GetObjectItemCaseSensitive(json, "status"), store->names, &status);
 	if (!err && status_is_anothers(&status, (*spec)->uid)) status_deinit(&status);
 	if (!err) err = object_create(key, (*spec)->uid, &status, store->first, &object);
 	if (!err) err = map_insert(&store->syncs, &object->node);
@@ -207,12 +209,13 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 
 /* --- the outside --- */
 
-struct store *store_create(
-	struct queue *first, struct hash_key key, const struct spc_defaults *defaults) {
+struct store *store_create(struct queue *first, struct hash_key key,
+	const struct spc_defaults *defaults, enum reason_names names) {
 	struct store *store = mem_zalloc(sizeof *store);
 	if (!store) return NULL;
 	store->first = first;
 	store->defaults = *defaults;
+	store->names = names;
 	store->cells.cell_of = referenced_cell;
 	map_init(&store->syncs, key, object_key);
 	map_init(&store->classes, key, cell_key);

@@ -18,9 +18,10 @@ struct store;
 
 enum store_kind { STORE_CLASSES, STORE_SYNCS, STORE_KINDS };
 
-/* first: the queue where new objects start (kept); key: of the tables. NULL: out of memory. */
-struct store *store_create(
-	struct queue *first, struct hash_key key, const struct spc_defaults *defaults);
+/* first: the queue where new objects start (kept); key: of the tables; names: of the reasons that stand
+ * in statuses. NULL: out of memory. */
+struct store *store_create(struct queue *first, struct hash_key key,
+	const struct spc_defaults *defaults, enum reason_names names);
 /* No worker runs any more, and no queue links an object. NULL is fine. */
 void store_destroy(struct store *store);
 

@@ -5,9 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "workers/reason.h"
+
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
 	bool partial; /* enablePartialSecretSync */
+	enum reason_names names; /* conditionNames; the same until the end */
 	double vault_rate_per_s; /* requests per second and vault */
 	double vault_burst;
 	unsigned vault_connections; /* per vault and worker */

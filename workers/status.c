@@ -10,23 +10,6 @@ static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "Secre
 	"Ready" };
 static const char *const VALUE_NAMES[] = { "", "False", "True", "Unknown" };
 
-const char *reason_name(enum reason reason) {
-	static const char *const names[REASON_COUNT] = { [REASON_NONE] = "",
-#define X(id, name) [REASON_##id] = name,
-		REASON_LIST(X)
-#undef X
-	};
-	assert(reason < REASON_COUNT);
-	return names[reason];
-}
-
-enum reason reason_of(struct str name) {
-	for (enum reason r = REASON_NONE + 1; r < REASON_COUNT; r++) {
-		if (str_eq(name, str_of(reason_name(r)))) return r;
-	}
-	return REASON_NONE;
-}
-
 void status_deinit(struct status *status) {
 	for (int i = 0; i < CONDITION_COUNT; i++) mem_free(status->conditions[i].message);
 	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
@@ -113,13 +96,15 @@ static enum reason adopted_reason(int type, int value) {
 	return type == CONDITION_CREATED ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
 }
 
-static enum err parse_condition(const cJSON *json, struct status *status) {
+static enum err parse_condition(
+	const cJSON *json, enum reason_names names, bool existed, struct status *status) {
 	int type = name_index(json_str(json, "type"), TYPE_NAMES, CONDITION_COUNT);
 	int value = name_index(json_str(json, "status"), VALUE_NAMES, 4);
 	if (type < 0 || value <= 0 || status->conditions[type].value) return OK;
 	struct str message = json_str(json, "message");
 	struct condition *condition = &status->conditions[type];
-	enum reason reason = reason_of(json_str(json, "reason"));
+	bool update = type == CONDITION_READY ? existed : type == CONDITION_UPDATED;
+	enum reason reason = reason_find(names, json_str(json, "reason"), update);
 	*condition = (struct condition){
 		.value = (enum condition_value)value,
 		.reason = reason ? reason : adopted_reason(type, value),
@@ -154,20 +139,20 @@ static enum err parse_objects(const cJSON *json, struct status *status) {
 	return OK;
 }
 
-enum err status_parse(const cJSON *json, struct status *out_status) {
+enum err status_parse(const cJSON *json, enum reason_names names, struct status *out_status) {
 	struct status status = { 0 };
 	enum err err = OK;
 	if (!json) goto out;
+	struct str hash = json_str(json, "syncHash");
 	const cJSON *conditions = json_get(json, "conditions");
 	int read = 0;
 	for (const cJSON *item = cJSON_IsArray(conditions) ? conditions->child : NULL;
 		item && read < CONDITIONS_READ; item = item->next, read++) {
-		err = parse_condition(item, &status);
+		err = parse_condition(item, names, hash.len > 0, &status);
 		if (err) goto out;
 	}
 	err = parse_objects(json, &status);
 	if (err) goto out;
-	struct str hash = json_str(json, "syncHash");
 	if (hash.len && hash.len < 1024) {
 		status.sync_hash = mem_strdup(hash);
 		err = status.sync_hash ? OK : ERR_NOMEM;
@@ -203,7 +188,8 @@ static void write_time(struct buf *out, const char *name, int64_t unix_s) {
 	buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 
-static void write_conditions(const struct status *status, struct buf *out) {
+static void write_conditions(
+	const struct status *status, enum reason_names names, struct buf *out) {
 	bool first = true;
 	buf_append(out, STR(",\"conditions\":["));
 	for (int i = 0; i < CONDITION_COUNT; i++) {
@@ -216,7 +202,7 @@ static void write_conditions(const struct status *status, struct buf *out) {
 			"\"lastTransitionTime\":\"%s\","
 			"\"observedGeneration\":%lld,\"message\":",
 			first ? "" : ",", TYPE_NAMES[i], VALUE_NAMES[condition->value],
-			reason_name(condition->reason), transition,
+			reason_name(names, condition->reason), transition,
 			(long long)condition->generation);
 		buf_append_json(out, str_of(condition->message));
 		buf_append_char(out, '}');
@@ -241,7 +227,7 @@ static void write_objects(const struct status *status, struct buf *out) {
 	buf_append_char(out, ']');
 }
 
-void status_write(const struct status *status, struct buf *out_json) {
+void status_write(const struct status *status, enum reason_names names, struct buf *out_json) {
 	buf_printf(
 		out_json, "{\"observedGeneration\":%lld", (long long)status->observed_generation);
 	if (status->sync_hash) {
@@ -250,7 +236,7 @@ void status_write(const struct status *status, struct buf *out_json) {
 	}
 	write_time(out_json, "lastSuccessfulSyncTime", status->last_successful_s);
 	write_time(out_json, "secretCreationTime", status->secret_created_s);
-	write_conditions(status, out_json);
+	write_conditions(status, names, out_json);
 	write_objects(status, out_json);
 	buf_append_char(out_json, '}');
 }

@@ -8,42 +8,13 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "workers/reason.h"
 #include "workers/spec.h"
 
 enum {
 	STATUS_MESSAGE_BYTES = 32768, /* of a condition: the limit of the CRD */
 	STATUS_DIGEST_HALF = SHA256_BYTES / 2,
 };
-
-/* X(constant, name on the wire). The first thirteen are the product's own names. */
-#define REASON_LIST(X)                                                 \
-	X(CREATE_SUCCEEDED, "CreateSucceeded")                         \
-	X(CREATE_FAILED_PROVIDER, "CreateFailedProviderError")         \
-	X(CREATE_FAILED_LABEL, "CreateFailedInvalidLabel")             \
-	X(CREATE_FAILED_ANNOTATION, "CreateFailedInvalidAnnotation")   \
-	X(UPDATE_NO_CHANGE, "UpdateNoValueChangeSucceeded")            \
-	X(UPDATE_SUCCEEDED, "UpdateValueChangeOrForceUpdateSucceeded") \
-	X(UPDATE_FAILED_LABEL, "UpdateFailedInvalidLabel")             \
-	X(UPDATE_FAILED_ANNOTATION, "UpdateFailedInvalidAnnotation")   \
-	X(UPDATE_FAILED_PROVIDER, "UpdateFailedProviderError")         \
-	X(USER_INPUT, "UserInputValidationFailed")                     \
-	X(SPC, "ControllerSpcError")                                   \
-	X(INTERNAL, "ControllerInternalError")                         \
-	X(PATCH_FAILED, "SecretPatchFailedUnknownError")               \
-	X(POLICY, "ValidatingAdmissionPolicyCheckFailed")              \
-	X(PARTIAL, "PartialSync")
-
-enum reason {
-	REASON_NONE,
-#define X(id, name) REASON_##id,
-	REASON_LIST(X)
-#undef X
-		REASON_COUNT
-};
-
-const char *reason_name(enum reason reason);
-/* REASON_NONE for a name that is not ours. */
-enum reason reason_of(struct str name);
 
 enum condition_type { CONDITION_CREATED, CONDITION_UPDATED, CONDITION_READY, CONDITION_COUNT };
 enum condition_value { CONDITION_ABSENT, CONDITION_FALSE, CONDITION_TRUE, CONDITION_UNKNOWN };
@@ -79,15 +50,16 @@ void status_deinit(struct status *status); /* idempotent */
 enum err status_copy(const struct status *status, struct status *out_copy);
 bool status_equal(const struct status *a, const struct status *b);
 
-/* Reads `status` of a SecretSync (NULL: none). Unknown members, conditions and reasons are dropped. */
-enum err status_parse(const cJSON *json, struct status *out_status);
+/* Reads `status` of a SecretSync (NULL: none). Unknown members and conditions are dropped; a reason that is not among
+ * `names` becomes one that the next reconcile corrects. */
+enum err status_parse(const cJSON *json, enum reason_names names, struct status *out_status);
 
 /* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at STATUS_MESSAGE_BYTES. */
 enum err status_set(struct status *status, enum condition_type type, enum condition_value value,
 	enum reason reason, struct str message, int64_t generation, int64_t now_s);
 
 /* The whole status object as JSON. */
-void status_write(const struct status *status, struct buf *out_json);
+void status_write(const struct status *status, enum reason_names names, struct buf *out_json);
 
 /* True when the Secret is known to have been written for this uid, by kvsync or (a hash of another form) by its predecessor. */
 bool status_has_synced(const struct status *status);

@@ -115,8 +115,8 @@ static void log_partial(const struct sync *sync) {
 	const struct condition *ready = &sync->object->status.conditions[CONDITION_READY];
 	if (ready->reason == REASON_PARTIAL) return;
 	log_warn("some items failed", kv("secretsync", sync->object->key),
-		kv("reason", reason_name(REASON_PARTIAL)), kv("code", sync->item_fault.code),
-		kv("cause", sync->item_fault.text));
+		kv("reason", reason_name(sync->worker->settings.names, REASON_PARTIAL)),
+		kv("code", sync->item_fault.code), kv("cause", sync->item_fault.text));
 }
 
 /* In the words that every object of an unreachable vault gets, whether it asked or not: a condition is not written again

@@ -35,7 +35,8 @@ static void log_failure(const struct sync *sync, enum reason reason) {
 		     str_eq(str_of(ready->message), str_of(sync->fault.text));
 	if (known) return;
 	log_warn("reconcile failed", kv("secretsync", sync->object->key),
-		kv("step", sync->step->name), kv("reason", reason_name(reason)),
+		kv("step", sync->step->name),
+		kv("reason", reason_name(sync->worker->settings.names, reason)),
 		kv("code", sync->fault.code), kv("cause", sync->fault.text));
 }
 
@@ -229,7 +230,7 @@ static const struct step *write_status(struct sync *sync) {
 	struct gate *gate = &sync->worker->kube_gate;
 	if (!gate_admits(gate, &fault)) return status_lost(sync, &fault);
 	buf_init(&json, STATUS_BYTES);
-	status_write(&sync->status, &json);
+	status_write(&sync->status, sync->worker->settings.names, &json);
 	enum err err = buf_err(&json);
 	if (!err) {
 		err = kube_status_patch(&sync->kube, sync->worker->pool->options.kube,

@@ -224,7 +224,8 @@ static void check_condition(
 	struct sim *sim, const struct kube_write *w, const cJSON *condition, int64_t generation) {
 	int64_t time_s;
 	bool good = world_json_str(condition, "type").len &&
-		    reason_of(world_json_str(condition, "reason")) != REASON_NONE &&
+		    reason_find(REASON_NAMES_PREVIEW, world_json_str(condition, "reason"), true) !=
+			    REASON_NONE &&
 		    world_json_str(condition, "message").len &&
 		    world_json_i64(condition, "observedGeneration", 0) <= generation &&
 		    time_parse(world_json_str(condition, "lastTransitionTime"), &time_s) == OK;

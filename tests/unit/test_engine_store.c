@@ -23,7 +23,7 @@ static int setup(void **state) {
 	queue_init(&queue, NULL);
 	queue.wake = ignore_wake;
 	struct spc_defaults defaults = { .cloud = cloud_find(STR("AzurePublicCloud")) };
-	store = store_create(&queue, (struct hash_key){ 1, 2 }, &defaults);
+	store = store_create(&queue, (struct hash_key){ 1, 2 }, &defaults, REASON_NAMES_PREVIEW);
 	return store ? 0 : -1;
 }
 

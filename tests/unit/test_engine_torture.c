@@ -83,7 +83,7 @@ static enum err run_store(void) {
 	queue_init(&queue, NULL);
 	queue.wake = ignore_wake;
 	struct spc_defaults defaults = { .cloud = cloud_find(STR("AzurePublicCloud")) };
-	struct store *store = store_create(&queue, (struct hash_key){ 1, 2 }, &defaults);
+	struct store *store = store_create(&queue, (struct hash_key){ 1, 2 }, &defaults, REASON_NAMES_PREVIEW);
 	enum err err = store ? OK : ERR_NOMEM;
 	if (!err) err = store_upsert(store, STORE_CLASSES, class_json);
 	if (!err) err = store_upsert(store, STORE_SYNCS, sync_json);

@@ -28,7 +28,7 @@ static void expect_failure(enum reason reason, const char *message) {
 	assert_null(bench_find(HTTP_POST, SECRETS_URL));
 	bench_take_status();
 	if (bench_reason() != reason)
-		fail_msg("%s: %s", reason_name(bench_reason()), bench_message());
+		fail_msg("%s: %s", reason_name(REASON_NAMES_PREVIEW, bench_reason()), bench_message());
 	assert_text(bench_message(), message);
 }
 
