@@ -14,6 +14,7 @@
 	X(SECRETS_PATCHED, "secrets_patched", "Secrets written in part by a merge patch")        \
 	X(SECRETS_SETTLED, "secrets_settled", "managedFields entries merged")                    \
 	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")            \
+	X(DRIFT_REPAIRS, "drift_repairs", "Secrets written again after somebody changed them")   \
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
 	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                               \
 	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                            \

@@ -107,7 +107,7 @@ struct kube_meta {
 	bool owner_is_sync; /* the first owner is a SecretSync */
 	char created[TIME_TEXT_BYTES]; /* creationTimestamp as sent */
 	struct buf managed_fields; /* the JSON array as sent; names of fields, never values */
-	bool has_update_entry; /* an Update entry of KUBE_FIELD_MANAGER is in managed_fields */
+	bool must_settle; /* managed_fields hold an Update entry of ours, or one of a controller before kvsync */
 };
 void kube_meta_deinit(struct kube_meta *meta);
 
@@ -115,8 +115,9 @@ void kube_meta_deinit(struct kube_meta *meta);
 enum err kube_read_meta(
 	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault);
 
-/* Merges the Update entries of KUBE_FIELD_MANAGER into its Apply entry: a JSON patch of managedFields that tests the
- * resourceVersion. Without that, no apply ever prunes a key that came with a POST or a merge patch. */
+/* Merges the Update entries of KUBE_FIELD_MANAGER, and every entry of a controller before kvsync (kube_fields.h), into our
+ * Apply entry: a JSON patch of managedFields that tests the resourceVersion. Without that, no apply ever prunes a key that
+ * came with a POST, a merge patch or a predecessor, and the predecessor's applies would conflict with us. */
 enum err kube_secret_settle(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
 	struct str ns, struct str name, const struct kube_meta *meta);
 

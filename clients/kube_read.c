@@ -3,6 +3,7 @@
 
 #include "clients/json.h"
 #include "clients/kube.h"
+#include "clients/kube_fields.h"
 
 enum { MANAGED_FIELDS_BYTES = 512 << 10 };
 
@@ -44,12 +45,6 @@ static enum err read_owners(struct str metadata, struct kube_meta *meta) {
 	return copy_member(first, "uid", meta->owner_uid, sizeof meta->owner_uid);
 }
 
-static bool is_our_update(const cJSON *entry) {
-	return str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
-	       str_eq(json_str(entry, "operation"), STR("Update")) &&
-	       json_str(entry, "subresource").len == 0;
-}
-
 static enum err read_managed_fields(
 	struct str metadata, struct kube_meta *meta, struct fault *fault) {
 	struct str raw = member(metadata, "managedFields");
@@ -58,7 +53,7 @@ static enum err read_managed_fields(
 	enum err err = json_parse(raw, &json, fault);
 	if (err) return err;
 	for (const cJSON *entry = json->child; entry; entry = entry->next)
-		meta->has_update_entry |= is_our_update(entry);
+		meta->must_settle |= kube_entry_must_settle(entry);
 	cJSON_Delete(json);
 	buf_init(&meta->managed_fields, MANAGED_FIELDS_BYTES);
 	buf_append(&meta->managed_fields, raw);
@@ -126,20 +121,23 @@ static void merge_fields(cJSON *into, cJSON *from) {
 
 static cJSON *find_apply(cJSON *list) {
 	for (cJSON *entry = list->child; entry; entry = entry->next) {
-		if (str_eq(json_str(entry, "manager"), STR(KUBE_FIELD_MANAGER)) &&
-			str_eq(json_str(entry, "operation"), STR("Apply")) &&
-			!json_str(entry, "subresource").len)
-			return entry;
+		if (kube_entry_is_apply(entry)) return entry;
 	}
 	return NULL;
 }
 
+/* The first entry to be merged becomes the Apply entry where there is none. */
+static enum err rename_entry(cJSON *entry) {
+	cJSON *operation = cJSON_GetObjectItemCaseSensitive(entry, "operation");
+	cJSON *manager = cJSON_GetObjectItemCaseSensitive(entry, "manager");
+	if (!cJSON_SetValuestring(operation, "Apply")) return ERR_NOMEM;
+	return cJSON_SetValuestring(manager, KUBE_FIELD_MANAGER) ? OK : ERR_NOMEM;
+}
+
 static enum err settle_entry(cJSON *list, cJSON *update, cJSON **apply) {
 	if (!*apply) {
-		cJSON *operation = cJSON_GetObjectItemCaseSensitive(update, "operation");
-		if (!cJSON_SetValuestring(operation, "Apply")) return ERR_NOMEM;
 		*apply = update;
-		return OK;
+		return rename_entry(update);
 	}
 	cJSON *into = cJSON_GetObjectItemCaseSensitive(*apply, "fieldsV1");
 	cJSON *from = cJSON_GetObjectItemCaseSensitive(update, "fieldsV1");
@@ -159,7 +157,7 @@ enum err kube_settled_fields(struct str managed_fields, struct buf *out_json) {
 	cJSON *apply = find_apply(list);
 	for (cJSON *entry = list->child, *next; entry && !err; entry = next) {
 		next = entry->next;
-		if (is_our_update(entry)) err = settle_entry(list, entry, &apply);
+		if (kube_entry_must_settle(entry)) err = settle_entry(list, entry, &apply);
 	}
 	if (err) goto out;
 	text = cJSON_PrintUnformatted(list);

@@ -9,6 +9,7 @@
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
 static const char *const NAMES[] = { "preview", "current", "upstream", NULL };
+static const char *const DRIFT[] = { "off", "probe", NULL };
 static const char *const FORMATS[] = { "logfmt", "json", NULL };
 
 #define AT(member) offsetof(struct config, member)
@@ -29,6 +30,13 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"Which names the reasons of conditions have. preview: those of the product's first "
 		"documentation; current: those of its latest; upstream: those of the open "
 		"controller." },
+	{ "driftDetection", OPTION_CHOICE, AT(drift), 0, 0, DRIFT_PROBE, NULL, DRIFT,
+		"How a Secret that somebody else has changed or deleted is noticed. probe: at the "
+		"poll, by an empty patch that reads no value and needs no further right. off: not "
+		"before its next write." },
+	{ "driftProbesPerSecond", OPTION_NUMBER, AT(drift_probes_per_s), 1, 10000, 30, NULL, NULL,
+		"Such probes of all Secrets together in one second at most. A poll that comes when "
+		"they are used up goes without." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

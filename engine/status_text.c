@@ -98,6 +98,7 @@ static void write_process(struct buf *out) {
 
 struct load {
 	uint64_t running, waiting[CLASS_COUNT];
+	int64_t secret_unseen_ns;
 };
 
 /* The longest turns of all threads; sums up the workers' load on the way. */
@@ -113,6 +114,8 @@ static void write_turns(const struct status_options *options, const struct statu
 		buf_printf(out, "%s{thread=\"worker-%u\"} %.6f\n", name, i,
 			(double)worker.turn_longest_ns / NS_PER_S);
 		out_load->running += worker.running;
+		if (worker.secret_unseen_ns > out_load->secret_unseen_ns)
+			out_load->secret_unseen_ns = worker.secret_unseen_ns;
 		for (int class = 0; class < CLASS_COUNT; class ++)
 			out_load->waiting[class] += worker.waiting[class];
 	}
@@ -129,6 +132,9 @@ unsigned status_write_metrics(const struct status_options *options, struct buf *
 	number(out_text, "kvsync_secretproviderclasses", "SecretProviderClasses that are known",
 		numbers.classes);
 	write_turns(options, &numbers, out_text, &load);
+	number(out_text, "kvsync_secret_unseen_longest_seconds",
+		"how long the Secret that was looked at longest ago has not been looked at",
+		(uint64_t)(load.secret_unseen_ns / NS_PER_S));
 	number(out_text, "kvsync_reconciles_running", "reconciles under way", load.running);
 	begin(out_text, waiting, "gauge", "objects that are due and wait for their turn");
 	for (enum object_class class = 0; class < CLASS_COUNT; class ++) {

@@ -36,6 +36,7 @@ enum err object_create(struct str key, struct str uid, struct status *status, st
 	list_init(&object->seen_link);
 	list_init(&object->ready);
 	list_init(&object->all);
+	list_init(&object->seen_order);
 	object->status = *status;
 	*status = (struct status){ 0 };
 	*out_object = object;
@@ -45,6 +46,7 @@ enum err object_create(struct str key, struct str uid, struct status *status, st
 void object_destroy(struct object *object) {
 	if (!object) return;
 	assert(!object->sync);
+	mem_free(object->rest);
 	assert(!list_is_linked(&object->cell_link));
 	spec_unref(object->spec);
 	status_deinit(&object->status);

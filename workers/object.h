@@ -22,6 +22,15 @@ enum object_class {
 /* One word, for metrics. Static storage. */
 const char *object_class_name(enum object_class class);
 
+/* Repairs of a Secret that somebody else changes, and the rest after too many. */
+enum { DRIFT_REPAIRS = 3 };
+struct drift_rest {
+	int64_t repaired_ns[DRIFT_REPAIRS]; /* ring; 0: none */
+	unsigned next;
+	int64_t until_ns; /* 0: no rest */
+	char field[128], manager[128]; /* what was changed last before the rest, and by whom */
+};
+
 struct shard;
 struct sync;
 
@@ -48,6 +57,10 @@ struct object {
 	bool attempted; /* home: at least one reconcile ended */
 	bool status_doubtful; /* home: a status write of unknown outcome; `status` may not be the server's */
 	int64_t seen_generation; /* home: generation of the last attempt */
+	struct drift_rest *rest; /* home: owned; NULL: never repaired */
+	struct list
+		seen_order; /* home: in worker->seen_order, oldest first; not linked: no Secret is known */
+	int64_t secret_seen_ns; /* home: when the Secret was last written, or seen to be as it was written */
 	struct list all; /* home: every object of this worker, for shutdown */
 };
 

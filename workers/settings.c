@@ -6,6 +6,8 @@ struct settings settings_default(void) {
 	return (struct settings){
 		.poll_interval_ns = 3600 * NS_PER_S,
 		.partial = true,
+		.drift = DRIFT_PROBE,
+		.drift_probes_per_s = 30,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

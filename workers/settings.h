@@ -7,10 +7,14 @@
 
 #include "workers/reason.h"
 
+enum drift_mode { DRIFT_OFF, DRIFT_PROBE };
+
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
 	bool partial; /* enablePartialSecretSync */
 	enum reason_names names; /* conditionNames; the same until the end */
+	enum drift_mode drift; /* driftDetection */
+	double drift_probes_per_s; /* of the whole process */
 	double vault_rate_per_s; /* requests per second and vault */
 	double vault_burst;
 	unsigned vault_connections; /* per vault and worker */

@@ -42,6 +42,9 @@ static void plan_next(struct sync *sync) {
 	if (!spec || spec->deleting) return;
 	object->seen_generation = spec->generation;
 	const struct fault *fault = sync->fault.err ? &sync->fault : &sync->item_fault;
+	/* Asked for last, and found to be good. */
+	bool seen = sync->created || sync->updated || sync->looking;
+	if (seen && !sync->fault.err) worker_saw_secret(worker, object);
 	if (!fault->err) {
 		object->failures = 0;
 		schedule_check(worker, object, spec);

@@ -5,7 +5,7 @@
  *
  *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> END
  *                                        |                              +-> PATCH (partial) -+
- *                                        +-- unchanged ---------------------------------------^
+ *                                        +-- unchanged (PROBE where due, SETTLE) ------------^
  *
  * An item fails when the vault does not yield it. Where some items fail and others do not, the good ones are written by a
  * merge patch, which leaves the others as they are; the next complete write is the forced apply again.
@@ -89,6 +89,7 @@ struct sync {
 	struct sync_read *reads;
 	unsigned read_count;
 	bool fetching_values; /* the reads are in their second phase */
+	bool looking; /* nothing is to be written, as far as is known: the probe is to tell */
 	bool partial; /* some items have failed and others have not: those are written alone */
 	struct fault
 		item_fault; /* err not OK: of the failed items, the one that decides about the retry */
@@ -126,6 +127,14 @@ void sync_reads_free(struct sync *sync);
 const struct sync_value *sync_find_value(
 	const struct sync *sync, struct str source_path, const struct sync_read **out_read);
 enum err sync_digest(struct sync *sync); /* over what list rows show; into sync->digest */
+
+/* sync_drift.c */
+/* Nothing to write: a probe where one is due, else STATUS. */
+const struct step *sync_unchanged(struct sync *sync);
+/* After such a probe of a Secret that is ours: STATUS, SETTLE, or the way to write it again. */
+const struct step *sync_judge_drift(struct sync *sync);
+/* The second phase of the reads. */
+const struct step *sync_read_values(struct sync *sync);
 
 /* sync_items.c */
 /* OK: the item has what the phase asks for. Else why not; then *out_fault (may be NULL) is filled. */

@@ -36,12 +36,7 @@ static const struct step *compare_run(struct sync *sync) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
-	if (!must_write(sync)) return &STEP_STATUS;
-	sync->fetching_values = true;
-	for (unsigned i = 0; i < sync->read_count; i++) {
-		if (sync->reads[i].object->history >= 2) sync->reads[i].done = false;
-	}
-	return &STEP_VALUES;
+	return must_write(sync) ? sync_read_values(sync) : sync_unchanged(sync);
 }
 
 const struct step STEP_COMPARE = { "compare", compare_run };
@@ -159,6 +154,35 @@ static const struct step *look_again(struct sync *sync, const struct fault *faul
 	return sync_fail(sync, BLAME_WRITE, NULL, fault);
 }
 
+static bool says(const struct fault *fault, struct str words) {
+	return str_find(str_of(fault->text), words) != SIZE_MAX;
+}
+
+/* What the API server holds to for the life of a Secret: only a new Secret helps, and that is for its owner to decide.
+ * False: it is something else. */
+static bool refuse_for_life(struct sync *sync, const struct fault *fault) {
+	const struct spec *spec = sync->spec;
+	static const char remedy[] = "delete the Secret, and the next attempt creates it anew: "
+				     "kubectl delete secret -n";
+	if (fault->err != ERR_INVALID || !says(fault, STR("field is immutable"))) return false;
+	if (says(fault, STR("type: Invalid value"))) {
+		sync->fault = fault_make(ERR_INVALID,
+			"the type of Secret %.*s/%.*s cannot be changed to %.*s while it exists: "
+			"put "
+			"spec.secretObject.type back, or %s %.*s %.*s",
+			STR_ARG(spec->ns), STR_ARG(spec->name), STR_ARG(spec->type), remedy,
+			STR_ARG(spec->ns), STR_ARG(spec->name));
+		sync->blame = BLAME_INPUT;
+		return true;
+	}
+	sync->fault = fault_make(ERR_INVALID,
+		"Secret %.*s/%.*s has been made immutable and keeps its values: %s %.*s %.*s",
+		STR_ARG(spec->ns), STR_ARG(spec->name), remedy, STR_ARG(spec->ns),
+		STR_ARG(spec->name));
+	sync->blame = BLAME_WRITE;
+	return true;
+}
+
 /* The answer of a write that did not succeed: the step that comes next. `self` is the step that asked. */
 static const struct step *write_failed(
 	struct sync *sync, const struct fault *fault, const struct step *self) {
@@ -170,6 +194,7 @@ static const struct step *write_failed(
 	if (gate->open) return sync_fail(sync, BLAME_INTERNAL, gate, fault);
 	if (unknown || fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS)
 		return look_again(sync, fault);
+	if (refuse_for_life(sync, fault)) return sync_fail(sync, sync->blame, NULL, &sync->fault);
 	return sync_fail(sync, blame_for(fault->err), NULL, fault);
 }
 
@@ -253,8 +278,9 @@ static const struct step *judge_owner(struct sync *sync) {
 		return not_ours(sync, BLAME_ANNOTATION,
 			"does not carry the annotation " KUBE_MANAGED_KEY " any more");
 	}
+	if (sync->looking) return sync_judge_drift(sync);
 	if (sync->partial) return &STEP_PATCH;
-	return meta->has_update_entry ? &STEP_SETTLE : &STEP_APPLY;
+	return meta->must_settle ? &STEP_SETTLE : &STEP_APPLY;
 }
 
 static const struct step *probe_read(struct sync *sync) {
@@ -262,7 +288,8 @@ static const struct step *probe_read(struct sync *sync) {
 	enum err err = result(sync, "probe", &fault);
 	if (err == ERR_NOT_FOUND) {
 		kube_call_deinit(&sync->kube);
-		return &STEP_CREATE;
+		/* Deleted by hand: its values have to be read first. */
+		return sync->looking ? sync_read_values(sync) : &STEP_CREATE;
 	}
 	if (err) return write_failed(sync, &fault, &STEP_PROBE);
 	err = read_meta(sync, &fault);
@@ -291,7 +318,7 @@ static const struct step *settle_read(struct sync *sync) {
 	err = read_meta(sync, &fault);
 	if (err) return look_again(sync, &fault);
 	metric_add(METRIC_SECRETS_SETTLED, 1);
-	if (!sync->meta.has_update_entry) return &STEP_APPLY;
+	if (!sync->meta.must_settle) return sync->looking ? &STEP_STATUS : &STEP_APPLY;
 	/* The server takes a list that it does not understand for no change at all. */
 	fault = fault_make(ERR_CONFLICT,
 		"the API server did not take the merged managedFields of Secret %.*s/%.*s",

@@ -26,6 +26,7 @@ static void let_go(struct worker *worker, struct object *object) {
 	shard_leave(object);
 	if (list_is_linked(&object->all)) worker->object_count--;
 	list_remove(&object->all);
+	list_remove(&object->seen_order);
 }
 
 static void retire(struct worker *worker, struct object *object) {
@@ -59,12 +60,26 @@ static enum object_class class_of(const struct object *object) {
 	return status_has_synced(&object->status) ? CLASS_PERIODIC : CLASS_NEW;
 }
 
+void worker_saw_secret(struct worker *worker, struct object *object) {
+	list_remove(&object->seen_order);
+	list_push_back(&worker->seen_order, &object->seen_order);
+	object->secret_seen_ns = worker->now.mono_ns;
+}
+
+static int64_t secret_unseen_ns(const struct worker *worker) {
+	if (list_is_empty(&worker->seen_order)) return 0;
+	const struct object *oldest =
+		container_of(list_first(&worker->seen_order), struct object, seen_order);
+	return worker->now.mono_ns - oldest->secret_seen_ns;
+}
+
 static enum err arrive(struct worker *worker, struct object *object) {
 	if (list_is_linked(&object->all)) return OK;
 	enum err err = timers_reserve(&worker->timers, worker->object_count + 2);
 	if (err) return err;
 	timer_init(&object->timer, schedule_timer_fired);
 	list_push_back(&worker->objects, &object->all);
+	if (status_has_synced(&object->status)) worker_saw_secret(worker, object);
 	worker->object_count++;
 	return OK;
 }
@@ -195,6 +210,8 @@ static void publish(struct worker *worker) {
 	const memory_order relaxed = memory_order_relaxed;
 	atomic_store_explicit(&worker->published.objects, worker->object_count, relaxed);
 	atomic_store_explicit(&worker->published.running, worker->sync_count, relaxed);
+	atomic_store_explicit(
+		&worker->published.secret_unseen_ns, secret_unseen_ns(worker), relaxed);
 	for (int i = 0; i < CLASS_COUNT; i++)
 		atomic_store_explicit(&worker->published.waiting[i], worker->waiting[i], relaxed);
 }
@@ -250,6 +267,7 @@ static void init_lists(struct worker *worker) {
 	list_init(&worker->identity_list);
 	list_init(&worker->endpoints);
 	list_init(&worker->objects);
+	list_init(&worker->seen_order);
 	list_init(&worker->syncs);
 	timer_init(&worker->sweep, sweep);
 }
@@ -326,6 +344,8 @@ void worker_read_numbers(const struct worker *worker, struct worker_numbers *out
 	*out_numbers = (struct worker_numbers){
 		.objects = atomic_load_explicit(&worker->published.objects, relaxed),
 		.running = atomic_load_explicit(&worker->published.running, relaxed),
+		.secret_unseen_ns =
+			atomic_load_explicit(&worker->published.secret_unseen_ns, relaxed),
 	};
 	for (int i = 0; i < CLASS_COUNT; i++) {
 		out_numbers->waiting[i] =

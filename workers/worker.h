@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/thread.h"
+#include "queue/pace.h"
 #include "queue/timer.h"
 #include "workers/gate.h"
 #include "workers/identity.h"
@@ -62,9 +63,12 @@ struct worker {
 	unsigned object_count; /* home */
 	struct list syncs; /* home: running reconciles */
 	unsigned sync_count; /* home */
+	struct list
+		seen_order; /* home: objects with a Secret, the one that was seen longest ago first */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
 	struct {
 		_Atomic unsigned objects, running, waiting[CLASS_COUNT];
+		_Atomic int64_t secret_unseen_ns;
 	} published; /* atomic: relaxed; writer home, once per turn */
 	struct timer sweep; /* home */
 	bool again; /* home: something became possible during this turn */
@@ -77,6 +81,7 @@ struct pool {
 	struct settings *settings; /* rcu: writer main */
 	struct inbox retired; /* atomic: producers workers, consumer main */
 	struct hash_key hash_key; /* const */
+	struct pace drift_pace; /* atomic */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
 	_Atomic bool stop; /* atomic: release by main, acquire by workers */
 	void (*trace)(void *arg, const struct object *object, const char *step,
@@ -94,6 +99,9 @@ enum err worker_init(struct worker *worker, struct pool *pool,
 void worker_release(struct worker *
 		worker); /* lets go of every object; no reconcile is under way, no other thread runs */
 void worker_deinit(struct worker *worker);
+
+/* Its Secret was written, or is as it was written. */
+void worker_saw_secret(struct worker *worker, struct object *object);
 
 /* shard.c */
 enum err shard_get(struct worker *worker, struct str url, struct shard **out_shard);

@@ -1,11 +1,13 @@
 """Stories that need an engine, or a cluster, of their own."""
 
+import base64
+import json
 import os
 import signal
 import time
 
 from cluster import MANIFESTS, UPSTREAM_CRD, wait_for
-from lab import CONFIG, INTERVAL, Lab, check, spc, sync
+from lab import CONFIG, INTERVAL, MANAGED, Lab, check, spc, sync
 
 LEGS = []
 CLUSTER_LEGS = []
@@ -29,12 +31,15 @@ def a_restart_writes_nothing(lab):
     with lab.engine() as engine:
         engine.wait_for_line("ready")
         lab.wait_reason("restart", "UpdateNoValueChangeSucceeded")
+    version = lab.secret("restart")["metadata"]["resourceVersion"]
     mark = lab.audit_mark()
     with lab.engine() as engine:
         engine.wait_for_line("ready")
         time.sleep(2 * INTERVAL)
-    writes = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark)
-              if entry["verb"] in ("create", "patch") and "/restart" in entry["requestURI"]]
+    check(lab.secret("restart")["metadata"]["resourceVersion"] == version, "the restarted engine wrote the Secret")
+    # What is asked of the Secret is a probe, which changes nothing.
+    writes = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark) if entry["verb"] in ("create", "patch")
+              and "/restart" in entry["requestURI"] and "/secrets/restart?" not in entry["requestURI"]]
     check(not writes, f"the restarted engine wrote: {writes}")
 
 
@@ -57,6 +62,69 @@ def a_restart_while_offline_changes_nothing(lab):
         lab.world.say("heal")
         lab.wait_data("dark", {"k": "during the cut"}, timeout=40)
         lab.wait_reason("dark", "UpdateNoValueChangeSucceeded", timeout=30)
+
+
+def upstream_applies(lab, name, manager, data, annotations=None):
+    """What upstream's controller applies: one owner, its label, before v0.0.5 an annotation; never forced."""
+    owner = {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync", "name": name,
+             "uid": lab.sync(name)["metadata"]["uid"]}
+    metadata = {"name": name, "namespace": "my-namespace", "labels": {MANAGED: ""}, "ownerReferences": [owner]}
+    if annotations:
+        metadata["annotations"] = annotations
+    body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata,
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}
+    lab.cluster.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", input=json.dumps(body))
+
+
+def upstream_status(lab, name, reason):
+    """The status that it leaves behind."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    conditions = [{"type": kind, "status": "True", "reason": why, "message": "x", "lastTransitionTime": now}
+                  for kind, why in (("SecretCreated", "CreateSuccessful"), ("SecretUpdated", reason))]
+    status = {"syncHash": "v1:" + 64 * "0", "lastSuccessfulSyncTime": now, "conditions": conditions}
+    lab.cluster.kubectl("patch", "secretsync", name, "-n", "my-namespace", "--subresource=status", "--type=merge",
+                        "-p", json.dumps({"status": status}))
+
+
+def managers(lab, name):
+    return [(entry["manager"], entry["operation"]) for entry in lab.cluster.get(
+        "secret", name, "-n", "my-namespace", "--show-managed-fields")["metadata"]["managedFields"]]
+
+
+OUR_APPLY = ("secrets-store-sync-controller", "Apply")
+
+
+@leg
+def takeover_and_rollback(lab):
+    """Upstream's Secrets become ours without an outage, keys dropped later go, and upstream carries on where we stopped."""
+    old = {"take-new": "secrets-store-sync-controller", "take-old": "v1-secrets-store-sync-controller",
+           "take-oldest": "v1-secret-sync-controller"}
+    values = {"a": "value of take a", "b": "value of take b"}
+    for key, value in values.items():
+        lab.put(f"take-{key}", value)
+    data = {"a": "take-a", "b": "take-b"}
+    lab.apply(spc("take", {"take-a": {}, "take-b": {}}), *(sync(name, "take", data) for name in old))
+    for name, manager in old.items():
+        upstream_applies(lab, name, manager, values, {MANAGED: ""} if name != "take-new" else None)
+        upstream_status(lab, name, "SecretUpToDate")
+    uids = {name: lab.secret(name)["metadata"]["uid"] for name in old}
+    lab.apply(sync("take-once", "take", data))
+    with lab.engine() as engine:
+        engine.wait_for_line("ready")
+        for name in [*old, "take-once"]:
+            lab.wait_reason(name, "UpdateNoValueChangeSucceeded")
+            check(managers(lab, name) == [OUR_APPLY], f"{name}: {managers(lab, name)}")
+        for name in old:
+            lab.apply(sync(name, "take", {"a": "take-a"}))
+        for name in old:
+            lab.wait_data(name, {"a": values["a"]})
+        check(uids == {name: lab.secret(name)["metadata"]["uid"] for name in old}, "a Secret was created anew")
+    # Unforced applies: a conflict is an error of kubectl.
+    for name in ("take-new", "take-old"):
+        upstream_applies(lab, name, "secrets-store-sync-controller", {"a": "upstream goes on"})
+        check(lab.data(name) == {"a": b"upstream goes on"}, f"{name}: the rollback did not take")
+    upstream_applies(lab, "take-once", "secrets-store-sync-controller", {"a": "upstream goes on"})
+    check(lab.data("take-once") == {"a": b"upstream goes on"}, "take-once: the rollback did not take, or left b behind")
 
 
 @leg

@@ -149,7 +149,33 @@ static void delete_secret(struct sim *sim, struct sim_sync *sync) {
 	char path[256];
 	sim_secret_path(sim, sync, path);
 	sim_kubectl(sim, "DELETE", path, NULL, STR(""));
-	sync->blocked = false;
+	sync->blocked = sync->unmarked = false;
+}
+
+/* The label is taken away: the Secret is nobody's until it is deleted, by hand or with its SecretSync. */
+static void act_unmark(struct sim *sim) {
+	struct sim_sync *sync = present_sync(sim);
+	char path[256];
+	if (!sync || sync->blocked) return;
+	sim_secret_path(sim, sync, path);
+	strcat(path, "?fieldManager=kubectl-label");
+	int status = sim_kubectl(sim, "PATCH", path, "application/merge-patch+json",
+		STR("{\"metadata\":{\"labels\":{\"" KUBE_MANAGED_KEY "\":null}}}"));
+	if (status == 200) sync->blocked = sync->unmarked = true;
+}
+
+/* Somebody deletes a key, the user's label and the user's annotation. */
+static void act_take_away(struct sim *sim) {
+	struct sim_sync *sync = present_sync(sim);
+	char path[256], body[256];
+	if (!sync || sync->blocked) return;
+	sim_secret_path(sim, sync, path);
+	strcat(path, "?fieldManager=somebody");
+	snprintf(body, sizeof body,
+		"{\"metadata\":{\"labels\":{\"team\":null},\"annotations\":{\"note\":null}},"
+		"\"data\":{\"%s\":null}}",
+		sync->items[sync->item_count - 1].key);
+	sim_kubectl(sim, "PATCH", path, "application/merge-patch+json", str_of(body));
 }
 
 /* Somebody else's Secret of the name, with the label or without, with another owner or none. */
@@ -175,7 +201,7 @@ static void foreign_secret(struct sim *sim, struct sim_sync *sync) {
 		"\"data\":{\"theirs\":\"Zm9yZWlnbg==\"}}",
 		sync->name, shape == 2 ? owner : format);
 	sim_kubectl(sim, "POST", path, NULL, str_of(body));
-	sync->blocked = sync->dirty = true;
+	sync->blocked = true;
 }
 
 static void act_foreign(struct sim *sim) {
@@ -193,14 +219,12 @@ static void act_foreign_edit(struct sim *sim) {
 	snprintf(body, sizeof body, "{\"data\":{\"%s\":\"ZWRpdGVk\",\"zz-theirs\":\"ZWRpdGVk\"}}",
 		sync->items[0].key);
 	sim_kubectl(sim, "PATCH", path, "application/merge-patch+json", str_of(body));
-	sync->dirty = true;
 }
 
 static void act_hand_delete(struct sim *sim) {
 	struct sim_sync *sync = present_sync(sim);
 	if (!sync) return;
 	delete_secret(sim, sync);
-	sync->dirty = true;
 }
 
 static void act_policy(struct sim *sim) {
@@ -278,7 +302,10 @@ static void recount_blocked(struct sim *sim, struct sim_sync *sync) {
 	cJSON *secret = kube_get(sim->kube, "secrets", sim_sync_ns(sim, sync), sync->name);
 	const cJSON *owners = world_json_at(secret, "metadata.ownerReferences");
 	struct str kind = world_json_str(cJSON_GetArrayItem(owners, 0), "kind");
-	sync->blocked = secret && !str_eq(kind, STR("SecretSync"));
+	const cJSON *label = cJSON_GetObjectItemCaseSensitive(
+		world_json_at(secret, "metadata.labels"), KUBE_MANAGED_KEY);
+	sync->unmarked = secret && !label && str_eq(kind, STR("SecretSync"));
+	sync->blocked = sync->unmarked || (secret && !str_eq(kind, STR("SecretSync")));
 	cJSON_Delete(secret);
 }
 
@@ -297,7 +324,6 @@ static void restore(struct sim *sim) {
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		recount_blocked(sim, &sim->syncs[i]);
-		/* The Secret went back behind the engine's back, as by hand. */
 		sim->syncs[i].dirty = true;
 		if (sim->syncs[i].present) {
 			sim_apply_sync(sim, &sim->syncs[i]);
@@ -336,6 +362,8 @@ void sim_act(struct sim *sim) {
 		{ act_foreign, 2 },
 		{ act_foreign_edit, 4 },
 		{ act_hand_delete, 3 },
+		{ act_unmark, 2 },
+		{ act_take_away, 4 },
 		{ act_policy, 2 },
 		{ act_cut, 4 },
 		{ act_offline, 2 },
@@ -387,7 +415,6 @@ static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
 		return SIM_REPLACED;
 	case 3:
 		delete_secret(sim, sync);
-		sync->dirty = true;
 		return SIM_REPLACED;
 	case 4:
 		if (!sim->policy_on) act_policy(sim);
@@ -446,8 +473,7 @@ static void heal_vaults(struct sim *sim) {
 /* Half of the foreign Secrets stay where they are. */
 static void heal_sync(struct sim *sim, struct sim_sync *sync) {
 	if (sync->blocked && sim_chance(sim, 500)) delete_secret(sim, sync);
-	if (!sync->present) return;
-	if (sync->dirty) {
+	if (sync->present && sync->dirty) {
 		sync->force = ++sim->serial;
 		sim_apply_sync(sim, sync);
 	}

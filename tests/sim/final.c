@@ -223,40 +223,51 @@ static uint64_t requests_of_check(struct sim *sim, const struct sim_sync *sync) 
 	return requests;
 }
 
+struct expected {
+	uint64_t least, most, probes;
+};
+
 /* How often a SecretSync may and must be checked meanwhile. True: it is blocked by a foreign Secret. */
 static bool expect_reads(struct sim *sim, const struct sim_sync *sync, int64_t window_s,
-	uint64_t *least, uint64_t *most) {
+	struct expected *expected) {
 	int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
 	if (!sync->present) return false;
 	uint64_t each = requests_of_check(sim, sync), checked = (uint64_t)(window_s / interval_s);
-	*least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
+	expected->least += sync->blocked ? 0 : (checked ? checked - 1 : 0) * each;
 	/* A blocked one tries again more and more seldom, but not more often than every 15 s. */
-	*most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
+	expected->probes += checked + 2;
+	expected->most += (sync->blocked ? (uint64_t)window_s / 15 + 1 : checked + 2) * each;
 	return sync->blocked;
 }
 
 void sim_silence_end(struct sim *sim) {
 	struct sim_checks *checks = &sim->checks;
 	int64_t window_s = (sim->now_ns - checks->silent_since_ns) / NS_PER_S;
-	uint64_t least = 0, most = 0, writes = 0, blocked = 0;
+	struct expected expected = { 0 };
+	uint64_t writes = 0, blocked = 0;
 	for (unsigned i = 0; i < sim->sync_count; i++)
-		blocked += expect_reads(sim, &sim->syncs[i], window_s, &least, &most);
+		blocked += expect_reads(sim, &sim->syncs[i], window_s, &expected);
 	for (unsigned a = 0; a < sim->akv_count; a++) {
 		for (unsigned i = 0; i < SIM_AKV_SECRETS; i++)
-			expect_reads(sim, &sim->akvs[a].derived[i], window_s, &least, &most);
+			expect_reads(sim, &sim->akvs[a].derived[i], window_s, &expected);
 	}
 	uint64_t reads = checks->requests[ROW_FETCH] - checks->silent_requests[ROW_FETCH];
+	uint64_t probes = checks->requests[ROW_PROBE] - checks->silent_requests[ROW_PROBE];
 	for (enum sim_row row = ROW_CREATE; row <= ROW_STATUS; row++)
-		writes += checks->requests[row] - checks->silent_requests[row];
+		writes += row == ROW_PROBE ? 0 : checks->requests[row] - checks->silent_requests[row];
 	if (checks->silent_version != kube_resource_version(sim->kube) ||
 		checks->product_writes != checks->silent_product_writes) {
 		sim_fail(sim, "silence", "something was written to etcd");
 	}
 	if (writes && !blocked)
 		sim_fail(sim, "silence", "%llu writes were tried", (unsigned long long)writes);
-	if (reads < least || reads > most) {
+	/* One of each Secret and poll, under the pace of all. */
+	if (probes > expected.probes && !blocked)
+		sim_fail(sim, "silence", "%llu probes of Secrets in %lld s",
+			(unsigned long long)probes, (long long)window_s);
+	if (reads < expected.least || reads > expected.most) {
 		sim_fail(sim, "silence", "%llu reads of vaults in %lld s, expected %llu to %llu",
-			(unsigned long long)reads, (long long)window_s, (unsigned long long)least,
-			(unsigned long long)most);
+			(unsigned long long)reads, (long long)window_s,
+			(unsigned long long)expected.least, (unsigned long long)expected.most);
 	}
 }

@@ -234,6 +234,8 @@ void sim_delete_sync(struct sim *sim, struct sim_sync *sync) {
 	snprintf(path, sizeof path, "%s/%s", collection, sync->name);
 	sim_kubectl(sim, "DELETE", path, NULL, STR(""));
 	sync->present = false;
+	/* What is still its own is collected. */
+	if (sync->unmarked) sync->blocked = sync->unmarked = false;
 }
 
 void sim_delete_spc(struct sim *sim, struct sim_spc *spc) {

@@ -286,7 +286,15 @@ static inline enum err bench_make_pool(unsigned workers) {
 			.wake = bench_ignore_wake,
 			.wake_main = bench_wake_main,
 			.seed = 7 } };
+	/* A test that wants probes of unchanged Secrets says so: bench_set_drift(). */
+	options.settings.drift = DRIFT_OFF;
 	return pool_create(&options, &b.pool);
+}
+
+static inline void bench_set_drift(enum drift_mode mode) {
+	struct settings settings = settings_default();
+	settings.drift = mode;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 }
 
 /* A SecretSync apps/db whose key k is the vault's secret a. */

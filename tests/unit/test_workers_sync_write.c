@@ -296,6 +296,40 @@ static void a_type_that_demands_the_failed_key_is_not_created(void **state) {
 	expect_rest(REASON_CREATE_FAILED_PROVIDER, "key \"ssh-privatekey\", which type kubernetes.io/ssh-auth demands");
 }
 
+/* --- what a Secret never changes --- */
+
+static void only_a_new_secret_has_another_type(void **state) {
+	static const struct {
+		const char *answer;
+		enum reason reason;
+		const char *message;
+	} refusals[] = {
+		{ "{\"reason\":\"Invalid\",\"message\":\"Secret \\\"db\\\" is invalid: type: Invalid value: \\\"Opaque\\\": "
+		  "field is immutable\",\"details\":{\"causes\":[{\"field\":\"type\"}]}}",
+			REASON_USER_INPUT, "cannot be changed to Opaque while it exists" },
+		{ "{\"reason\":\"Invalid\",\"message\":\"Secret \\\"db\\\" is invalid: data: Forbidden: field is immutable "
+		  "when `immutable` is set\",\"details\":{\"causes\":[{\"field\":\"data\"}]}}",
+			REASON_PATCH_FAILED, "has been made immutable" },
+	};
+	(void)state;
+	find_it_taken();
+	for (int i = 0; i < 2; i++) {
+		probe(OURS("s-7", "70", ""));
+		reply(HTTP_PATCH, "&force=true", 422, refusals[i].answer);
+		expect_rest(refusals[i].reason, refusals[i].message);
+		assert_text(bench_message(), "kubectl delete secret -n apps db");
+		/* No storm: nothing follows at once. */
+		bench_advance(NS_PER_S);
+		assert_int_equal(bench_active(), 0);
+		bench_again();
+		reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+		reply(HTTP_POST, SECRETS_URL "?", 409, EXISTS);
+	}
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-8", "80", ""));
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+}
+
 /* --- races --- */
 
 static void a_conflict_probes_again_three_times_at_most(void **state) {
@@ -482,6 +516,7 @@ int main(void) {
 		BENCH_TEST(an_item_that_comes_back_as_it_was_causes_no_write),
 		BENCH_TEST(what_was_written_in_part_is_completed),
 		BENCH_TEST(a_type_that_demands_the_failed_key_is_not_created),
+		BENCH_TEST(only_a_new_secret_has_another_type),
 		BENCH_TEST(a_conflict_probes_again_three_times_at_most),
 		BENCH_TEST(a_secret_that_became_foreign_meanwhile_is_left),
 		BENCH_TEST(a_secret_that_went_meanwhile_is_created),

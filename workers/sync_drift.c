@@ -1,0 +1,151 @@
+/* Nothing to write, as far as the vault and the status tell: is the Secret still as it was left?
+ *
+ * The probe's managedFields say so without a value being read: what we wrote and do not own any more was changed or deleted by
+ * somebody else. It is written again from the vault, unless somebody writes against us all the time. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "clients/json.h"
+#include "clients/kube_fields.h"
+#include "workers/sync.h"
+
+enum { NAME_BYTES = 128 };
+
+static const int64_t REST_NS = 3600 * NS_PER_S;
+
+/* One field that somebody else took, and who. */
+struct theft {
+	char field[NAME_BYTES], manager[NAME_BYTES];
+};
+
+/* --- when --- */
+
+/* A failure about the Secret itself holds until somebody has looked. */
+static bool last_word_was_about_the_secret(const struct sync *sync) {
+	const struct condition *ready = &sync->object->status.conditions[CONDITION_READY];
+	return ready->value == CONDITION_FALSE &&
+	       (ready->reason == REASON_UPDATE_FAILED_LABEL ||
+		       ready->reason == REASON_UPDATE_FAILED_ANNOTATION ||
+		       ready->reason == REASON_PATCH_FAILED || ready->reason == REASON_POLICY);
+}
+
+static bool is_due(struct sync *sync) {
+	const struct settings *settings = &sync->worker->settings;
+	if (last_word_was_about_the_secret(sync)) return true;
+	if (settings->drift == DRIFT_OFF) return false;
+	return pace_take(&sync->worker->pool->drift_pace, settings->drift_probes_per_s,
+		sync->worker->now.mono_ns);
+}
+
+static bool is_resting(const struct sync *sync) {
+	const struct drift_rest *rest = sync->object->rest;
+	return rest && sync->worker->now.mono_ns < rest->until_ns;
+}
+
+static int64_t interval_ns(const struct sync *sync) {
+	return sync->spec->interval_ns ? sync->spec->interval_ns
+				       : sync->worker->settings.poll_interval_ns;
+}
+
+/* The poll goes on meanwhile: a new version in the vault is written all the same. */
+static const struct step *rest_fault(struct sync *sync) {
+	const struct drift_rest *rest = sync->object->rest;
+	struct fault fault = fault_make(ERR_FOREIGN,
+		"%s of Secret %.*s/%.*s is changed again and again by \"%s\": repaired three times "
+		"in three intervals, it is left alone for an hour. Stop the other writer, or take "
+		"the key out of one of the two",
+		rest->field, STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), rest->manager);
+	fault.retry_after_ns = interval_ns(sync);
+	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
+}
+
+const struct step *sync_unchanged(struct sync *sync) {
+	if (is_resting(sync)) return rest_fault(sync);
+	if (!is_due(sync)) return &STEP_STATUS;
+	sync->looking = true;
+	return &STEP_PROBE;
+}
+
+/* --- what was taken --- */
+
+static bool is_taken(
+	const cJSON *list, enum kube_field_set set, struct str key, struct theft *out_theft) {
+	static const char *const kinds[] = { [KUBE_FIELD_DATA] = "key",
+		[KUBE_FIELD_LABEL] = "label",
+		[KUBE_FIELD_ANNOTATION] = "annotation" };
+	if (kube_fields_owned(list, set, key)) return false;
+	struct str rival = kube_fields_rival(list, set, key);
+	snprintf(out_theft->field, NAME_BYTES, "%s %.*s", kinds[set], STR_ARG(key));
+	snprintf(out_theft->manager, NAME_BYTES, "%.*s", STR_ARG(rival));
+	return true;
+}
+
+static bool find_theft(const struct sync *sync, const cJSON *list, struct theft *out_theft) {
+	const struct spec *spec = sync->spec;
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		if (sync_item_fault(sync, i, NULL)) continue;
+		if (is_taken(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft))
+			return true;
+	}
+	for (unsigned i = 0; i < spec->label_count; i++) {
+		if (is_taken(list, KUBE_FIELD_LABEL, spec->labels[i].key, out_theft)) return true;
+	}
+	for (unsigned i = 0; i < spec->annotation_count; i++) {
+		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->annotations[i].key, out_theft))
+			return true;
+	}
+	return false;
+}
+
+/* --- and what follows --- */
+
+/* True: one more repair is not what helps. Out of memory: it is repaired, and not counted. */
+static bool begin_rest(struct sync *sync, const struct theft *theft) {
+	int64_t now_ns = sync->worker->now.mono_ns;
+	struct object *object = sync->object;
+	if (!object->rest) object->rest = mem_zalloc(sizeof *object->rest);
+	struct drift_rest *rest = object->rest;
+	if (!rest) return false;
+	int64_t oldest_ns = rest->repaired_ns[rest->next];
+	/* Polls come a little early or late. */
+	bool too_often =
+		oldest_ns && now_ns - oldest_ns <= 3 * interval_ns(sync) + interval_ns(sync) / 2;
+	if (too_often) {
+		*rest = (struct drift_rest){ .until_ns = now_ns + REST_NS };
+		snprintf(rest->field, sizeof rest->field, "%s", theft->field);
+		snprintf(rest->manager, sizeof rest->manager, "%s", theft->manager);
+		return true;
+	}
+	rest->repaired_ns[rest->next] = now_ns;
+	rest->next = (rest->next + 1) % DRIFT_REPAIRS;
+	return false;
+}
+
+const struct step *sync_read_values(struct sync *sync) {
+	sync->looking = false;
+	sync->fetching_values = true;
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		if (sync->reads[i].object->history >= 2) sync->reads[i].done = false;
+	}
+	return &STEP_VALUES;
+}
+
+const struct step *sync_judge_drift(struct sync *sync) {
+	struct theft theft = { 0 };
+	struct fault fault = { 0 };
+	cJSON *list = NULL;
+	assert(sync->looking);
+	enum err err = json_parse(buf_str(&sync->meta.managed_fields), &list, &fault);
+	if (err) return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
+	bool taken = sync->worker->settings.drift != DRIFT_OFF && find_theft(sync, list, &theft);
+	cJSON_Delete(list);
+	if (!taken) return sync->meta.must_settle ? &STEP_SETTLE : &STEP_STATUS;
+	if (begin_rest(sync, &theft)) return rest_fault(sync);
+	metric_add(METRIC_DRIFT_REPAIRS, 1);
+	log_info("the Secret was changed by somebody else, it is written again",
+		kv("secretsync", sync->object->key), kv("field", theft.field),
+		kv("manager", theft.manager));
+	return sync_read_values(sync);
+}
