@@ -21,7 +21,7 @@ static void expect_rest(enum reason reason, const char *message) {
 	bench_take_status();
 	assert_int_equal(bench_active(), 0);
 	if (bench_reason() != reason)
-		fail_msg("%s: %s", reason_name(bench_reason()), bench_message());
+		fail_msg("%s: %s", reason_name(REASON_NAMES_PREVIEW, bench_reason()), bench_message());
 	assert_text(bench_message(), message);
 }
 
