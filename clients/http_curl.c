@@ -24,6 +24,7 @@ struct http_curl {
 	struct heap deadlines; /* of transfers */
 	CURL *spare[MAX_SPARE_HANDLES];
 	unsigned spare_count;
+	enum http_phase phase; /* of the exchange that ended last */
 };
 
 /* One socket of libcurl's that the loop watches. */
@@ -302,6 +303,7 @@ static void transfer_ended(struct http_curl *self, struct transfer *transfer, CU
 	struct http_req *req = transfer->req;
 	if (code == CURLE_OPERATION_TIMEDOUT) end_dead_connections(transfer);
 	transfer_result(transfer, code);
+	self->phase = transfer_phase(transfer, code);
 	curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	transfer->in_multi = false;
 	heap_remove(&self->deadlines, &transfer->deadline);
@@ -438,6 +440,10 @@ struct http *http_curl_create(struct loop *loop) {
 	list_init(&self->streams);
 	heap_init(&self->deadlines);
 	return &self->http;
+}
+
+enum http_phase http_curl_phase(const struct http *http) {
+	return container_of(http, struct http_curl, http)->phase;
 }
 
 enum err http_curl_global_init(void) {

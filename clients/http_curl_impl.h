@@ -10,7 +10,7 @@
 
 #include "base/heap.h"
 #include "base/loop.h"
-#include "clients/http.h"
+#include "clients/http_curl.h"
 
 struct http_curl;
 
@@ -52,6 +52,7 @@ enum err transfer_setup(struct transfer *transfer);
 
 /* Says in the request what became of the exchange. Before the handle leaves its multi. */
 void transfer_result(struct transfer *transfer, CURLcode code);
+enum http_phase transfer_phase(const struct transfer *transfer, CURLcode code);
 
 /* The loop's reading of the clock. */
 struct now transfer_now(const struct transfer *transfer);

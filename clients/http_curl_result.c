@@ -110,6 +110,34 @@ static enum err broken(const struct transfer *transfer, struct str host, CURLcod
 		curl_easy_strerror(code == CURLE_ABORTED_BY_CALLBACK ? CURLE_GOT_NOTHING : code));
 }
 
+static bool has_time(const struct transfer *transfer, CURLINFO info) {
+	curl_off_t us = 0;
+	curl_easy_getinfo(transfer->easy, info, &us);
+	return us > 0;
+}
+
+enum http_phase transfer_phase(const struct transfer *transfer, CURLcode code) {
+	long connect_status = info_long(transfer->easy, CURLINFO_HTTP_CONNECTCODE);
+	if (!code || transfer->sends) return HTTP_PHASE_EXCHANGE;
+	if (connect_status && connect_status / 100 != 2) return HTTP_PHASE_CONNECT;
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return HTTP_PHASE_NAME;
+	case CURLE_COULDNT_CONNECT:
+		return HTTP_PHASE_CONNECT;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CONNECT_ERROR:
+		return HTTP_PHASE_TLS;
+	default:
+		if (has_time(transfer, CURLINFO_CONNECT_TIME_T)) return HTTP_PHASE_TLS;
+		return has_time(transfer, CURLINFO_NAMELOOKUP_TIME_T) ? HTTP_PHASE_CONNECT
+								      : HTTP_PHASE_NAME;
+	}
+}
+
 static enum err transport_error(const struct transfer *transfer, CURLcode code) {
 	struct http_req *req = transfer->req;
 	struct str host = host_of(req);

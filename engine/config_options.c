@@ -2,9 +2,9 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 
 #include "base/mem.h"
+#include "engine/nearest.h"
 
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
@@ -90,44 +90,11 @@ const char *config_key(unsigned index) {
 	return index < CONFIG_OPTION_COUNT ? CONFIG_OPTIONS[index].key : NULL;
 }
 
-enum { KEY_BYTES = 64 };
-
-static unsigned least(unsigned a, unsigned b, unsigned c) {
-	unsigned ab = a < b ? a : b;
-	return ab < c ? ab : c;
-}
-
-/* Single-character edits between two keys, case aside. */
-static unsigned edits(struct str a, struct str b) {
-	unsigned row[KEY_BYTES + 1];
-	for (unsigned j = 0; j <= b.len; j++) row[j] = j;
-	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b.len; j++) {
-			bool same = tolower((unsigned char)a.ptr[i - 1]) ==
-				    tolower((unsigned char)b.ptr[j - 1]);
-			unsigned edit = least(row[j] + 1, row[j - 1] + 1, diagonal + !same);
-			diagonal = row[j];
-			row[j] = edit;
-		}
-	}
-	return row[b.len];
-}
-
 const char *option_nearest(struct str key) {
-	const char *nearest = NULL;
-	unsigned fewest = 5;
-	if (key.len < 3 || key.len > KEY_BYTES) return NULL;
-	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++) {
-		struct str other = str_of(CONFIG_OPTIONS[i].key);
-		unsigned distance = edits(key, other);
-		if (str_starts(other, key) || str_starts(key, other)) distance = 0;
-		if (distance >= fewest || distance * 2 > key.len) continue;
-		fewest = distance;
-		nearest = CONFIG_OPTIONS[i].key;
-	}
-	return nearest;
+	struct nearest nearest = nearest_init(key);
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++)
+		nearest_offer(&nearest, CONFIG_OPTIONS[i].key);
+	return nearest.word;
 }
 
 void option_describe(const struct option_row *option, struct buf *out_text) {

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "engine/check_command.h"
 #include "engine/config.h"
 #include "engine/run.h"
 
@@ -20,8 +21,10 @@ static const char USAGE[] =
 	"      Runs until SIGTERM or SIGINT. SIGHUP reads the configuration file again.\n"
 	"  kvsync config [--config FILE]\n"
 	"      Prints the configuration that holds, as a commented YAML file.\n"
+	"  kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
+	"      Judges manifests without a cluster: kvsync help check\n"
 	"  kvsync version\n"
-	"  kvsync help\n"
+	"  kvsync help [check]\n"
 	"\n"
 	"Options:\n"
 	"  --config FILE      YAML file; without it every option has its default\n"
@@ -32,6 +35,38 @@ static const char USAGE[] =
 	"\n"
 	"Environment: HTTPS_PROXY, NO_PROXY (vaults, Microsoft Entra and the API server), "
 	"SSL_CERT_FILE.\n";
+
+static const char CHECK_USAGE[] =
+	"kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
+	"             [--connect [--kubeconfig FILE [--context NAME]]]\n"
+	"\n"
+	"Reads manifests without a cluster, by the rules that a running kvsync and the API server "
+	"have: SecretSync,\n"
+	"SecretProviderClass, AKVSync and ServiceAccount; other kinds are counted. A FILE is a "
+	"file of YAML "
+	"or JSON, a folder\n"
+	"(.yaml, .yml and .json in it and below), or - for standard input. A file may hold several "
+	"documents and Lists.\n"
+	"\n"
+	"Every fault is told with file, line, field and what to do. Then, for each SecretSync "
+	"without one: the vault, the\n"
+	"identity, and for each key of the Secret the object and version that it is filled from. "
+	"No value is ever read.\n"
+	"\n"
+	"  -o json            for programs: faults, notes, secretSyncs, secretProviderClasses, "
+	"ignored\n"
+	"  -o table           for people (this is the default)\n"
+	"  --namespace NAME   of objects that do not name one (default)\n"
+	"  --config FILE      the installation's configuration, for its cloudName and caFile\n"
+	"  --connect          tries, for each vault and identity, DNS, route, TLS, token, and the "
+	"rights to get and list;\n"
+	"                     each object is read once, its value is dropped unread\n"
+	"  --kubeconfig FILE  for --connect: somebody who may create serviceaccounts/token; "
+	"without it the steps from the\n"
+	"                     token on are skipped\n"
+	"\n"
+	"Exit code: 0 no fault, 1 at least one fault or failed connection, 2 the command line is "
+	"wrong.\n";
 
 static int print_help(bool with_options) {
 	struct buf table;
@@ -80,41 +115,72 @@ static int usage_error(const char *what, const char *word) {
 	return EXIT_USAGE;
 }
 
-enum { OPT_CONFIG = 256, OPT_KUBECONFIG, OPT_CONTEXT, OPT_LOG_LEVEL, OPT_VERSION, OPT_HELP };
+enum {
+	OPT_CONFIG = 256,
+	OPT_KUBECONFIG,
+	OPT_CONTEXT,
+	OPT_LOG_LEVEL,
+	OPT_NAMESPACE,
+	OPT_CONNECT,
+	OPT_VERSION,
+	OPT_HELP
+};
+
+/* What the command line says. */
+struct arguments {
+	struct run_options run;
+	const char *instead; /* the command that an option stands for, or NULL */
+	const char *ns;
+	bool connect;
+	const char *output; /* NULL: not said */
+	char **words; /* behind the command */
+	int word_count;
+};
 
 static const struct option OPTIONS[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
 	{ "context", required_argument, NULL, OPT_CONTEXT },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+	{ "namespace", required_argument, NULL, OPT_NAMESPACE },
+	{ "connect", no_argument, NULL, OPT_CONNECT },
+	{ "output", required_argument, NULL, 'o' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
-/* Fills the options; the word for a command that an option stands for, or NULL. False: not
- * understood, and said so. */
-static bool parse_options(
-	int argc, char **argv, struct run_options *options, const char **out_command) {
-	for (int option; (option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
+/* False: not understood, and said so. */
+static bool parse_options(int argc, char **argv, struct arguments *arguments) {
+	struct run_options *run = &arguments->run;
+	for (int option; (option = getopt_long(argc, argv, "o:", OPTIONS, NULL)) != -1;) {
 		switch (option) {
 		case OPT_CONFIG:
-			options->config_path = optarg;
+			run->config_path = optarg;
 			break;
 		case OPT_KUBECONFIG:
-			options->kubeconfig = optarg;
+			run->kubeconfig = optarg;
 			break;
 		case OPT_CONTEXT:
-			options->context = optarg;
+			run->context = optarg;
 			break;
 		case OPT_LOG_LEVEL:
-			options->log_level = optarg;
+			run->log_level = optarg;
+			break;
+		case OPT_NAMESPACE:
+			arguments->ns = optarg;
+			break;
+		case OPT_CONNECT:
+			arguments->connect = true;
+			break;
+		case 'o':
+			arguments->output = optarg;
 			break;
 		case OPT_VERSION:
-			*out_command = "version";
+			arguments->instead = "version";
 			break;
 		case OPT_HELP:
-			*out_command = "help";
+			arguments->instead = "help";
 			break;
 		default:
 			fputs("Try: kvsync help\n", stderr);
@@ -124,16 +190,52 @@ static bool parse_options(
 	return true;
 }
 
-static int dispatch(struct str command, const struct run_options *options, bool asked_for_help) {
-	if (asked_for_help)
+static int check_files(const struct arguments *arguments) {
+	struct str output = arguments->output ? str_of(arguments->output) : STR("table");
+	struct check_command command = {
+		.files = arguments->words,
+		.file_count = arguments->word_count,
+		.config_path = arguments->run.config_path,
+		.ns = arguments->ns,
+		.json = str_eq(output, STR("json")),
+		.connect = arguments->connect,
+		.kubeconfig = arguments->run.kubeconfig,
+		.context = arguments->run.context,
+	};
+	if (command.kubeconfig && !command.connect)
+		return usage_error("check needs --kubeconfig for --connect only", NULL);
+	if (!command.json && !str_eq(output, STR("table")))
+		return usage_error("-o has to be json or table, not", output.ptr);
+	if (command.file_count == 0)
+		return usage_error("check needs a file, a folder, or - for standard input", NULL);
+	return check_command(&command);
+}
+
+static int print_help_of(struct str command) {
+	if (!str_eq(command, STR("check")))
 		return print_help(str_eq(command, STR("run")) || str_eq(command, STR("config")));
-	if (str_eq(command, STR("version"))) return print_version();
-	if (str_eq(command, STR("help"))) return print_help(false);
-	if (str_eq(command, STR("config"))) return print_config(options);
-	if (!str_eq(command, STR("run"))) return usage_error("there is no command", command.ptr);
-	if (options->context && !options->kubeconfig)
+	fputs(CHECK_USAGE, stdout);
+	return EXIT_OK;
+}
+
+static int dispatch(struct str command, const struct arguments *arguments) {
+	const struct run_options *run_options = &arguments->run;
+	bool is_check = str_eq(command, STR("check")), is_help = str_eq(command, STR("help"));
+	int words = is_check ? arguments->word_count : is_help ? 1 : 0;
+	if (arguments->instead && str_eq(str_of(arguments->instead), STR("help")))
+		return print_help_of(command);
+	if (arguments->word_count > words)
+		return usage_error("this word is one too many:", arguments->words[words]);
+	if (!is_check && (arguments->output || arguments->ns || arguments->connect))
+		return usage_error("-o, --namespace and --connect are options of check", NULL);
+	if (run_options->context && !run_options->kubeconfig)
 		return usage_error("--context needs --kubeconfig", NULL);
-	return run(options);
+	if (is_check) return check_files(arguments);
+	if (is_help) return print_help_of(str_of(arguments->word_count ? arguments->words[0] : ""));
+	if (str_eq(command, STR("version"))) return print_version();
+	if (str_eq(command, STR("config"))) return print_config(run_options);
+	if (!str_eq(command, STR("run"))) return usage_error("there is no command", command.ptr);
+	return run(run_options);
 }
 
 /* No core file and no debugger of another user: secrets pass through this memory. LeakSanitizer is
@@ -150,13 +252,13 @@ static void harden(void) {
 
 int main(int argc, char **argv) {
 	harden();
-	struct run_options options = { 0 };
-	const char *instead = NULL;
-	if (!parse_options(argc, argv, &options, &instead)) return EXIT_USAGE;
+	struct arguments arguments = { 0 };
+	if (!parse_options(argc, argv, &arguments)) return EXIT_USAGE;
 	const char *command = optind < argc ? argv[optind++] : NULL;
-	if (optind < argc) return usage_error("this word is one too many:", argv[optind]);
-	bool asked_for_help = instead && str_eq(str_of(instead), STR("help"));
-	if (!command || (instead && !asked_for_help)) command = instead;
+	arguments.words = argv + optind;
+	arguments.word_count = argc - optind;
+	bool asked_for_help = arguments.instead && str_eq(str_of(arguments.instead), STR("help"));
+	if (!command || (arguments.instead && !asked_for_help)) command = arguments.instead;
 	if (!command) return usage_error("a command is missing", NULL);
-	return dispatch(str_of(command), &options, asked_for_help);
+	return dispatch(str_of(command), &arguments);
 }

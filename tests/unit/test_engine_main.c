@@ -42,7 +42,7 @@ static void child_start(const char *const *argv) {
 		unsetenv("KUBECONFIG");
 		unsetenv("KUBERNETES_SERVICE_HOST");
 		setenv("HOME", folder, 1);
-		char *copy[8] = { 0 }; /* getopt_long sorts it */
+		char *copy[9] = { 0 }; /* getopt_long sorts it */
 		memcpy(copy, argv, (size_t)argc * sizeof *copy);
 		exit(kvsync_main(argc, copy));
 	}
@@ -86,7 +86,7 @@ static const char *write_file(const char *name, const char *text) {
 static void test_command_line(void **state) {
 	(void)state;
 	static const struct {
-		const char *argv[6];
+		const char *argv[8];
 		int code;
 		const char *says;
 	} cases[] = {
@@ -104,6 +104,22 @@ static void test_command_line(void **state) {
 			"kvsync: /nonexistent: cannot be read" },
 		{ { "kvsync", "run" }, 1, "kvsync: no Kubernetes API server is named" },
 		{ { "kvsync", "run", "--kubeconfig", "/nonexistent" }, 1, "kvsync: /nonexistent" },
+		{ { "kvsync", "help", "check" }, 0, "kvsync check FILE... [-o json]" },
+		{ { "kvsync", "check", "--help" }, 0, "kvsync check FILE... [-o json]" },
+		{ { "kvsync", "help", "run", "x" }, 2, "this word is one too many: x" },
+		{ { "kvsync", "check" }, 2, "check needs a file" },
+		{ { "kvsync", "check", "x", "-o", "yaml" }, 2, "-o has to be json or table, not yaml" },
+		{ { "kvsync", "check", "/nonexistent" }, 1,
+			"/nonexistent: cannot be read: No such file or directory" },
+		{ { "kvsync", "check", "/nonexistent", "--config", "/nowhere" }, 1, "kvsync: /nowhere" },
+		{ { "kvsync", "check", "/dev/null" }, 0, "0 SecretSyncs, 0 SecretProviderClasses: 0 faults" },
+		{ { "kvsync", "run", "-o", "json" }, 2, "are options of check" },
+		{ { "kvsync", "config", "--connect" }, 2, "are options of check" },
+		{ { "kvsync", "check", "/dev/null", "--kubeconfig", "x" }, 2, "for --connect only" },
+		{ { "kvsync", "check", "/dev/null", "--connect", "--context", "x" }, 2, "--context needs --kubeconfig" },
+		{ { "kvsync", "check", "/dev/null", "--connect" }, 0, "0 connections tried: 0 failed" },
+		{ { "kvsync", "check", "/dev/null", "--connect", "--kubeconfig", "/nonexistent" }, 1,
+			"kvsync: /nonexistent" },
 		{ { "kvsync" }, 2, "a command is missing" },
 		{ { "kvsync", "sync" }, 2, "there is no command sync" },
 		{ { "kvsync", "run", "now" }, 2, "this word is one too many: now" },

@@ -1,0 +1,460 @@
+#include "engine/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/akv_plan.h"
+#include "engine/crd.h"
+#include "engine/field.h"
+#include "engine/schema.h"
+#include "engine/text.h"
+#include "workers/source.h"
+
+static const char *const KINDS[] = {
+	[CHECK_SYNC] = "SecretSync",
+	[CHECK_CLASS] = "SecretProviderClass",
+	[CHECK_AKVSYNC] = "AKVSync",
+	[CHECK_ACCOUNT] = "ServiceAccount",
+};
+enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
+
+bool check_wants(struct str kind) {
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		if (str_eq(kind, str_of(KINDS[i]))) return true;
+	}
+	return false;
+}
+
+/* --- notes --- */
+
+/* Collects the faults of one object. */
+struct collector {
+	struct fault_sink sink;
+	struct check_result *result;
+	unsigned object;
+	bool is_fault;
+	bool only_new; /* fields that have a fault already are left out */
+	enum err err;
+};
+
+static enum err add_note(
+	struct check_result *result, struct check_note note, struct str field, struct str text) {
+	unsigned count = result->note_count;
+	if (!(count & (count - 1))) {
+		size_t room = count ? 2 * (size_t)count : 1;
+		struct check_note *more = mem_realloc(result->notes, room * sizeof *more);
+		if (!more) return ERR_NOMEM;
+		result->notes = more;
+	}
+	note.field = mem_strdup(field);
+	note.text = mem_strdup(text);
+	if (!note.field || !note.text) {
+		mem_free(note.field);
+		mem_free(note.text);
+		return ERR_NOMEM;
+	}
+	result->notes[result->note_count++] = note;
+	if (!note.is_fault) return OK;
+	result->fault_count++;
+	if (note.object != CHECK_NO_OBJECT) result->objects[note.object].faults++;
+	return OK;
+}
+
+static bool has_fault(const struct check_result *result, unsigned object, struct str field) {
+	for (unsigned i = result->note_count; i-- > 0;) {
+		const struct check_note *note = &result->notes[i];
+		if (note->object != object) continue;
+		if (note->is_fault && str_eq(str_of(note->field), field)) return true;
+	}
+	return false;
+}
+
+static void collect(struct fault_sink *sink, const struct fault *fault) {
+	struct collector *c = container_of(sink, struct collector, sink);
+	const struct manifest *manifest = c->result->objects[c->object].manifest;
+	const struct check_object *object = &c->result->objects[c->object];
+	struct field_place place = { .line = object->line - manifest->line_offset };
+	/* The fields of a derived object stand nowhere in the file. */
+	if (!object->derived)
+		field_find(manifest->doc, manifest->node, manifest->source, str_of(fault->text),
+			&place);
+	struct str field = str_of(place.path);
+	if (c->only_new && has_fault(c->result, c->object, field)) return;
+	struct check_note note = {
+		.file = manifest->file,
+		.line = manifest->line_offset + place.line,
+		.object = c->object,
+		.is_fault = c->is_fault,
+	};
+	enum err err = add_note(c->result, note, field, str_of(fault->text));
+	if (err) c->err = err;
+}
+
+static struct collector collector(struct check_result *result, unsigned object, bool is_fault) {
+	return (struct collector){
+		.sink = { collect },
+		.result = result,
+		.object = object,
+		.is_fault = is_fault,
+	};
+}
+
+/* One fault, or one thing worth knowing. */
+#define tell(c, ...)                                                        \
+	do {                                                                \
+		struct fault fault_ = fault_make(ERR_INVALID, __VA_ARGS__); \
+		(c)->sink.add(&(c)->sink, &fault_);                         \
+	} while (0)
+
+/* --- one object --- */
+
+static struct str text_at(const cJSON *json, const char *parent, const char *key) {
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(json, parent), key);
+	return cJSON_IsString(value) ? str_of(value->valuestring) : STR("");
+}
+
+/* Classes are looked up among the files, not here. */
+static struct spc_cell *cell_of(struct cell_source *source, struct str ns, struct str name) {
+	(void)source;
+	(void)ns;
+	return spc_cell_create(name);
+}
+
+static const cJSON *json_of(const struct check_object *object) {
+	return object->derived ? object->derived : object->manifest->json;
+}
+
+static void read_name(struct check_result *result, unsigned index, struct str default_ns) {
+	struct check_object *object = &result->objects[index];
+	struct collector c = collector(result, index, true);
+	const cJSON *json = json_of(object);
+	object->name = text_at(json, "metadata", "name");
+	object->ns = text_at(json, "metadata", "namespace");
+	if (object->ns.len == 0) object->ns = default_ns;
+	if (object->name.len == 0) {
+		tell(&c, "metadata.name is not set, or no string; it is the name of the %s",
+			KINDS[object->kind]);
+	} else if (!text_is_dns_name(object->name)) {
+		tell(&c,
+			"metadata.name \"%.*s\" is no name; it has lower-case letters, digits, "
+			"\"-\" and \".\", and begins and ends with a letter or a digit",
+			TEXT_ARG(object->name));
+	}
+	if (!text_is_dns_name(object->ns) || object->ns.len > 63) {
+		tell(&c, "metadata.namespace \"%.*s\" is no name of a namespace",
+			TEXT_ARG(object->ns));
+	}
+}
+
+static enum err apply_rules(
+	struct check_object *object, const struct spc_defaults *defaults, struct fault_sink *sink) {
+	const cJSON *json = json_of(object);
+	if (object->kind == CHECK_CLASS) return spc_build_all(json, defaults, sink, &object->spc);
+	struct object_meta meta = { .ns = object->ns, .name = object->name, .uid = STR("none") };
+	struct cell_source cells = { cell_of };
+	return spec_build_all(json, &meta, &cells, sink, &object->spec);
+}
+
+static enum err apply_schema(struct check_object *object, struct collector *c) {
+	const struct manifest *manifest = object->manifest;
+	cJSON *schema = NULL;
+	enum err err = crd_schema(manifest->group, manifest->version, manifest->kind, &schema);
+	if (err == ERR_NOT_FOUND) return OK;
+	if (!err && !schema) {
+		tell(c, "apiVersion \"%.*s/%.*s\" is no version of %s that kvsync reads",
+			TEXT_ARG(manifest->group), TEXT_ARG(manifest->version),
+			KINDS[object->kind]);
+	}
+	if (!err && schema) err = schema_check(schema, manifest->json, &c->sink);
+	cJSON_Delete(schema);
+	return err ? err : c->err;
+}
+
+/* --- what AKVSyncs stand for --- */
+
+static cJSON *derived_json(const struct akv_child *child, struct str ns) {
+	cJSON *json = cJSON_CreateObject(), *metadata = NULL, *spec = cJSON_Parse(child->spec);
+	char *ns_text = mem_strdup(ns);
+	bool made = json && spec && ns_text;
+	if (made) made = cJSON_AddItemToObject(json, "spec", spec);
+	if (made) spec = NULL;
+	metadata = made ? cJSON_AddObjectToObject(json, "metadata") : NULL;
+	made = metadata && cJSON_AddStringToObject(metadata, "name", child->name) &&
+	       cJSON_AddStringToObject(metadata, "namespace", ns_text);
+	cJSON_Delete(spec);
+	mem_free(ns_text);
+	if (made) return json;
+	cJSON_Delete(json);
+	return NULL;
+}
+
+static enum err append_children(
+	struct check_result *result, unsigned from, const struct akv_plan *plan) {
+	size_t room = (size_t)result->count + plan->count;
+	struct check_object *more = mem_realloc(result->objects, room * sizeof *more);
+	if (!more) return ERR_NOMEM;
+	result->objects = more;
+	for (unsigned i = 0; i < plan->count; i++) {
+		const struct check_object *parent = &result->objects[from];
+		struct check_object child = {
+			.manifest = parent->manifest,
+			.kind = plan->children[i].resource == KUBE_CLASSES ? CHECK_CLASS
+									   : CHECK_SYNC,
+			.line = parent->line,
+			.derived = derived_json(&plan->children[i], parent->ns),
+			.from = from,
+		};
+		if (!child.derived) return ERR_NOMEM;
+		result->objects[result->count++] = child;
+	}
+	return OK;
+}
+
+static enum err derive(struct check_result *result, unsigned index) {
+	struct collector c = collector(result, index, true);
+	struct akv_plan plan = { 0 };
+	struct fault fault = { 0 };
+	enum err err = akv_plan_build(result->objects[index].manifest->json, &plan, &fault);
+	if (err == ERR_NOMEM) return err;
+	if (err) {
+		c.sink.add(&c.sink, &fault);
+		return c.err;
+	}
+	err = append_children(result, index, &plan);
+	akv_plan_deinit(&plan);
+	return err;
+}
+
+/* --- each --- */
+
+static enum err check_one(
+	struct check_result *result, unsigned index, const struct check_options *options) {
+	struct check_object *object = &result->objects[index];
+	struct collector c = collector(result, index, true);
+	read_name(result, index, options->ns);
+	if (object->kind == CHECK_ACCOUNT) return c.err;
+	/* What is derived may move the objects. */
+	enum err err = object->kind == CHECK_AKVSYNC
+			       ? derive(result, index)
+			       : apply_rules(object, &options->defaults, &c.sink);
+	object = &result->objects[index];
+	if (object->derived) return err ? err : c.err;
+	c.only_new = true;
+	return err ? err : apply_schema(object, &c);
+}
+
+/* --- objects together --- */
+
+static int by_name(const void *a, const void *b) {
+	const struct check_object *x = *(const struct check_object *const *)a;
+	const struct check_object *y = *(const struct check_object *const *)b;
+	if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+	int order = str_cmp(x->ns, y->ns);
+	if (!order) order = str_cmp(x->name, y->name);
+	/* Of one name in the order of the files. */
+	return order ? order : (x > y) - (x < y);
+}
+
+static bool same_name(const struct check_object *a, const struct check_object *b) {
+	return a->kind == b->kind && str_eq(a->ns, b->ns) && str_eq(a->name, b->name);
+}
+
+static enum err check_twice(struct check_result *result, const struct check_object *first,
+	const struct check_object *second) {
+	struct collector c = collector(result, (unsigned)(second - result->objects), true);
+	if (second->name.len == 0) return OK;
+	tell(&c,
+		"metadata.name \"%.*s\" is there twice in namespace \"%.*s\"; the other %s is in "
+		"%s, "
+		"line %u. Take one out",
+		TEXT_ARG(second->name), TEXT_ARG(second->ns), KINDS[second->kind],
+		first->manifest->file, first->line);
+	return c.err;
+}
+
+/* The first object of that kind and name, in a list sorted by name. */
+static const struct check_object *find(const struct check_result *result,
+	struct check_object **sorted, enum check_kind kind, struct str ns, struct str name) {
+	unsigned low = 0, high = result->count;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		const struct check_object *at = sorted[middle];
+		int order = (at->kind > kind) - (at->kind < kind);
+		if (!order) order = str_cmp(at->ns, ns);
+		if (!order) order = str_cmp(at->name, name);
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	struct check_object key = { .kind = kind, .ns = ns, .name = name };
+	return low < result->count && same_name(sorted[low], &key) ? sorted[low] : NULL;
+}
+
+static void tell_no_class(
+	struct collector *c, const struct check_result *result, const struct check_object *object) {
+	struct str class_name = object->spec->class_name;
+	for (unsigned i = 0; i < result->count; i++) {
+		const struct check_object *other = &result->objects[i];
+		if (other->kind != CHECK_CLASS || !str_eq(other->name, class_name)) continue;
+		tell(c,
+			"spec.secretProviderClassName \"%.*s\" is not in namespace \"%.*s\", but "
+			"in "
+			"\"%.*s\": a SecretSync reads by a class of its own namespace",
+			TEXT_ARG(class_name), TEXT_ARG(object->ns), TEXT_ARG(other->ns));
+		return;
+	}
+	tell(c,
+		"spec.secretProviderClassName \"%.*s\" is not among these files (namespace "
+		"\"%.*s\"): "
+		"correct the name, or name the file of the class, too",
+		TEXT_ARG(class_name), TEXT_ARG(object->ns));
+}
+
+static enum err check_class(
+	struct check_result *result, struct check_object **sorted, struct check_object *object) {
+	struct collector c = collector(result, (unsigned)(object - result->objects), true);
+	const struct spec *spec = object->spec;
+	if (spec->class_name.len == 0) return OK;
+	object->class = find(result, sorted, CHECK_CLASS, object->ns, spec->class_name);
+	if (!object->class) tell_no_class(&c, result, object);
+	if (!object->class || object->class->spc->fault.len || spec->fault.len) return c.err;
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		unsigned index;
+		struct fault fault;
+		if (source_find(object->class->spc, spec->items[i].source_path, &index)) continue;
+		(void)source_unknown(spec, i, object->class->spc, &fault);
+		c.sink.add(&c.sink, &fault);
+	}
+	return c.err;
+}
+
+/* Only where the files tell of accounts at all: they often come from elsewhere. */
+static enum err check_account(struct check_result *result, struct check_object **sorted,
+	const struct check_object *object) {
+	struct collector c = collector(result, (unsigned)(object - result->objects), false);
+	struct str account = object->spec->service_account;
+	if (result->kinds[CHECK_ACCOUNT] == 0 || account.len == 0) return OK;
+	if (find(result, sorted, CHECK_ACCOUNT, object->ns, account)) return OK;
+	tell(&c,
+		"spec.serviceAccountName \"%.*s\" is not among the ServiceAccounts of these files "
+		"(namespace \"%.*s\")",
+		TEXT_ARG(account), TEXT_ARG(object->ns));
+	return c.err;
+}
+
+static enum err check_together(struct check_result *result) {
+	struct check_object **sorted = mem_array(result->count ? result->count : 1, sizeof *sorted);
+	if (!sorted) return ERR_NOMEM;
+	enum err err = OK;
+	for (unsigned i = 0; i < result->count; i++) sorted[i] = &result->objects[i];
+	qsort(sorted, result->count, sizeof *sorted, by_name);
+	for (unsigned i = 1; i < result->count && !err; i++) {
+		if (same_name(sorted[i - 1], sorted[i]))
+			err = check_twice(result, sorted[i - 1], sorted[i]);
+	}
+	for (unsigned i = 0; i < result->count && !err; i++) {
+		struct check_object *object = &result->objects[i];
+		if (object->kind != CHECK_SYNC) continue;
+		err = check_class(result, sorted, object);
+		if (!err) err = check_account(result, sorted, object);
+	}
+	mem_free(sorted);
+	return err;
+}
+
+/* --- all --- */
+
+/* False: another product's kind of that name. */
+static bool kind_of(const struct manifest *manifest, enum check_kind *out_kind) {
+	static const char *const groups[] = {
+		[CHECK_SYNC] = "secret-sync.x-k8s.io",
+		[CHECK_CLASS] = "secrets-store.csi.x-k8s.io",
+		[CHECK_AKVSYNC] = "secret-sync.x-k8s.io",
+		[CHECK_ACCOUNT] = "",
+	};
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		if (!str_eq(manifest->kind, str_of(KINDS[i]))) continue;
+		if (!str_eq(manifest->group, str_of(groups[i]))) continue;
+		*out_kind = i;
+		return true;
+	}
+	return false;
+}
+
+static enum err collect_objects(struct check_result *result) {
+	const struct manifests *manifests = result->manifests;
+	result->objects =
+		mem_array(manifests->count ? manifests->count : 1, sizeof *result->objects);
+	if (!result->objects) return ERR_NOMEM;
+	for (unsigned i = 0; i < manifests->count; i++) {
+		const struct manifest *manifest = &manifests->items[i];
+		struct check_object *object = &result->objects[result->count];
+		*object = (struct check_object){ .manifest = manifest };
+		if (!kind_of(manifest, &object->kind)) {
+			result->foreign_count++;
+			continue;
+		}
+		object->line = manifest->line_offset + doc_at(manifest->doc, manifest->node)->line;
+		result->kinds[object->kind]++;
+		result->count++;
+	}
+	for (unsigned i = 0; i < manifests->fault_count; i++) {
+		const struct manifest_fault *fault = &manifests->faults[i];
+		struct check_note note = { .file = fault->file,
+			.line = fault->line,
+			.object = CHECK_NO_OBJECT,
+			.is_fault = true };
+		enum err err = add_note(result, note, STR(""), str_of(fault->text));
+		if (err) return err;
+	}
+	return OK;
+}
+
+/* Notes stand in the order of the files as they were given, and in a file by line. */
+static int by_place(const void *a, const void *b) {
+	const struct check_note *x = a, *y = b;
+	if (x->file != y->file) {
+		int order = strcmp(x->file, y->file);
+		if (order) return order;
+	}
+	if (x->line != y->line) return x->line < y->line ? -1 : 1;
+	return strcmp(x->field, y->field);
+}
+
+enum err check_manifests(const struct manifests *manifests, const struct check_options *options,
+	struct check_result *out_result) {
+	struct check_result result = { .manifests = manifests };
+	enum err err = collect_objects(&result);
+	for (unsigned i = 0; i < result.count && !err; i++) err = check_one(&result, i, options);
+	if (!err) err = check_together(&result);
+	if (err) {
+		check_result_deinit(&result);
+		return err;
+	}
+	if (result.note_count)
+		qsort(result.notes, result.note_count, sizeof *result.notes, by_place);
+	*out_result = result;
+	return OK;
+}
+
+void check_result_deinit(struct check_result *result) {
+	for (unsigned i = 0; i < result->count; i++) {
+		cJSON_Delete(result->objects[i].derived);
+		spec_unref(result->objects[i].spec);
+		spc_unref(result->objects[i].spc);
+	}
+	for (unsigned i = 0; i < result->note_count; i++) {
+		mem_free(result->notes[i].field);
+		mem_free(result->notes[i].text);
+	}
+	mem_free(result->objects);
+	mem_free(result->notes);
+	*result = (struct check_result){ 0 };
+}
+
+bool check_is_sound(const struct check_object *object) {
+	return object->kind == CHECK_SYNC && object->faults == 0 && object->class &&
+	       object->class->faults == 0;
+}

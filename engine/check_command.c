@@ -1,0 +1,111 @@
+#include "engine/check_command.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/rcu.h"
+#include "base/thread.h"
+#include "engine/check.h"
+#include "engine/config.h"
+#include "engine/connect.h"
+
+enum { OUTPUT_BYTES = 256 << 20 };
+
+static enum err read_files(const struct check_command *command, struct manifests *manifests) {
+	enum err err = OK;
+	for (int i = 0; i < command->file_count && !err; i++)
+		err = manifests_read(manifests, command->files[i]);
+	return err;
+}
+
+static enum err print_json(const struct check_result *result, const struct connections *tried) {
+	cJSON *json = NULL;
+	enum err err = check_write_json(result, &json);
+	if (!err && tried) err = connections_write_json(tried, json);
+	char *text = err ? NULL : cJSON_Print(json);
+	if (!err && !text) err = ERR_NOMEM;
+	if (!err && puts(text) < 0) err = ERR_IO;
+	cJSON_free(text);
+	cJSON_Delete(json);
+	return err;
+}
+
+static enum err print_table(const struct check_result *result, const struct connections *tried) {
+	struct buf text;
+	buf_init(&text, OUTPUT_BYTES);
+	check_write_table(result, &text);
+	if (tried) connections_write_table(tried, &text);
+	enum err err = buf_err(&text);
+	if (!err && fputs(buf_cstr(&text), stdout) < 0) err = ERR_IO;
+	buf_deinit(&text);
+	return err;
+}
+
+/* Many connections take a while. */
+static void tell_progress(unsigned index, unsigned count, const struct connection *connection) {
+	fprintf(stderr, "kvsync: trying connection %u of %u: %.*s by %.*s/%.*s\n", index + 1, count,
+		STR_ARG(connection->spc->vault_url), STR_ARG(connection->spec->ns),
+		STR_ARG(connection->spec->service_account));
+}
+
+/* A person ends it by Ctrl-C at any time; main() blocks the signals for `kvsync run`. */
+static void let_signals_kill(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static enum err try_connections(const struct check_command *command, const struct config *config,
+	const struct check_result *result, struct connections *out_tried, struct fault *fault) {
+	if (!command->connect) return OK;
+	struct connect_options options = {
+		.kubeconfig = command->kubeconfig,
+		.context = command->context,
+		.ca_file = config->ca_file,
+		.timeout_ns = config->request_timeout_s * NS_PER_S,
+		.progress = tell_progress,
+	};
+	return connect_try(result, &options, out_tried, fault);
+}
+
+static enum err judge(const struct check_command *command, struct manifests *manifests,
+	const struct config *config, struct check_result *out_result) {
+	struct check_options options = {
+		.ns = command->ns ? str_of(command->ns) : STR("default"),
+		.defaults = { .cloud = cloud_find(str_of(config->cloud_name)) },
+	};
+	enum err err = read_files(command, manifests);
+	return err ? err : check_manifests(manifests, &options, out_result);
+}
+
+int check_command(const struct check_command *command) {
+	struct fault fault = { 0 };
+	struct config config = { 0 };
+	struct manifests manifests;
+	struct check_result result = { 0 };
+	struct connections tried = { 0 };
+	const struct connections *told = command->connect ? &tried : NULL;
+	let_signals_kill();
+	thread_set_role(ROLE_MAIN);
+	rcu_thread_register();
+	manifests_init(&manifests, check_wants);
+	enum err err = command->config_path ? config_load(command->config_path, &config, &fault)
+					    : config_init(&config);
+	if (!err) err = judge(command, &manifests, &config, &result);
+	if (!err) err = try_connections(command, &config, &result, &tried, &fault);
+	if (!err) err = command->json ? print_json(&result, told) : print_table(&result, told);
+	if (!err && fflush(stdout)) err = ERR_IO;
+	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
+	bool clean = !err && result.fault_count == 0 && tried.failed == 0;
+	connections_deinit(&tried);
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+	config_deinit(&config);
+	rcu_thread_unregister();
+	return clean ? 0 : 1;
+}

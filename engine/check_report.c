@@ -1,0 +1,255 @@
+#include <stdio.h>
+
+#include "engine/check.h"
+#include "engine/json_writer.h"
+#include "workers/source.h"
+
+static const char *const KIND_NAMES[] = {
+	[CHECK_SYNC] = "SecretSync",
+	[CHECK_CLASS] = "SecretProviderClass",
+	[CHECK_AKVSYNC] = "AKVSync",
+	[CHECK_ACCOUNT] = "ServiceAccount",
+};
+enum { KIND_COUNT = sizeof KIND_NAMES / sizeof *KIND_NAMES };
+
+/* --- for people --- */
+
+static void write_note(
+	const struct check_result *result, const struct check_note *note, struct buf *out) {
+	buf_append(out, str_of(note->file));
+	if (note->line) buf_printf(out, ":%u", note->line);
+	buf_append(out, STR(": "));
+	if (!note->is_fault) buf_append(out, STR("note: "));
+	if (note->object != CHECK_NO_OBJECT) {
+		const struct check_object *object = &result->objects[note->object];
+		buf_printf(out, "%s %.*s/%.*s%s: ", KIND_NAMES[object->kind], STR_ARG(object->ns),
+			STR_ARG(object->name), object->derived ? " (of the AKVSync)" : "");
+	}
+	buf_printf(out, "%s\n", note->text);
+}
+
+/* Which version a key gets. */
+static void write_version(const struct spc_object *object, unsigned index, struct buf *out) {
+	bool newest = object->version.len == 0 || str_eq(object->version, STR("latest"));
+	if (index) buf_printf(out, "%u before ", index);
+	if (newest)
+		buf_append(out, index ? STR("the newest") : STR("newest"));
+	else
+		buf_append(out, object->version);
+}
+
+/* Columns are as wide as their widest cell. */
+enum { COLUMNS = 4 };
+struct widths {
+	int of[COLUMNS];
+};
+
+static void widen(struct widths *widths, unsigned column, size_t len) {
+	if ((int)len > widths->of[column]) widths->of[column] = (int)len;
+}
+
+static struct widths measure(const struct spec *spec, const struct spc *spc) {
+	struct widths widths = { { sizeof "KEY" - 1, sizeof "SOURCE PATH" - 1, sizeof "OBJECT" - 1,
+		0 } };
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		unsigned index;
+		const struct spec_item *item = &spec->items[i];
+		const struct spc_object *object = source_find(spc, item->source_path, &index);
+		widen(&widths, 0, item->target_key.len);
+		widen(&widths, 1, item->source_path.len);
+		widen(&widths, 2, strlen(vault_kind_name(object->kind)) + 1 + object->name.len);
+	}
+	return widths;
+}
+
+static void write_item(
+	const struct spec_item *item, const struct spc *spc, struct widths w, struct buf *out) {
+	unsigned index;
+	const struct spc_object *object = source_find(spc, item->source_path, &index);
+	const char *kind = vault_kind_name(object->kind);
+	int pad = w.of[2] - (int)(strlen(kind) + 1 + object->name.len);
+	buf_printf(out, "  %-*.*s  %-*.*s  %s %.*s%*s  ", w.of[0], STR_ARG(item->target_key),
+		w.of[1], STR_ARG(item->source_path), kind, STR_ARG(object->name), pad, "");
+	write_version(object, index, out);
+	buf_append_char(out, '\n');
+}
+
+static void write_sync(const struct check_object *object, struct buf *out) {
+	const struct spec *spec = object->spec;
+	const struct spc *spc = object->class->spc;
+	struct widths w = measure(spec, spc);
+	buf_printf(out, "\nSecretSync %.*s/%.*s (%.*s)%s\n", STR_ARG(spec->ns), STR_ARG(spec->name),
+		STR_ARG(spec->type), object->derived ? " of an AKVSync" : "");
+	buf_printf(out, "  vault     %.*s\n", STR_ARG(spc->vault_url));
+	buf_printf(out,
+		"  identity  client %.*s of tenant %.*s, by service account %.*s, at %.*s\n",
+		STR_ARG(spc->client_id), STR_ARG(spc->tenant), STR_ARG(spec->service_account),
+		STR_ARG(spc->authority));
+	buf_printf(out, "  %-*s  %-*s  %-*s  VERSION\n", w.of[0], "KEY", w.of[1], "SOURCE PATH",
+		w.of[2], "OBJECT");
+	for (unsigned i = 0; i < spec->item_count; i++) write_item(&spec->items[i], spc, w, out);
+}
+
+static void write_counts(const struct check_result *result, struct buf *out) {
+	const struct manifests *manifests = result->manifests;
+	buf_append(out, STR("\n"));
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		unsigned count = result->kinds[i];
+		if (!count && i > CHECK_CLASS) continue;
+		buf_printf(out, "%s%u %s%s", i ? ", " : "", count, KIND_NAMES[i],
+			count == 1         ? ""
+			: i == CHECK_CLASS ? "es"
+					   : "s");
+	}
+	buf_printf(out, ": %u fault%s\n", result->fault_count, result->fault_count == 1 ? "" : "s");
+	if (!manifests->ignored_count && !result->foreign_count) return;
+	buf_append(out, STR("Other kinds, not checked:"));
+	for (unsigned i = 0; i < manifests->ignored_count; i++) {
+		buf_printf(out, "%s %u %s", i ? "," : "", manifests->ignored[i].count,
+			manifests->ignored[i].kind);
+	}
+	if (result->foreign_count) {
+		buf_printf(out, "%s %u of another API group", manifests->ignored_count ? "," : "",
+			result->foreign_count);
+	}
+	buf_append_char(out, '\n');
+}
+
+void check_write_table(const struct check_result *result, struct buf *out_text) {
+	for (unsigned i = 0; i < result->note_count; i++)
+		write_note(result, &result->notes[i], out_text);
+	for (unsigned i = 0; i < result->count; i++) {
+		if (check_is_sound(&result->objects[i])) write_sync(&result->objects[i], out_text);
+	}
+	write_counts(result, out_text);
+}
+
+/* --- for programs --- */
+
+static void add_note_json(struct json_writer *w, cJSON *list, const struct check_result *result,
+	const struct check_note *note) {
+	cJSON *json = json_add_entry(w, list);
+	json_add_text(w, json, "file", str_of(note->file));
+	json_add_number(w, json, "line", note->line);
+	if (note->object != CHECK_NO_OBJECT) {
+		const struct check_object *object = &result->objects[note->object];
+		json_add_text(w, json, "kind", str_of(KIND_NAMES[object->kind]));
+		json_add_text(w, json, "namespace", object->ns);
+		json_add_text(w, json, "name", object->name);
+	}
+	json_add_text(w, json, "field", str_of(note->field));
+	json_add_text(w, json, "message", str_of(note->text));
+}
+
+static void add_place(struct json_writer *w, cJSON *json, const struct check_result *result,
+	const struct check_object *object) {
+	json_add_text(w, json, "file", str_of(object->manifest->file));
+	json_add_number(w, json, "line", object->line);
+	json_add_text(w, json, "namespace", object->ns);
+	json_add_text(w, json, "name", object->name);
+	if (object->derived) json_add_text(w, json, "akvSync", result->objects[object->from].name);
+}
+
+/* The version rule: "latest" or an id, and how many versions are kept from there on. */
+static void add_object(struct json_writer *w, cJSON *list, const struct spc_object *object) {
+	cJSON *json = json_add_entry(w, list);
+	json_add_text(w, json, "type", str_of(vault_kind_name(object->kind)));
+	json_add_text(w, json, "name", object->name);
+	json_add_text(w, json, "version", object->version.len ? object->version : STR("latest"));
+	json_add_number(w, json, "versionHistory", object->history < 2 ? 1 : object->history);
+	json_add_text(w, json, "path", object->path);
+}
+
+static void add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) {
+	json_add_text(w, json, "vaultUrl", spc->vault_url);
+	json_add_text(w, json, "tenantID", spc->tenant);
+	json_add_text(w, json, "clientID", spc->client_id);
+	json_add_text(w, json, "authority", spc->authority);
+	json_add_text(w, json, "scope", spc->scope);
+}
+
+static void add_class(struct json_writer *w, cJSON *list, const struct check_result *result,
+	const struct check_object *object) {
+	cJSON *json = json_add_entry(w, list);
+	add_place(w, json, result, object);
+	add_vault(w, json, object->spc);
+	cJSON *objects = json_add_list(w, json, "objects");
+	for (unsigned i = 0; i < object->spc->object_count; i++)
+		add_object(w, objects, &object->spc->objects[i]);
+}
+
+/* True when an earlier item reads the same object. */
+static bool is_repeated(const struct spec *spec, const struct spc *spc, unsigned item) {
+	unsigned index;
+	const struct spc_object *object = source_find(spc, spec->items[item].source_path, &index);
+	for (unsigned i = 0; i < item; i++) {
+		if (source_find(spc, spec->items[i].source_path, &index) == object) return true;
+	}
+	return false;
+}
+
+static void add_item(
+	struct json_writer *w, cJSON *list, const struct spec_item *item, const struct spc *spc) {
+	unsigned index;
+	const struct spc_object *object = source_find(spc, item->source_path, &index);
+	cJSON *json = json_add_entry(w, list);
+	json_add_text(w, json, "targetKey", item->target_key);
+	json_add_text(w, json, "sourcePath", item->source_path);
+	json_add_text(w, json, "type", str_of(vault_kind_name(object->kind)));
+	json_add_text(w, json, "name", object->name);
+	json_add_number(w, json, "index", index);
+}
+
+static void add_sync(struct json_writer *w, cJSON *list, const struct check_result *result,
+	const struct check_object *object) {
+	const struct spec *spec = object->spec;
+	const struct spc *spc = object->class->spc;
+	cJSON *json = json_add_entry(w, list);
+	add_place(w, json, result, object);
+	json_add_text(w, json, "type", spec->type);
+	json_add_text(w, json, "secretProviderClassName", spec->class_name);
+	json_add_text(w, json, "serviceAccountName", spec->service_account);
+	int64_t interval_s = spec->interval_ns / NS_PER_S;
+	if (interval_s)
+		json_add_number(w, json, "rotationPollIntervalInSeconds", (double)interval_s);
+	add_vault(w, json, spc);
+	cJSON *objects = json_add_list(w, json, "objects"), *data = json_add_list(w, json, "data");
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		unsigned index;
+		if (!is_repeated(spec, spc, i))
+			add_object(
+				w, objects, source_find(spc, spec->items[i].source_path, &index));
+		add_item(w, data, &spec->items[i], spc);
+	}
+}
+
+static void add_ignored(struct json_writer *w, cJSON *root, const struct check_result *result) {
+	cJSON *json = json_add(w, root, "ignored", cJSON_CreateObject());
+	for (unsigned i = 0; i < result->manifests->ignored_count; i++) {
+		const struct manifest_kind *kind = &result->manifests->ignored[i];
+		json_add_number(w, json, kind->kind, kind->count);
+	}
+}
+
+enum err check_write_json(const struct check_result *result, cJSON **out_json) {
+	struct json_writer w = { 0 };
+	cJSON *root = cJSON_CreateObject();
+	cJSON *faults = json_add_list(&w, root, "faults"),
+	      *notes = json_add_list(&w, root, "notes");
+	cJSON *syncs = json_add_list(&w, root, "secretSyncs");
+	cJSON *classes = json_add_list(&w, root, "secretProviderClasses");
+	for (unsigned i = 0; i < result->note_count; i++) {
+		const struct check_note *note = &result->notes[i];
+		add_note_json(&w, note->is_fault ? faults : notes, result, note);
+	}
+	for (unsigned i = 0; i < result->count; i++) {
+		const struct check_object *object = &result->objects[i];
+		if (check_is_sound(object)) add_sync(&w, syncs, result, object);
+		if (object->kind == CHECK_CLASS && !object->faults)
+			add_class(&w, classes, result, object);
+	}
+	add_ignored(&w, root, result);
+	if (w.failed) cJSON_Delete(root);
+	if (!w.failed) *out_json = root;
+	return w.failed ? ERR_NOMEM : OK;
+}

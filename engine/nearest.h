@@ -1,0 +1,13 @@
+/* engine/nearest.h - of words that are allowed, the one that a mistyped word is spelled most like. Pure; any thread. */
+#pragma once
+
+#include "base/str.h"
+
+struct nearest {
+	const char *word; /* the nearest so far; NULL: none is near */
+	struct str _key;
+	unsigned _fewest;
+};
+
+struct nearest nearest_init(struct str key);
+void nearest_offer(struct nearest *nearest, const char *word);
