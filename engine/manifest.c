@@ -1,18 +1,15 @@
 #include "engine/manifest.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fts.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "engine/doc_json.h"
 #include "engine/text.h"
-
-enum { DEPTH_MAX = 16, PATH_MOST = 4096 };
 
 static const struct doc_limits LIMITS = {
 	.bytes = MANIFEST_BYTES,
@@ -291,45 +288,55 @@ static enum err read_file(struct manifests *all, const char *path) {
 	return err;
 }
 
-static int is_manifest_name(const struct dirent *entry) {
-	return entry->d_name[0] != '.';
-}
-
 static bool has_manifest_ending(const char *name) {
 	struct str s = str_of(name);
 	return str_ends(s, STR(".yaml")) || str_ends(s, STR(".yml")) || str_ends(s, STR(".json"));
 }
 
-static enum err read_path(struct manifests *all, const char *path, unsigned depth);
+static int by_name(const FTSENT **a, const FTSENT **b) {
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
 
-static enum err read_folder(struct manifests *all, const char *path, unsigned depth) {
-	struct dirent **entries;
-	int count = scandir(path, &entries, is_manifest_name, alphasort);
-	if (count < 0) return whole_fault(all, path, "cannot be read: %s", strerror(errno));
-	enum err err = OK;
-	for (int i = 0; i < count; i++) {
-		char below[PATH_MOST];
-		struct stat stat_;
-		int len = snprintf(below, sizeof below, "%s/%s", path, entries[i]->d_name);
-		bool known = len > 0 && (size_t)len < sizeof below && stat(below, &stat_) == 0;
-		bool is_folder = known && S_ISDIR(stat_.st_mode);
-		if (known && !err && (is_folder || has_manifest_ending(below)))
-			err = read_path(all, below, depth + 1);
-		free(entries[i]);
+/* Links are followed; a folder that holds itself is not entered again. */
+static enum err read_entry(struct manifests *all, FTS *tree, FTSENT *entry) {
+	bool is_below = entry->fts_level > FTS_ROOTLEVEL;
+	switch (entry->fts_info) {
+	case FTS_D:
+		if (is_below && entry->fts_name[0] == '.') fts_set(tree, entry, FTS_SKIP);
+		return OK;
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		return whole_fault(
+			all, entry->fts_path, "cannot be read: %s", strerror(entry->fts_errno));
+	case FTS_F:
+		if (entry->fts_name[0] == '.' || !has_manifest_ending(entry->fts_name)) return OK;
+		return read_file(all, entry->fts_path);
+	default:
+		return OK;
 	}
-	free(entries);
+}
+
+static enum err read_folder(struct manifests *all, char *path) {
+	char *const roots[] = { path, NULL };
+	FTS *tree = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+	if (!tree)
+		return errno == ENOMEM
+			       ? ERR_NOMEM
+			       : whole_fault(all, path, "cannot be read: %s", strerror(errno));
+	enum err err = OK;
+	FTSENT *entry;
+	while (!err && (entry = fts_read(tree))) err = read_entry(all, tree, entry);
+	fts_close(tree);
 	return err;
 }
 
-static enum err read_path(struct manifests *all, const char *path, unsigned depth) {
-	struct stat stat_;
-	if (depth > DEPTH_MAX)
-		return whole_fault(all, path, "stands deeper than %d folders", DEPTH_MAX);
-	if (strcmp(path, "-") == 0 || stat(path, &stat_) != 0 || !S_ISDIR(stat_.st_mode))
-		return read_file(all, path);
-	return read_folder(all, path, depth);
-}
-
 enum err manifests_read(struct manifests *manifests, const char *path) {
-	return read_path(manifests, path, 0);
+	struct stat stat_;
+	if (strcmp(path, "-") == 0 || stat(path, &stat_) != 0 || !S_ISDIR(stat_.st_mode))
+		return read_file(manifests, path);
+	char *copy = mem_strdup(str_of(path));
+	enum err err = copy ? read_folder(manifests, copy) : ERR_NOMEM;
+	mem_free(copy);
+	return err;
 }

@@ -280,11 +280,13 @@ static void nobody_there_is_said(void **state) {
 	/* Port 1 has no listener; names below .invalid have no address. */
 	call_init(&call, &client, HTTP_POST, "https://127.0.0.1:1/");
 	assert_int_equal(call_run(&call), ERR_NETWORK);
+	assert_int_equal(http_curl_phase(client.http), HTTP_PHASE_CONNECT);
 	expect_fault(&call, ERR_NETWORK, false,
 		"127.0.0.1:1: no connection (Connection refused): check that the server runs");
 	call_deinit(&call);
 	call_init(&call, &client, HTTP_GET, "https://nobody.invalid/");
 	assert_int_equal(call_run(&call), ERR_NETWORK);
+	assert_int_equal(http_curl_phase(client.http), HTTP_PHASE_NAME);
 	expect_fault(&call, ERR_NETWORK, false,
 		"nobody.invalid: the DNS name was not found: check the name");
 	call_deinit(&call);

@@ -41,6 +41,7 @@ static void an_unknown_authority_is_refused(void **state) {
 	expect_untrusted(&call, "its certificate is not trusted (SSL certificate problem: "
 				"self-signed certificate): the CA bundle in "
 				"use is the system's");
+	assert_int_equal(http_curl_phase(client.http), HTTP_PHASE_TLS);
 	setenv("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt", 1);
 	call_to(&call, &client, HTTP_POST, &server, "/");
 	expect_untrusted(&call, "in use is /etc/ssl/certs/ca-certificates.crt");
@@ -160,6 +161,7 @@ static void a_proxy_that_refuses_is_named(void **state) {
 	call_init(&call, &client, HTTP_POST, "https://vault.test/");
 	expect_untrusted(
 		&call, "vault.test: the proxy named by HTTPS_PROXY answered 407 to CONNECT");
+	assert_int_equal(http_curl_phase(client.http), HTTP_PHASE_CONNECT);
 	server_stop(&proxy);
 }
 
