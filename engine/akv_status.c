@@ -21,10 +21,15 @@ enum akv_state akv_state_of(
 
 static struct str stranger_text(const struct akv_child *child, const struct akv_live *live,
 	char out_text[static AKV_TEXT_BYTES]) {
+	char holder[AKV_TEXT_BYTES / 2] = "no AKVSync";
+	if (live->holder) snprintf(holder, sizeof holder, "%s", live->holder);
+	if (live->is_child)
+		snprintf(
+			holder, sizeof holder, "AKVSync %.*s", STR_ARG(akv_owner_name(live->home)));
 	snprintf(out_text, AKV_TEXT_BYTES,
 		"a %s of this name is there already and belongs to %s, so it is left as it is; "
 		"delete it, or %s",
-		kube_kind(child->resource), live->holder ? live->holder : "no AKVSync",
+		kube_kind(child->resource), holder,
 		child->resource == KUBE_SYNCS ? "give this entry another kubernetesSecretName"
 					      : "rename this AKVSync");
 	return str_of(out_text);

@@ -63,6 +63,7 @@ def akvsync_derives_and_silence_follows(lab, engine):
     lab.put("akv-plain", "plain value")
     for number in range(3):
         lab.put("akv-many", f"many value {number}")
+        time.sleep(1.1)  # versions of one second have no order
     lab.put("akv-ssh", "an ssh key")
     lab.apply(akv("akv", {"secretInAKV": "akv-plain"},
                   {"secretInAKV": "akv-many", "kubernetesSecretName": "akv-renamed", "versionHistory": 3,

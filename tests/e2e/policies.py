@@ -23,6 +23,8 @@ kind: ClusterRole
 metadata: {name: too-much}
 rules:
 - {apiGroups: [""], resources: [secrets], verbs: [get, list, delete, update, deletecollection]}
+- {apiGroups: [secret-sync.x-k8s.io], resources: [akvsyncs], verbs: [create, patch, delete]}
+- {apiGroups: [secrets-store.csi.x-k8s.io], resources: [secretproviderclasses], verbs: [delete]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -179,10 +181,44 @@ def immutable_type(cluster, tries):
                     json.dumps({"spec": {"forceSynchronization": "now"}}))
 
 
+def derived_objects(cluster, tries):
+    """What an AKVSync controls may be written, everything else of those kinds may not."""
+    akv_uid = "11111111-1111-4111-8111-111111111111"
+    controller = {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "AKVSync", "name": "akv", "uid": akv_uid,
+                  "controller": True}
+    syncs = "/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/default/secretsyncs"
+    classes = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses"
+    denial = "whose controller is, and stays, an AKVSync"
+    spec_class = {"apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
+                  "metadata": {"name": "derived"}, "spec": {"provider": "azure"}}
+    for what, path, body in (("SecretSync", syncs, sync_body("derived")), ("class", classes, spec_class)):
+        def owned(*references):
+            return {**body, "metadata": {"name": "derived", "ownerReferences": list(references)}}
+        tries.denied(f"a new {what} of nobody", denial, "POST", path, body)
+        tries.denied(f"a new {what} whose owner does not control it", denial, "POST", path,
+                     owned({**controller, "controller": False}))
+        tries.denied(f"a new {what} of another kind", denial, "POST", path, owned({**controller, "kind": "Other"}))
+        tries.allowed(f"a new {what} that an AKVSync controls", "POST", path + "?dryRun=All", owned(controller))
+        theirs = {**body, "metadata": {"name": "theirs", "namespace": "default"}}
+        cluster.apply_text(json.dumps(theirs))
+        tries.denied(f"a change of somebody else's {what}", denial, "PATCH", f"{path}/theirs",
+                     {"metadata": {"labels": {"a": "b"}}}, content=MERGE)
+        tries.denied(f"its adoption ({what})", denial, "PATCH", f"{path}/theirs",
+                     {"metadata": {"ownerReferences": [controller]}}, content=MERGE)
+        tries.denied(f"its deletion ({what})", denial, "DELETE", f"{path}/theirs")
+    tries.denied("an AKVSync of its own", denial, "POST",
+                 "/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/default/akvsyncs",
+                 {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "AKVSync", "metadata": {"name": "akv"}, "spec": {
+                     "keyvaultName": "vault", "clientID": "c", "tenantID": "t", "serviceAccountName": "account",
+                     "objects": [{"secretInAKV": "s"}]}})
+
+
 def in_force(cluster, tries, uid):
     """Waits until the server has taken up each of the policies; nothing is done for good meanwhile."""
     cluster.kubectl("create", "secret", "generic", "waiting", "-n", "default")
-    harmless = [("POST", f"{SECRETS}?dryRun=All", secret("waiting-too", uid, ownerReferences=[])),
+    nobodys = sync_body("waiting")
+    harmless = [("POST", "/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/default/secretsyncs?dryRun=All", nobodys),
+                ("POST", f"{SECRETS}?dryRun=All", secret("waiting-too", uid, ownerReferences=[])),
                 ("DELETE", f"{SECRETS}/waiting?dryRun=All", None),
                 ("POST", f"{TOKENS}?dryRun=All", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
                                                   "spec": {"audiences": ["other"], "expirationSeconds": 600}})]
@@ -209,6 +245,7 @@ def main():
         foreign_secrets(cluster, tries, uid)
         token_requests(tries)
         immutable_type(cluster, tries)
+        derived_objects(cluster, tries)
         if tries.failed:
             raise ClusterError(f"{tries.failed} of the tries above went wrong")
 

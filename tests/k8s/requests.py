@@ -19,6 +19,7 @@ import sys
 import time
 
 import cases_access  # noqa: F401 - importing registers the cases
+import cases_akv  # noqa: F401
 import cases_fields  # noqa: F401
 import cases_lifecycle  # noqa: F401
 import cases_secret  # noqa: F401

@@ -157,6 +157,59 @@ static void values_over_the_servers_limit_are_not_sent(void **state) {
 	secret_deinit(&one);
 }
 
+#define SYNCS "https://k:6443/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/apps/secretsyncs"
+#define AKV_MANAGER "?fieldManager=kvsync-akvsync"
+#define DERIVED(held)                                                                      \
+	"{\"apiVersion\":\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\",\"metadata\":{"   \
+	"\"name\":\"db\",\"namespace\":\"apps\"" held ",\"ownerReferences\":[{\"apiVersion\":"        \
+	"\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"AKVSync\",\"controller\":true,\"name\":\"app\"," \
+	"\"uid\":\"u-9\"}]},\"spec\":{\"x\":1}}"
+
+/* A write of an object that is there carries whose state it was decided on. */
+static void derived_objects_are_written_held(void **state) {
+	const struct kube_custom custom = { KUBE_SYNCS, STR("apps"), STR("db"), STR("app"),
+		STR("u-9"), STR("{\"x\":1}") };
+	struct kube_call call;
+	(void)state;
+	assert_int_equal(kube_custom_create(&call, &kube, &custom), OK);
+	expect_request(&call, HTTP_POST, SYNCS AKV_MANAGER, "application/json", DERIVED(""));
+	kube_call_deinit(&call);
+	assert_int_equal(kube_custom_apply(&call, &kube, &custom, STR("u-1"), STR("7")), OK);
+	expect_request(&call, HTTP_PATCH, SYNCS "/db" AKV_MANAGER "&force=true",
+		"application/apply-patch+yaml",
+		DERIVED(",\"uid\":\"u-1\",\"resourceVersion\":\"7\""));
+	kube_call_deinit(&call);
+	assert_int_equal(kube_custom_replace(&call, &kube, &custom, STR("u-1"), STR("7")), OK);
+	expect_request(&call, HTTP_PATCH, SYNCS "/db" AKV_MANAGER, "application/json-patch+json",
+		"[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"u-1\"},{\"op\":\"test\","
+		"\"path\":\"/metadata/resourceVersion\",\"value\":\"7\"},{\"op\":\"add\",\"path\":"
+		"\"/spec\",\"value\":{\"x\":1}}]");
+	kube_call_deinit(&call);
+	assert_int_equal(kube_custom_get(&call, &kube, KUBE_CLASSES, STR("apps"), STR("c")), OK);
+	expect_request(&call, HTTP_GET,
+		"https://k:6443/apis/secrets-store.csi.x-k8s.io/v1/namespaces/apps/"
+		"secretproviderclasses/c",
+		NULL, "");
+	kube_call_deinit(&call);
+	assert_int_equal(kube_custom_delete(&call, &kube, KUBE_SYNCS, STR("apps"), STR("db"),
+				 STR("u-1")),
+		OK);
+	expect_request(&call, HTTP_DELETE, SYNCS "/db", "application/json",
+		"{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":"
+		"\"Background\",\"preconditions\":{\"uid\":\"u-1\"}}");
+	kube_call_deinit(&call);
+	assert_int_equal(kube_akv_status_patch(&call, &kube, STR("apps"), STR("app"), STR("u-9"),
+				 STR("{\"x\":1}")),
+		OK);
+	expect_request(&call, HTTP_PATCH,
+		"https://k:6443/apis/secret-sync.x-k8s.io/v1alpha1/namespaces/apps/akvsyncs/app/"
+		"status" MANAGER,
+		"application/json-patch+json",
+		"[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"u-9\"},{\"op\":\"add\","
+		"\"path\":\"/status\",\"value\":{\"x\":1}}]");
+	kube_call_deinit(&call);
+}
+
 static void status_and_tokens_are_asked_for(void **state) {
 	struct kube_call call;
 	(void)state;
@@ -406,6 +459,7 @@ int main(void) {
 		cmocka_unit_test(lists_and_watches_name_their_place),
 		cmocka_unit_test(secrets_are_written_with_probe_and_shape),
 		cmocka_unit_test(values_over_the_servers_limit_are_not_sent),
+		cmocka_unit_test(derived_objects_are_written_held),
 		cmocka_unit_test(status_and_tokens_are_asked_for),
 		cmocka_unit_test(metadata_is_kept_as_far_as_it_decides),
 		cmocka_unit_test(a_foreign_secret_is_seen_as_one),

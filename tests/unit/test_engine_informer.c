@@ -558,6 +558,41 @@ static void test_silence_limit_and_stop(void **state) {
 	assert_null(w.script.active);
 }
 
+/* A kind that is not installed, or that an older role does not name: its list is empty, said once, and looked for again. */
+static void test_optional_resource_is_missing(void **state) {
+	(void)state;
+	static const int refusals[] = { 404, 403, 404 };
+	informer_set_optional(&w.informer);
+	settle();
+	for (int i = 0; i < 3; i++) {
+		answer(refusals[i], "{}");
+		int64_t wait_ns = settle() - w.now.mono_ns;
+		assert_in_range(wait_ns, 150 * NS_PER_S, 300 * NS_PER_S);
+		assert_false(informer_has_synced(&w.informer));
+		pass(300);
+		assert_lists();
+	}
+	answer(200, PAGE(ITEM("a"), "10", ""));
+	assert_string_equal(w.told, "[ ] [ ] [ ] [ +a ] ");
+	assert_watches("10");
+	/* The kind is taken away, and what was known of it with it. */
+	answer(404, "404 page not found");
+	pass(2);
+	assert_lists();
+	answer(404, "404 page not found");
+	assert_string_equal(w.told, "[ ] [ ] [ ] [ +a ] [ ] ");
+	/* That it may not be listed for a moment takes nothing away. */
+	pass(300);
+	answer(200, PAGE(ITEM("a"), "11", ""));
+	answer(410, GONE);
+	w.told[0] = '\0';
+	pass(2);
+	answer(403, "{}");
+	assert_string_equal(w.told, "[ ");
+	pass(2);
+	assert_lists();
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -586,6 +621,7 @@ int main(void) {
 		TEST(test_out_of_memory_relists),
 		TEST(test_unusable_object_is_passed_over),
 		TEST(test_silence_limit_and_stop),
+		TEST(test_optional_resource_is_missing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,12 +59,10 @@ static void validate_text(const char *text, const cJSON *schema, const char *pat
 	const char *pattern = kj_text(schema, "pattern"), *format = kj_text(schema, "format");
 	if (max && characters(text) > (size_t)max->valuedouble) {
 		kube_cause(invalid, "FieldValueTooLong", path, "Too long: may not be more than %d bytes", max->valueint);
-	}
-	if (min && characters(text) < (size_t)min->valuedouble) {
+	} else if (min && characters(text) < (size_t)min->valuedouble) {
 		kube_cause(invalid, "FieldValueInvalid", path,
 			   "Invalid value: \"%s\": %s in body should be at least %d chars long", text, path, min->valueint);
-	}
-	if (pattern[0] && !matches(text, pattern)) {
+	} else if (pattern[0] && !matches(text, pattern)) {
 		kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: \"%s\": %s in body should match '%s'", text,
 			   path, pattern);
 	}
@@ -236,7 +234,12 @@ static void validate_rules(const cJSON *value, const cJSON *schema, const char *
 	int index = 0;
 	cJSON_ArrayForEach(rule, kj_get(schema, "x-kubernetes-validations")) {
 		if (rule_holds(kj_text(rule, "rule"), value)) continue;
-		kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: %s", kj_text(rule, "message"));
+		if (cJSON_IsString(value)) {
+			kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: \"%s\": %s", value->valuestring,
+				   kj_text(rule, "message"));
+		} else {
+			kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: %s", kj_text(rule, "message"));
+		}
 	}
 	cJSON_ArrayForEach(item, value) {
 		bool list = cJSON_IsArray(value);

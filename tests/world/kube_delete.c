@@ -1,4 +1,6 @@
 /* DELETE: at once, or when finalizers are gone. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/world/kube_internal.h"
@@ -80,17 +82,31 @@ static bool options_read(struct kube_call *call, struct delete_options *out) {
 	return true;
 }
 
+/* Named by its kind, not by its resource as other conflicts are. */
+__attribute__((format(printf, 2, 3))) static bool fail_precondition(struct kube_call *call, const char *format, ...) {
+	char why[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(why, sizeof why, format, args);
+	va_end(args);
+	char *kind = kube_group_kind(call->type);
+	kube_fail(call, 409, "Conflict", kube_details(call->type->group, call->type->kind, call->name),
+		  "Operation cannot be fulfilled on %s \"%s\": %s", kind, call->name, why);
+	mem_free(kind);
+	return false;
+}
+
 static bool preconditions_hold(struct kube_call *call, const struct kube_rev *rev, const cJSON *options) {
 	const cJSON *wanted = kj_get(options, "preconditions");
 	const char *uid = kj_text(wanted, "uid"), *rv = kj_text(wanted, "resourceVersion");
 	if (uid[0] && strcmp(uid, rev->entry->uid) != 0) {
-		return kube_fail_conflict(call, call->name, "the UID in the precondition (%s) does not match the UID in "
+		return fail_precondition(call, "the UID in the precondition (%s) does not match the UID in "
 					  "record (%s). The object might have been deleted and then recreated", uid,
 					  rev->entry->uid);
 	}
 	int64_t given = 0;
 	if (rv[0] && (str_to_i64(str_of(rv), &given) != OK || given != rev->rv)) {
-		return kube_fail_conflict(call, call->name, "the ResourceVersion in the precondition (%s) does not match "
+		return fail_precondition(call, "the ResourceVersion in the precondition (%s) does not match "
 					  "the ResourceVersion in record (%lld). The object might have been modified", rv,
 					  (long long)rev->rv);
 	}
