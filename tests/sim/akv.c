@@ -27,7 +27,7 @@ static void plan_entry(struct sim *sim, struct sim_akv *akv, unsigned entry) {
 	struct sim_sync *sync = &akv->derived[entry];
 	bool compound = entry == COMPOUND;
 	sync->spc = (unsigned)(SIM_MAX_SPCS + (akv - sim->akvs));
-	snprintf(sync->name, sizeof sync->name, "%.20s-%u", akv->name, entry);
+	snprintf(sync->name, sizeof sync->name, "akv-%u-%u", (unsigned)(akv - sim->akvs), entry);
 	snprintf(sync->service_account, sizeof sync->service_account, "sa-0");
 	sync->item_count = compound ? 2 : (unsigned)sim_between(sim, 1, 3);
 	for (unsigned i = 0; i < 3; i++) {
@@ -44,7 +44,7 @@ static void plan_class(struct sim *sim, struct sim_akv *akv) {
 	struct sim_spc *class = class_of(sim, akv);
 	const struct sim_spc *like = &sim->spcs[sim_between(sim, 0, sim->spc_count - 1)];
 	*class = *like;
-	snprintf(class->name, sizeof class->name, "akvsync-%.20s", akv->name);
+	snprintf(class->name, sizeof class->name, "akvsync-akv-%u", (unsigned)(akv - sim->akvs));
 	class->object_count = SIM_VAULT_OBJECTS;
 	for (unsigned i = 0; i < SIM_VAULT_OBJECTS; i++) {
 		class->objects[i].vault_object = i;
