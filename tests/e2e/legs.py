@@ -173,7 +173,7 @@ def a_watch_that_breaks_resumes(lab):
 @cluster_leg
 def upstream_crd(directory):
     """On the CRD as upstream ships it, which prunes our extra status fields, without any admission policy or plug-in,
-    everything works."""
+    and without the AKVSync kind, everything works."""
     crds = [*MANIFESTS.glob("*-crd-secretproviderclasses.yaml"), UPSTREAM_CRD]
     with Lab(directory, crds=crds, owner_enforcement=False, policies=False) as lab, lab.engine(CONFIG) as engine:
         engine.wait_for_line("ready")
@@ -189,5 +189,7 @@ def upstream_crd(directory):
         lab.put("up", "newest through upstream's CRD")
         lab.wait_data("up", {"new": "newest through upstream's CRD", "old": "newer through upstream's CRD"},
                       timeout=INTERVAL + 15)
+        told = sum("resource=AKVSyncs" in line for line in engine.lines)
+        check(told == 1, f"that there is no AKVSync kind is said {told} times")
         wait_for("silence", lambda: lab.condition("up").get("reason") == "UpdateNoValueChangeSucceeded", 30)
         lab.check_no_leak(engine.log())

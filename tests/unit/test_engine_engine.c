@@ -211,6 +211,27 @@ static void test_classes_come_first(void **state) {
 	assert_non_null(request(w.worker_http, "/serviceaccounts/sa/token"));
 }
 
+/* Where the AKVSync kind is not installed, all else goes on; where it is, nothing waits for it either. */
+static void test_nothing_waits_for_akvsyncs(void **state) {
+	(void)state;
+	turn_main();
+	answer("/akvsyncs?limit", 404, "404 page not found");
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	assert_true(engine_is_ready(w.engine));
+	w.now.mono_ns += 100 * NS_PER_S;
+	turn_main();
+	assert_null(request(w.main_http, "/akvsyncs?"));
+	w.now.mono_ns += 200 * NS_PER_S;
+	turn_main();
+	answer("/akvsyncs?limit", 200,
+		PAGE("{\"metadata\":{\"namespace\":\"n\",\"name\":\"app\",\"uid\":\"au\",\"generation\":1,"
+		     "\"resourceVersion\":\"3\"},\"spec\":{\"keyvaultName\":\"vvv\",\"clientID\":\"c\","
+		     "\"tenantID\":\"t\",\"serviceAccountName\":\"sa\",\"objects\":[{\"secretInAKV\":\"b\"}]}}"));
+	assert_non_null(request(w.main_http, "/akvsyncs?watch"));
+	assert_non_null(request(w.main_http, "/namespaces/n/secretproviderclasses?"));
+}
+
 static void test_life_of_an_object(void **state) {
 	(void)state;
 	turn_main();
@@ -268,6 +289,7 @@ static void test_token_is_refreshed(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_classes_come_first),
+		TEST(test_nothing_waits_for_akvsyncs),
 		TEST(test_life_of_an_object),
 		TEST(test_stop_in_the_middle),
 		TEST(test_token_is_refreshed),
