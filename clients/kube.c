@@ -158,6 +158,14 @@ enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resourc
 	return ready(call);
 }
 
+enum err kube_lease_get(struct kube_call *call, struct kube *kube, struct str ns, struct str name) {
+	begin(call, kube, &kube->site, HTTP_GET);
+	add_path(call, "/apis/coordination.k8s.io/v1/namespaces/", ns);
+	add_path(call, "/leases/", name);
+	http_req_header(&call->http, "Accept", STR("application/json"));
+	return ready(call);
+}
+
 /* --- Secrets --- */
 
 static void begin_secret(struct kube_call *call, struct kube *kube, struct secret_arena *arena,

@@ -68,6 +68,9 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s);
 
+/* One Lease. The answer is small; read it as JSON. */
+enum err kube_lease_get(struct kube_call *call, struct kube *kube, struct str ns, struct str name);
+
 /* What a Secret is to look like. All borrowed for the call that takes it. */
 struct kube_pair {
 	struct str key, value;

@@ -21,6 +21,7 @@ struct config {
 	int64_t condition_names; /* enum reason_names */
 	int64_t drift; /* enum drift_mode */
 	int64_t drift_probes_per_s;
+	int64_t watch_upstream; /* 0 or 1 */
 	int64_t workers;
 	int64_t log_level; /* enum log_level */
 	int64_t log_format; /* enum log_format */

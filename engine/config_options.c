@@ -37,6 +37,9 @@ const struct option_row CONFIG_OPTIONS[] = {
 	{ "driftProbesPerSecond", OPTION_NUMBER, AT(drift_probes_per_s), 1, 10000, 30, NULL, NULL,
 		"Such probes of all Secrets together in one second at most. A poll that comes when "
 		"they are used up goes without." },
+	{ "upstreamLeaseCheck", OPTION_CHOICE, AT(watch_upstream), 0, 0, 1, NULL, SWITCH,
+		"true: kvsync writes nothing while the Lease of the upstream controller is being "
+		"renewed in this cluster. false: it does not look." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

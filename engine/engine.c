@@ -9,6 +9,7 @@
 #include "engine/akv.h"
 #include "engine/informer.h"
 #include "engine/store.h"
+#include "engine/upstream.h"
 
 enum { RETIRED_PER_TURN = 500, TOKEN_CHECK_S = 60, REJECTED_LEAST_S = 5 };
 
@@ -29,6 +30,8 @@ struct engine {
 	struct rng rng;
 	struct akv *akv;
 	struct watcher watchers[WATCHERS]; /* by resource */
+	struct upstream upstream;
+	bool watch_upstream;
 	void (*refresh_token)(void *arg, bool rejected);
 	void *arg;
 	int64_t next_token_ns;
@@ -144,6 +147,9 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 	}
 	for (unsigned resource = 0; resource < WATCHERS; resource++)
 		watcher_init(engine, resource, options->pool.kube);
+	engine->watch_upstream = options->watch_upstream;
+	upstream_init(&engine->upstream, options->pool.kube, engine->http);
+	pool_pause(engine->pool, engine->watch_upstream);
 	*out_engine = engine;
 	return OK;
 }
@@ -164,6 +170,7 @@ void engine_destroy(struct engine *engine) {
 	if (engine->pool) pool_join(engine->pool);
 	for (unsigned resource = 0; resource < WATCHERS; resource++)
 		informer_deinit(&engine->watchers[resource].informer);
+	upstream_deinit(&engine->upstream);
 	akv_destroy(engine->akv);
 	http_destroy(engine->http);
 	if (engine->store) take_retired(engine, UINT32_MAX);
@@ -178,6 +185,7 @@ void engine_stop(struct engine *engine, int64_t drain_ns) {
 	engine->stopped = true;
 	for (unsigned resource = 0; resource < WATCHERS; resource++)
 		informer_stop(&engine->watchers[resource].informer);
+	upstream_deinit(&engine->upstream);
 	akv_stop(engine->akv);
 	pool_stop(engine->pool, drain_ns);
 }
@@ -204,6 +212,18 @@ static int64_t token_turn(struct engine *engine, struct now now) {
 	}
 	engine->rejected = false;
 	return engine->next_token_ns;
+}
+
+/* Whether anything may be written has to be known before anything is. */
+static void upstream_part(struct engine *engine, struct now now) {
+	if (!engine->watch_upstream || engine->stopped) return;
+	upstream_turn(&engine->upstream, now);
+	pool_pause(engine->pool, upstream_holds(&engine->upstream));
+}
+
+static int64_t upstream_deadline(const struct engine *engine, struct now now) {
+	if (!engine->watch_upstream || engine->stopped) return NEVER_NS;
+	return upstream_deadline_ns(&engine->upstream, now);
 }
 
 /* Classes first: a SecretSync must not be judged before its class could be known. */
@@ -240,10 +260,12 @@ int64_t engine_turn(struct engine *engine, struct now now) {
 	int64_t deadline_ns = token_turn(engine, now);
 	informers_turn(engine, now);
 	akv_turn(engine->akv, now);
+	upstream_part(engine, now);
 	bool more = take_retired(engine, RETIRED_PER_TURN);
 	if (store_turn(engine->store) || more) deadline_ns = now.mono_ns;
 	deadline_ns = earlier(deadline_ns, http_turn(engine->http, now));
 	deadline_ns = earlier(deadline_ns, akv_deadline_ns(engine->akv, now));
+	deadline_ns = earlier(deadline_ns, upstream_deadline(engine, now));
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(akvs, now));
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(classes, now));
 	if (informer_has_synced(classes))

@@ -25,6 +25,7 @@ struct engine_options {
 	 * has answered 401. Once a minute, and after a 401. NULL: there is none that could
 	 * change. */
 	void (*refresh_token)(void *arg, bool rejected);
+	bool watch_upstream; /* upstreamLeaseCheck */
 	void *arg;
 };
 

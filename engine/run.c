@@ -78,6 +78,7 @@ static void reload_config(struct process *process) {
 		return;
 	}
 	tell_restart("conditionNames", fresh.condition_names == old->condition_names);
+	tell_restart("upstreamLeaseCheck", fresh.watch_upstream == old->watch_upstream);
 	tell_restart("workers", fresh.workers == old->workers);
 	tell_restart("logLevel", fresh.log_level == old->log_level);
 	tell_restart("logFormat", fresh.log_format == old->log_format);
@@ -259,6 +260,7 @@ static enum err make_engine(struct process *process) {
 		.http = http,
 		.cloud = cloud_find(str_of(process->config.cloud_name)),
 		.refresh_token = refresh_token,
+		.watch_upstream = process->config.watch_upstream,
 		.arg = process,
 	};
 	return engine_create(&options, &process->engine);

@@ -69,6 +69,16 @@ void pool_stop(struct pool *pool, int64_t drain_ns) {
 	}
 }
 
+void pool_pause(struct pool *pool, bool paused) {
+	const struct pool_doors *doors = &pool->options.doors;
+	assert_main();
+	bool was = atomic_exchange_explicit(&pool->paused, paused, memory_order_relaxed);
+	for (unsigned i = 0; was && !paused && i < pool->count; i++) {
+		if (pool->workers[i].loop) loop_wake(pool->workers[i].loop);
+		if (!pool->workers[i].loop && doors->wake) doors->wake(doors->arg, i);
+	}
+}
+
 void pool_join(struct pool *pool) {
 	assert_main();
 	for (unsigned i = 0; i < pool->count; i++) {

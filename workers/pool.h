@@ -62,6 +62,9 @@ struct object *pool_take_retired(struct pool *pool);
 /* Main: publishes new settings. */
 enum err pool_set_settings(struct pool *pool, const struct settings *settings);
 
+/* Main: while paused no reconcile begins; what is under way ends. */
+void pool_pause(struct pool *pool, bool paused);
+
 /* One turn: inbox, timers, HTTP, dispatch. Returns the next deadline (mono_ns; NEVER_NS for none; 0: come back at once). */
 int64_t worker_turn(struct worker *worker, struct now now);
 

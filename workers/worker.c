@@ -153,6 +153,7 @@ static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 static bool dispatch(struct worker *worker) {
 	unsigned budget = STARTS_PER_TURN;
 	if (worker->stopping) return false;
+	if (atomic_load_explicit(&worker->pool->paused, memory_order_relaxed)) return false;
 	while (budget) {
 		unsigned started = dispatch_round(worker, budget);
 		if (!started) return false;

@@ -83,6 +83,7 @@ struct pool {
 	struct hash_key hash_key; /* const */
 	struct pace drift_pace; /* atomic */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
+	_Atomic bool paused; /* atomic: relaxed; writer main, nothing else is published by it */
 	_Atomic bool stop; /* atomic: release by main, acquire by workers */
 	void (*trace)(void *arg, const struct object *object, const char *step,
 		enum err err); /* const after start */

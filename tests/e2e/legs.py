@@ -128,6 +128,36 @@ def takeover_and_rollback(lab):
 
 
 @leg
+def upstream_runs(lab):
+    """While upstream's Lease is renewed kvsync writes nothing and says so; when it is not any more, kvsync goes on."""
+    lab.put("lease", "after upstream")
+    lab.apply(spc("lease", {"lease": {}}), sync("lease", "lease", {"k": "lease"}))
+    name = ("29f1d54e.secret-sync.x-k8s.io", "-n", "azure-secret-store")
+
+    def renew(how="patch"):
+        spec = {"holderIdentity": "upstream-0", "leaseDurationSeconds": 5,
+                "renewTime": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())}
+        if how == "create":
+            lab.apply({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec,
+                       "metadata": {"name": name[0], "namespace": name[2]}})
+        else:
+            lab.cluster.kubectl("patch", "lease", *name, "--type=merge", "-p", json.dumps({"spec": spec}))
+    renew("create")
+    mark = lab.audit_mark()
+    with lab.engine() as engine:
+        engine.wait_for_line("the upstream controller runs")
+        for _ in range(10):
+            renew()
+            time.sleep(2)
+        writes = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark)
+                  if entry["verb"] in ("create", "patch") and "/my-namespace/" in entry["requestURI"]]
+        check(not writes, f"kvsync wrote beside upstream: {writes}")
+        engine.wait_for_line("the upstream controller has stopped", timeout=60)
+        lab.wait_data("lease", {"k": "after upstream"}, timeout=60)
+    lab.cluster.kubectl("delete", "lease", *name)
+
+
+@leg
 def stopped_in_the_middle(lab):
     """SIGTERM during work ends with code 0; a kill loses nothing that the next engine does not mend."""
     names = [f"middle-{number}" for number in range(30)]

@@ -20,6 +20,7 @@ RIGHTS = {
     "akvsyncs.secret-sync.x-k8s.io": {"list", "watch"},
     "akvsyncs.secret-sync.x-k8s.io/status": {"patch"},
     "events": {"create", "patch"},
+    "leases.coordination.k8s.io": {"get"},
 }
 OWN_RIGHTS = {**RIGHTS, "leases.coordination.k8s.io": {"get", "create", "update", "patch"}}
 

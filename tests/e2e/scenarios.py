@@ -5,7 +5,7 @@ import json
 import os
 import time
 
-from cluster import ClusterError, wait_for
+from cluster import POLICIES, ClusterError, wait_for
 from lab import INTERVAL, MANAGED, check, spc, sync
 from memory import stray
 
@@ -405,7 +405,21 @@ def a_secret_keeps_its_type_and_its_immutability(lab, engine):
     lab.wait_data("fixed-type", {"ssh-privatekey": "value to keep"})
     lab.wait_data("fixed-data", {"k": "value to keep"})
     lab.wait_reason("fixed-data", "UpdateNoValueChangeSucceeded")
-    lab.apply(sync("fixed-type", "fixed", {"ssh-privatekey": "fixed"}, type="kubernetes.io/ssh-auth"))
+    retyped = sync("fixed-type", "fixed", {"ssh-privatekey": "fixed"}, type="kubernetes.io/ssh-auth")
+    try:
+        lab.apply(retyped)
+        check(False, "the policy let a change of type pass")
+    except ClusterError as error:
+        check("delete the SecretSync and its Secret" in str(error), str(error))
+    # Without the policy it is kvsync that has to say so.
+    lab.cluster.kubectl("delete", "validatingadmissionpolicybinding", "kvsync-immutable-type")
+
+    def passes():
+        try:
+            return lab.apply(retyped) or True
+        except ClusterError:
+            return False
+    wait_for("the policy to be gone", passes, 30)
     patch_secret(lab, "fixed-data", {"immutable": True})
     message = lab.wait_reason("fixed-type", "UserInputValidationFailed")["message"]
     check("cannot be changed to kubernetes.io/ssh-auth" in message and "kubectl delete secret" in message, message)
@@ -417,3 +431,4 @@ def a_secret_keeps_its_type_and_its_immutability(lab, engine):
         lab.apply(sync(name, "fixed", {key: "fixed"}, type=kind, forceSynchronization="1"))
         lab.wait_data(name, {key: "value that is newer"})
         check(lab.secret(name)["type"] == kind, "the type is wrong")
+    lab.cluster.apply(POLICIES)

@@ -168,6 +168,7 @@ void sim_engine_start(struct sim *sim) {
 		},
 		.http = sim_http_create(sim, ROLE_MAIN),
 		.cloud = cloud_find(STR("AzurePublicCloud")),
+		.watch_upstream = true,
 		.refresh_token = refresh_token,
 		.arg = sim,
 	};

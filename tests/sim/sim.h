@@ -168,7 +168,7 @@ struct sim_told {
 	int64_t last_start_ns;
 };
 
-enum { SIM_ASKERS = SIM_MAX_WORKERS + 4, SIM_MAX_UIDS = 4096 };
+enum { SIM_ASKERS = SIM_MAX_WORKERS + 5, SIM_MAX_UIDS = 4096 };
 
 struct sim_checks {
 	struct sim_running running[SIM_MAX_SYNCS * 2];

@@ -283,6 +283,7 @@ static void allow(struct sim *sim) {
 	kube_user_token(sim->kube, SIM_USER, sim->pod_token);
 	kube_allow(sim->kube, SIM_USER, "create,patch", "", "secrets", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "create", "", "serviceaccounts/token", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "get", "coordination.k8s.io", "leases", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch", "secrets-store.csi.x-k8s.io",
 		"secretproviderclasses", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch,delete",
