@@ -128,6 +128,33 @@ def takeover_and_rollback(lab):
 
 
 @leg
+def a_restored_backup(lab):
+    """SecretSync, status and Secret come back from a backup: the uid is another, so the status is not believed and the Secret is made anew."""
+    lab.put("backup", "value after the restore")
+    lab.apply(spc("backup", {"backup": {}}), sync("backup", "backup", {"k": "backup"}))
+    with lab.engine() as engine:
+        engine.wait_for_line("ready")
+        lab.wait_reason("backup", "UpdateNoValueChangeSucceeded")
+    secret, status = lab.secret("backup"), lab.sync("backup")["status"]
+    lab.cluster.kubectl("delete", "secretsync", "backup", "-n", "my-namespace")
+    wait_for("the Secret to be collected", lambda: lab.secret("backup") is None, 20)
+    lab.apply(sync("backup", "backup", {"k": "backup"}))
+    lab.cluster.kubectl("patch", "secretsync", "backup", "-n", "my-namespace", "--subresource=status", "--type=merge",
+                        "-p", json.dumps({"status": status}))
+    for member in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        secret["metadata"].pop(member, None)
+    secret["data"]["k"] = base64.b64encode(b"value of the backup").decode()
+    lab.apply(secret)
+    with lab.engine() as engine:
+        engine.wait_for_line("ready")
+        lab.wait_data("backup", {"k": "value after the restore"}, timeout=30)
+        uid = lab.sync("backup")["metadata"]["uid"]
+        check([one["uid"] for one in lab.secret("backup")["metadata"]["ownerReferences"]] == [uid], "it has another owner")
+        lab.wait_reason("backup", "UpdateNoValueChangeSucceeded")
+        check(lab.sync("backup")["status"]["syncHash"].startswith(f"kv1:{uid}:"), "the status still speaks of the old uid")
+
+
+@leg
 def upstream_runs(lab):
     """While upstream's Lease is renewed kvsync writes nothing and says so; when it is not any more, kvsync goes on."""
     lab.put("lease", "after upstream")

@@ -191,6 +191,28 @@ static void test_another_uid_is_another_object(void **state) {
 	assert_null(find("n/a"));
 }
 
+/* A backup that was restored gives a new uid the status of the old one. */
+static void test_another_uids_status_is_not_trusted(void **state) {
+	(void)state;
+	cJSON *json = sync_json("mine", "u-1", 1, "c"), *restored = sync_json("restored", "u-2", 1, "c");
+	cJSON *status = cJSON_GetObjectItemCaseSensitive(restored, "status");
+	cJSON_ReplaceItemInObject(status, "syncHash", cJSON_CreateString("kv1:u-1:00"));
+	cJSON_AddStringToObject(status, "lastSuccessfulSyncTime", "2026-11-24T03:14:15Z");
+	assert_int_equal(store_upsert(store, STORE_SYNCS, json), OK);
+	assert_int_equal(store_upsert(store, STORE_SYNCS, restored), OK);
+	assert_true(status_has_synced(&store_find_sync(store, STR("n/mine"))->status));
+	assert_false(status_has_synced(&store_find_sync(store, STR("n/restored"))->status));
+	assert_int_equal(store_find_sync(store, STR("n/restored"))->status.last_successful_s, 0);
+	run_queue();
+	const char *const gone[] = { "mine", "restored" };
+	for (int i = 0; i < 2; i++) {
+		cJSON *again = i ? restored : json;
+		assert_int_equal(store_delete(store, STORE_SYNCS, again), OK);
+		assert_non_null(strstr(run_queue(), gone[i]));
+		cJSON_Delete(again);
+	}
+}
+
 static void test_class_tells_its_objects(void **state) {
 	(void)state;
 	upsert_sync("a", "u1", 1, "c");
@@ -347,6 +369,7 @@ int main(void) {
 		TEST(test_own_status_write_is_silent),
 		TEST(test_deletion_mark_is_a_change),
 		TEST(test_another_uid_is_another_object),
+		TEST(test_another_uids_status_is_not_trusted),
 		TEST(test_class_tells_its_objects),
 		TEST(test_fanout_in_slices),
 		TEST(test_relist),
