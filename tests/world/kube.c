@@ -38,15 +38,39 @@ void kube_answer_object(struct kube_call *call, int status, const cJSON *object)
 	kube_answer_json(call, status, call->partial ? kube_partial_of(object) : kj_copy(object));
 }
 
-void kube_answer_rev(struct kube_call *call, int status, const struct kube_rev *rev) {
-	if (call->partial) {
-		cJSON *object = kube_rev_parse(rev);
-		kube_answer_object(call, status, object);
-		cJSON_Delete(object);
-		return;
+/* Where the value that begins at `at` ends. The text is our own: well-formed, without blanks. */
+static const char *value_end(const char *at) {
+	int depth = 0;
+	bool quoted = false;
+	for (;; at++) {
+		if (quoted) {
+			if (*at == '\\') at++;
+			else if (*at == '"') quoted = false;
+			continue;
+		}
+		if (*at == '"') quoted = true;
+		if (!depth && (*at == ',' || *at == '}')) return at;
+		depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
 	}
+}
+
+void kube_append_partial(struct buf *out, const struct kube_rev *rev) {
+	static const char wanted[] = "\"metadata\":";
+	const char *member = rev->json + 1;
+	while (strncmp(member, wanted, sizeof(wanted) - 1) != 0) {
+		assert(*member == '"');
+		member = value_end(member) + 1;
+	}
+	const char *value = member + sizeof(wanted) - 1;
+	buf_append(out, STR("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":"));
+	buf_append(out, (struct str){ value, (size_t)(value_end(value) - value) });
+	buf_append_char(out, '}');
+}
+
+void kube_answer_rev(struct kube_call *call, int status, const struct kube_rev *rev) {
 	answer_head(call, status);
-	buf_append(&call->out->body, kube_rev_str(rev));
+	if (call->partial) kube_append_partial(&call->out->body, rev);
+	else buf_append(&call->out->body, kube_rev_str(rev));
 }
 
 /* The path in decoded segments. */

@@ -177,6 +177,8 @@ void kube_call_init(struct kube_call *call, struct kube_world *world, struct now
 bool kube_call_begin(struct kube_call *call, struct kube_world *world, struct now now,
 		     const struct world_request *req, struct world_response *out);
 void kube_dispatch(struct kube_call *call);
+/* The stored object as PartialObjectMetadata. */
+void kube_append_partial(struct buf *out, const struct kube_rev *rev);
 /* Answers with a stored object (as PartialObjectMetadata where asked). */
 void kube_answer_rev(struct kube_call *call, int status, const struct kube_rev *rev);
 void kube_answer_object(struct kube_call *call, int status, const cJSON *object);

@@ -147,10 +147,7 @@ static void listing_deinit(struct listing *list) {
 /* Items of built-in kinds do not repeat kind and apiVersion. */
 static void append_item(struct kube_call *call, struct buf *body, const struct kube_rev *rev) {
 	if (call->partial) {
-		cJSON *object = kube_rev_parse(rev), *partial = kube_partial_of(object);
-		kj_print(body, partial);
-		cJSON_Delete(partial);
-		cJSON_Delete(object);
+		kube_append_partial(body, rev);
 	} else if (call->type->builtin) {
 		buf_append_char(body, '{');
 		buf_append(body, str_slice(kube_rev_str(rev), strlen(call->type->prefix), SIZE_MAX));

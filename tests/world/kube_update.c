@@ -46,13 +46,14 @@ static void keep_system_fields(const cJSON *live, cJSON *object) {
 }
 
 static bool same_but_metadata(const cJSON *a, const cJSON *b) {
-	cJSON *x = kj_copy(a), *y = kj_copy(b);
-	kj_remove(x, "metadata");
-	kj_remove(y, "metadata");
-	bool same = kj_equal(x, y);
-	cJSON_Delete(x);
-	cJSON_Delete(y);
-	return same;
+	const cJSON *member;
+	cJSON_ArrayForEach(member, a) {
+		if (strcmp(member->string, "metadata") && !kj_equal(member, kj_get(b, member->string))) return false;
+	}
+	cJSON_ArrayForEach(member, b) {
+		if (strcmp(member->string, "metadata") && !kj_get(a, member->string)) return false;
+	}
+	return true;
 }
 
 /* An update of the object leaves the status alone, one of the status everything else. */
@@ -88,6 +89,7 @@ static void keep_times(const cJSON *live, cJSON *object) {
 	const cJSON *old = kj_get2(live, "metadata", "managedFields");
 	cJSON *new = kj_get2(object, "metadata", "managedFields");
 	if (!old || !new || cJSON_GetArraySize(old) != cJSON_GetArraySize(new)) return;
+	if (!same_but_metadata(live, object)) return;
 	cJSON *copy = kj_copy(object), *entry = kj_get2(copy, "metadata", "managedFields")->child;
 	for (const cJSON *was = old->child; was; was = was->next, entry = entry->next) {
 		const cJSON *time = kj_get(was, "time");

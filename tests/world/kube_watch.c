@@ -107,10 +107,7 @@ static void append_event(const struct kube_watch *watch, struct buf *out, const 
 			 const struct kube_rev *rev) {
 	buf_printf(out, "{\"type\":\"%s\",\"object\":", type);
 	if (watch->partial) {
-		cJSON *object = kube_rev_parse(rev), *partial = kube_partial_of(object);
-		kj_print(out, partial);
-		cJSON_Delete(partial);
-		cJSON_Delete(object);
+		kube_append_partial(out, rev);
 	} else {
 		buf_append(out, kube_rev_str(rev));
 	}
