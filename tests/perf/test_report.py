@@ -13,6 +13,7 @@ import plot  # noqa: E402
 import process  # noqa: E402
 import progress  # noqa: E402
 import report  # noqa: E402
+import table  # noqa: E402
 
 STATS = {"requests": {"a.vault.azure.net": {"get secrets": {"200": 5, "429": 1}, "list secrets": {"200": 2},
                                             "list versions of secrets": {"200": 3}},
@@ -94,6 +95,19 @@ class Plot(unittest.TestCase):
     def test_ticks_are_round_and_few(self):
         for high in (0.003, 1, 7, 35.7, 99999):
             self.assertTrue(2 <= len(plot.ticks(high)) <= 8, high)
+
+
+class Table(unittest.TestCase):
+    def test_given_figures_are_marked(self):
+        result = {"objects": 1000, "syncs_per_s": 900, "cpu_us_per_sync": 250.4, "rss_mib": 50.0, "world_cpu_us_per_sync": None}
+        lines = table.speed([result]).splitlines()
+        self.assertEqual(lines[2], "| kvsync, 1,000 | 1,000 | 900 | 250.4 us | 50 MiB | - |")
+        for line in lines[3:]:
+            self.assertIn("(given)", line)
+        self.assertGreater(len(lines), 4)
+
+    def test_micro_tells_the_ratio(self):
+        self.assertIn("| a | 3 ns | b | 2 ns | 1.50 |", table.micro([["a", "3.0", "b", "2.0"]]))
 
 
 class Progress(unittest.TestCase):
