@@ -1,6 +1,7 @@
 #include "workers/object.h"
 
 #include <assert.h>
+#include <string.h>
 
 const char *object_class_name(enum object_class class) {
 	switch (class) {
@@ -21,16 +22,12 @@ const char *object_class_name(enum object_class class) {
 
 enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
 	struct object **out_object) {
-	struct object *object = mem_zalloc(sizeof *object);
+	struct object *object = mem_zalloc(sizeof *object + key.len + 1 + uid.len + 1);
 	if (!object) return ERR_NOMEM;
-	object->key = mem_strdup(key);
-	object->uid = mem_strdup(uid);
-	if (!object->key || !object->uid) {
-		mem_free(object->key);
-		mem_free(object->uid);
-		mem_free(object);
-		return ERR_NOMEM;
-	}
+	memcpy(object->_names, key.ptr, key.len);
+	memcpy(object->_names + key.len + 1, uid.ptr, uid.len);
+	object->key = object->_names;
+	object->uid = object->_names + key.len + 1;
 	queue_item_init(&object->item, home);
 	list_init(&object->cell_link);
 	list_init(&object->seen_link);
@@ -50,8 +47,6 @@ void object_destroy(struct object *object) {
 	assert(!list_is_linked(&object->cell_link));
 	spec_unref(object->spec);
 	status_deinit(&object->status);
-	mem_free(object->key);
-	mem_free(object->uid);
 	mem_free(object);
 }
 

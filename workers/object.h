@@ -41,8 +41,8 @@ struct object {
 
 	struct map_node node; /* main */
 	struct list cell_link; /* main: in spc_cell.objects */
-	char *key; /* const: "namespace/name" */
-	char *uid; /* const */
+	const char *key; /* const: "namespace/name"; in _names */
+	const char *uid; /* const; in _names */
 	struct list seen_link; /* main: marks of a relist */
 	uint64_t seen; /* main: number of the last list that had it */
 
@@ -62,6 +62,7 @@ struct object {
 		seen_order; /* home: in worker->seen_order, oldest first; not linked: no Secret is known */
 	int64_t secret_seen_ns; /* home: when the Secret was last written, or seen to be as it was written */
 	struct list all; /* home: every object of this worker, for shutdown */
+	char _names[]; /* const: key and uid, each with its NUL */
 };
 
 /* Takes status (moved). home: the queue of worker 0 for a start; the worker that takes it hands it on. */

@@ -10,8 +10,34 @@ static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "Secre
 	"Ready" };
 static const char *const VALUE_NAMES[] = { "", "False", "True", "Unknown" };
 
+const char *status_text(enum status_text text) {
+	static const char *const texts[] = {
+#define X(id, text) [STATUS_TEXT_##id] = text,
+		STATUS_TEXT_LIST(X)
+#undef X
+	};
+	assert(text < STATUS_TEXT_COUNT);
+	return texts[text];
+}
+
+/* A fleet that is well says the same few texts everywhere: those are not copied. Others are; NULL: out of memory. */
+static char *message_copy(struct str message) {
+	for (enum status_text text = 0; text < STATUS_TEXT_COUNT; text++) {
+		const char *fixed = status_text(text);
+		if (str_eq(message, str_of(fixed))) return (char *)(uintptr_t)fixed;
+	}
+	return mem_strdup(str_slice(message, 0, STATUS_MESSAGE_BYTES));
+}
+
+static void message_free(char *message) {
+	for (enum status_text text = 0; text < STATUS_TEXT_COUNT; text++) {
+		if (message == status_text(text)) return;
+	}
+	mem_free(message);
+}
+
 void status_deinit(struct status *status) {
-	for (int i = 0; i < CONDITION_COUNT; i++) mem_free(status->conditions[i].message);
+	for (int i = 0; i < CONDITION_COUNT; i++) message_free(status->conditions[i].message);
 	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
 	mem_free(status->objects);
 	mem_free(status->sync_hash);
@@ -28,7 +54,9 @@ enum err status_copy(const struct status *status, struct status *out_copy) {
 	struct status copy = *status;
 	bool good = copy_text(status->sync_hash, &copy.sync_hash);
 	for (int i = 0; i < CONDITION_COUNT; i++) {
-		good &= copy_text(status->conditions[i].message, &copy.conditions[i].message);
+		char *message = status->conditions[i].message;
+		copy.conditions[i].message = message ? message_copy(str_of(message)) : NULL;
+		good &= !message || copy.conditions[i].message;
 	}
 	copy.objects =
 		status->object_count ? mem_array(status->object_count, sizeof *copy.objects) : NULL;
@@ -112,7 +140,7 @@ static enum err parse_condition(
 		.generation = json_i64(json, "observedGeneration", 0),
 	};
 	if (!message.len) return OK;
-	condition->message = mem_strdup(str_slice(message, 0, STATUS_MESSAGE_BYTES));
+	condition->message = message_copy(message);
 	return condition->message ? OK : ERR_NOMEM;
 }
 
@@ -170,13 +198,13 @@ enum err status_set(struct status *status, enum condition_type type, enum condit
 	enum reason reason, struct str message, int64_t generation, int64_t now_s) {
 	assert(type < CONDITION_COUNT && value != CONDITION_ABSENT && reason != REASON_NONE);
 	struct condition *condition = &status->conditions[type];
-	char *text = message.len ? mem_strdup(str_slice(message, 0, STATUS_MESSAGE_BYTES)) : NULL;
+	char *text = message.len ? message_copy(message) : NULL;
 	if (message.len && !text) return ERR_NOMEM;
 	if (condition->value != value || !condition->transition_s) condition->transition_s = now_s;
 	condition->value = value;
 	condition->reason = reason;
 	condition->generation = generation;
-	mem_free(condition->message);
+	message_free(condition->message);
 	condition->message = text;
 	return OK;
 }

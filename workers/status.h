@@ -19,12 +19,28 @@ enum {
 enum condition_type { CONDITION_CREATED, CONDITION_UPDATED, CONDITION_READY, CONDITION_COUNT };
 enum condition_value { CONDITION_ABSENT, CONDITION_FALSE, CONDITION_TRUE, CONDITION_UNKNOWN };
 
+/* What a SecretSync that is well says. */
+#define STATUS_TEXT_LIST(X)                                                     \
+	X(CREATED, "The Secret was created.")                                   \
+	X(CREATED_WITH, "The Secret was created with the values of the vault.") \
+	X(WRITTEN, "The Secret was written with the values of the vault.")      \
+	X(HOLDS, "The Secret holds the values of the vault.")
+
+enum status_text {
+#define X(id, text) STATUS_TEXT_##id,
+	STATUS_TEXT_LIST(X)
+#undef X
+		STATUS_TEXT_COUNT
+};
+
+const char *status_text(enum status_text text); /* static storage */
+
 struct condition {
 	enum condition_value value;
 	enum reason reason;
 	int64_t transition_s; /* unix seconds of the last change of value */
 	int64_t generation; /* observedGeneration */
-	char *message; /* owned; NULL: empty */
+	char *message; /* owned, or a status_text(); NULL: empty */
 };
 
 /* One version that stands in the Secret. */

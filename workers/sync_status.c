@@ -126,9 +126,8 @@ static enum err compose_written(struct sync *sync) {
 
 static enum err compose_complete(struct sync *sync) {
 	enum reason reason = sync->created ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
-	struct str text = sync->created
-				  ? STR("The Secret was created with the values of the vault.")
-				  : STR("The Secret was written with the values of the vault.");
+	struct str text = sync->created ? str_of(status_text(STATUS_TEXT_CREATED_WITH))
+					: str_of(status_text(STATUS_TEXT_WRITTEN));
 	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
 	sync->status.last_successful_s = sync->worker->now.wall_ns / NS_PER_S;
 	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
@@ -137,7 +136,7 @@ static enum err compose_complete(struct sync *sync) {
 /* The versions are those in the Secret, but what the vault says of them may have changed: remembered, so that the next check
  * has nothing to say. */
 static enum err compose_unchanged(struct sync *sync) {
-	struct str text = STR("The Secret holds the values of the vault."), uid = sync->spec->uid;
+	struct str text = str_of(status_text(STATUS_TEXT_HOLDS)), uid = sync->spec->uid;
 	enum err err = OK;
 	if (!status_seen_is(&sync->status, uid, sync->digest)) {
 		err = status_set_hash(&sync->status, uid, sync->digest, false);
@@ -172,7 +171,7 @@ enum err sync_status_compose(struct sync *sync) {
 				    : compose_unchanged(sync);
 	if (err || (created->value == CONDITION_TRUE && !sync->created)) return err;
 	return set(sync, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
-		STR("The Secret was created."));
+		str_of(status_text(STATUS_TEXT_CREATED)));
 }
 
 /* --- STATUS --- */

@@ -79,7 +79,7 @@ static void each_allocation_may_fail(void **state) {
 		run(nth, &reached);
 		bench_teardown(NULL);
 		if (!reached) {
-			assert_true(nth > 100);
+			assert_true(nth > 60);
 			return;
 		}
 	}
