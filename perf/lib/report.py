@@ -82,6 +82,12 @@ def text(result):
     lines.append(row("longest turn of main", result["main_turn_max_ms"], "ms"))
     lines.append(f"  requests: {counts_line(result['requests'])}")
     lines.append(f"  writes: {counts_line(result['writes'])}")
+    if result.get("plain_client_s"):
+        ratio = result["first_sync_s"] / result["plain_client_s"]
+        lines += [row("a plain client, 16 connections", result["plain_client_s"], f"s (kvsync: {ratio:.2f} x)"),
+                  row("API server's CPU per sync", result["apiserver_cpu_us_per_sync"], "us"),
+                  row("the same for the plain client", result["apiserver_cpu_us_per_plain_write_pair"], "us"),
+                  row("growth of etcd per sync", result["etcd_bytes_per_sync"], "bytes")]
     if result.get("steady"):
         steady = result["steady"]
         lines += [f"steady state over {steady['seconds']} s", row("engine CPU per checked object", result["cpu_us_per_check"], "us"),
