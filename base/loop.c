@@ -21,6 +21,8 @@ struct loop {
 	struct now now; /* home */
 	_Atomic int64_t turn_began_ns; /* atomic: relaxed; 0 while it waits; writer home */
 	_Atomic int64_t turn_longest_ns; /* atomic: relaxed; writer home */
+	_Atomic int64_t turn_busiest_ns; /* atomic: relaxed; writer home */
+	int64_t turn_cpu_ns; /* home: the thread's CPU time when the turn began */
 	int batch_len; /* home: events of the current batch; 0 outside of one */
 	struct epoll_event batch
 		[BATCH_EVENTS]; /* home: data.ptr is the watch, the loop itself for the wake-up, NULL if removed */
@@ -122,18 +124,28 @@ static void dispatch(struct loop *loop, int count) {
 	loop->batch_len = 0;
 }
 
+static int64_t thread_cpu_ns(void) {
+	struct timespec time = { 0 };
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return time.tv_sec * NS_PER_S + time.tv_nsec;
+}
+
+static void keep_greatest(_Atomic int64_t *greatest, int64_t value) {
+	if (value > atomic_load_explicit(greatest, memory_order_relaxed))
+		atomic_store_explicit(greatest, value, memory_order_relaxed);
+}
+
 static void turn_begins(struct loop *loop) {
+	loop->turn_cpu_ns = thread_cpu_ns();
 	atomic_store_explicit(&loop->turn_began_ns, loop->now.mono_ns, memory_order_relaxed);
 }
 
 static void turn_ends(struct loop *loop) {
 	int64_t began_ns = atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
-	int64_t longest_ns = atomic_load_explicit(&loop->turn_longest_ns, memory_order_relaxed);
 	if (!began_ns) return;
-	int64_t took_ns = loop->now.mono_ns - began_ns;
 	atomic_store_explicit(&loop->turn_began_ns, 0, memory_order_relaxed);
-	if (took_ns > longest_ns)
-		atomic_store_explicit(&loop->turn_longest_ns, took_ns, memory_order_relaxed);
+	keep_greatest(&loop->turn_longest_ns, loop->now.mono_ns - began_ns);
+	keep_greatest(&loop->turn_busiest_ns, thread_cpu_ns() - loop->turn_cpu_ns);
 }
 
 void loop_wait(struct loop *loop, int64_t deadline_ns) {
@@ -163,4 +175,8 @@ int64_t loop_turn_began_ns(const struct loop *loop) {
 
 int64_t loop_turn_longest_ns(const struct loop *loop) {
 	return atomic_load_explicit(&loop->turn_longest_ns, memory_order_relaxed);
+}
+
+int64_t loop_turn_busiest_ns(const struct loop *loop) {
+	return atomic_load_explicit(&loop->turn_busiest_ns, memory_order_relaxed);
 }

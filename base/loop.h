@@ -43,6 +43,8 @@ void loop_wait(struct loop *loop, int64_t deadline_ns);
 struct now loop_now(const struct loop *loop);
 
 /* A turn is what happens between two waits, ready() of descriptors included. When the turn that is under way began
- * (mono_ns; 0: the loop waits), and the longest one that has ended (ns). */
+ * (mono_ns; 0: the loop waits), the longest one that has ended (ns), and the most CPU time that one took (ns): a busy
+ * machine makes turns long, only we make them busy. */
 int64_t loop_turn_began_ns(const struct loop *loop);
 int64_t loop_turn_longest_ns(const struct loop *loop);
+int64_t loop_turn_busiest_ns(const struct loop *loop);

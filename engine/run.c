@@ -278,6 +278,7 @@ static void read_process(void *arg, struct status_numbers *out_numbers) {
 		.classes = numbers.classes,
 		.turn_began_ns = loop_turn_began_ns(process->loop),
 		.turn_longest_ns = loop_turn_longest_ns(process->loop),
+		.turn_busiest_ns = loop_turn_busiest_ns(process->loop),
 		.workers = (unsigned)process->config.workers,
 	};
 }

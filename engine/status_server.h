@@ -23,6 +23,7 @@ struct status_numbers {
 	size_t syncs, classes;
 	int64_t turn_began_ns; /* of main's loop: base/loop.h */
 	int64_t turn_longest_ns;
+	int64_t turn_busiest_ns;
 	unsigned workers;
 };
 

@@ -101,23 +101,34 @@ struct load {
 	int64_t secret_unseen_ns;
 };
 
-/* The longest turns of all threads; sums up the workers' load on the way. */
+static void turn(struct buf *out, const char *name, const char *thread, int64_t ns) {
+	buf_printf(out, "%s{thread=\"%s\"} %.6f\n", name, thread, (double)ns / NS_PER_S);
+}
+
+/* Of all threads, one figure after the other, as the format wants it; sums up the workers' load on the way. */
 static void write_turns(const struct status_options *options, const struct status_numbers *numbers,
 	struct buf *out, struct load *out_load) {
-	static const char name[] = "kvsync_turn_longest_seconds";
-	begin(out, name, "gauge", "longest turn of a thread's loop since the start");
-	buf_printf(out, "%s{thread=\"main\"} %.6f\n", name,
-		(double)numbers->turn_longest_ns / NS_PER_S);
+	static const char longest[] = "kvsync_turn_longest_seconds",
+			  busiest[] = "kvsync_turn_busiest_seconds";
+	struct worker_numbers worker;
+	char thread[32];
+	begin(out, longest, "gauge", "longest turn of a thread's loop since the start");
+	turn(out, longest, "main", numbers->turn_longest_ns);
 	for (unsigned i = 0; i < numbers->workers; i++) {
-		struct worker_numbers worker;
 		options->read_worker(options->arg, i, &worker);
-		buf_printf(out, "%s{thread=\"worker-%u\"} %.6f\n", name, i,
-			(double)worker.turn_longest_ns / NS_PER_S);
+		snprintf(thread, sizeof thread, "worker-%u", i);
+		turn(out, longest, thread, worker.turn_longest_ns);
 		out_load->running += worker.running;
-		if (worker.secret_unseen_ns > out_load->secret_unseen_ns)
-			out_load->secret_unseen_ns = worker.secret_unseen_ns;
 		for (int class = 0; class < CLASS_COUNT; class ++)
 			out_load->waiting[class] += worker.waiting[class];
+	}
+	begin(out, busiest, "gauge",
+		"most CPU time of one turn of a thread's loop since the start");
+	turn(out, busiest, "main", numbers->turn_busiest_ns);
+	for (unsigned i = 0; i < numbers->workers; i++) {
+		options->read_worker(options->arg, i, &worker);
+		snprintf(thread, sizeof thread, "worker-%u", i);
+		turn(out, busiest, thread, worker.turn_busiest_ns);
 	}
 }
 

@@ -79,7 +79,7 @@ def text(result):
     lines.append(row("world CPU per sync", result["world_cpu_us_per_sync"], "us"))
     lines.append(row("engine memory", result["rss_mib"], "MiB"))
     lines.append(row("429 answers", result["throttled"]))
-    lines.append(row("longest turn of main", result["main_turn_max_ms"], "ms"))
+    lines.append(row("longest turn of main", result["main_turn_max_ms"], f"ms, at most {result['main_turn_cpu_max_ms']} ms of CPU"))
     lines.append(f"  requests: {counts_line(result['requests'])}")
     lines.append(f"  writes: {counts_line(result['writes'])}")
     if result.get("plain_client_s"):

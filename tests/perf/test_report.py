@@ -56,7 +56,7 @@ class Report(unittest.TestCase):
         steady = {"seconds": 60, "rss_mib": 70.5, "requests": {"get": 1}, "writes": {"status": 0}}
         result = {"objects": 1000, "classes": 10, "layout": "shared", "vaults": 2, "identities": 3, "value_bytes": 9,
                   "bound_s": 2, "first_sync_s": 3, "syncs_per_s": 333, "cpu_us_per_sync": 250.5, "world_cpu_us_per_sync": 1,
-                  "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "requests": {"get": 1000, "safety": None},
+                  "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "main_turn_cpu_max_ms": 2, "requests": {"get": 1000, "safety": None},
                   "writes": {"secret": 1000}, "steady": steady, "cpu_us_per_check": 9.5, "rotation": times,
                   "outage": {"seconds": 30, "trials": 3, "healthy_rate_before": 10, "healthy_rate_during": None},
                   "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}

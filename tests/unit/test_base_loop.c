@@ -282,6 +282,8 @@ static void test_turns_are_measured(void **state) {
 	assert_true(loop_turn_began_ns(loop) > 0);
 	loop_wait(loop, 0);
 	assert_true(loop_turn_longest_ns(loop) >= 20 * NS_PER_MS);
+	/* It slept: that was long, but not busy. */
+	assert_in_range(loop_turn_busiest_ns(loop), 1, 20 * NS_PER_MS - 1);
 	close_pipe(&pipes[0]);
 }
 

@@ -134,6 +134,7 @@ static void test_metrics(void **state) {
 	(void)state;
 	metric_add(METRIC_VAULT_GETS, 41);
 	numbers.turn_longest_ns = 15 * NS_PER_MS;
+	numbers.turn_busiest_ns = 3 * NS_PER_MS;
 	workers[0].waiting[CLASS_NEW] = 2;
 	workers[1].waiting[CLASS_NEW] = 3;
 	workers[0].running = 4;
@@ -150,6 +151,8 @@ static void test_metrics(void **state) {
 	has_line("kvsync_reconciles_running 4\n");
 	has_line("kvsync_turn_longest_seconds{thread=\"main\"} 0.015000\n");
 	has_line("kvsync_turn_longest_seconds{thread=\"worker-1\"} 1.000000\n");
+	has_line("kvsync_turn_busiest_seconds{thread=\"main\"} 0.003000\n");
+	has_line("kvsync_turn_busiest_seconds{thread=\"worker-1\"} 0.000000\n");
 	const char *rss = strstr(answer_text, "\nprocess_resident_memory_bytes ");
 	assert_non_null(rss);
 	assert_true(atoll(strchr(rss + 1, ' ')) > 1 << 20);
