@@ -131,6 +131,8 @@ enum err sync_digest(struct sync *sync); /* over what list rows show; into sync-
 /* sync_drift.c */
 /* Nothing to write: a probe where one is due, else STATUS. */
 const struct step *sync_unchanged(struct sync *sync);
+/* The probe could not be made, and says nothing about the Secret: its condition stays as it is. */
+const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault);
 /* After such a probe of a Secret that is ours: STATUS, SETTLE, or the way to write it again. */
 const struct step *sync_judge_drift(struct sync *sync);
 /* The second phase of the reads. */

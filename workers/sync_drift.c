@@ -61,9 +61,20 @@ static const struct step *rest_fault(struct sync *sync) {
 	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
 }
 
+const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault) {
+	struct gate *gate = &sync->worker->kube_gate;
+	sync->looking = false;
+	if (!last_word_was_about_the_secret(sync)) return &STEP_STATUS;
+	sync->fault = *fault;
+	sync->fault_gate = gate->open ? gate : NULL;
+	return &STEP_END;
+}
+
 const struct step *sync_unchanged(struct sync *sync) {
+	struct fault fault = { 0 };
 	if (is_resting(sync)) return rest_fault(sync);
 	if (!is_due(sync)) return &STEP_STATUS;
+	if (!gate_admits(&sync->worker->kube_gate, &fault)) return sync_cannot_look(sync, &fault);
 	sync->looking = true;
 	return &STEP_PROBE;
 }

@@ -283,6 +283,11 @@ static const struct step *judge_owner(struct sync *sync) {
 	return meta->must_settle ? &STEP_SETTLE : &STEP_APPLY;
 }
 
+static bool is_transient(enum err err) {
+	return err == ERR_THROTTLED || err == ERR_UNAVAILABLE || err == ERR_NETWORK ||
+	       err == ERR_TIMEOUT;
+}
+
 static const struct step *probe_read(struct sync *sync) {
 	struct fault fault;
 	enum err err = result(sync, "probe", &fault);
@@ -290,6 +295,10 @@ static const struct step *probe_read(struct sync *sync) {
 		kube_call_deinit(&sync->kube);
 		/* Deleted by hand: its values have to be read first. */
 		return sync->looking ? sync_read_values(sync) : &STEP_CREATE;
+	}
+	if (sync->looking && is_transient(err)) {
+		kube_call_deinit(&sync->kube);
+		return sync_cannot_look(sync, &fault);
 	}
 	if (err) return write_failed(sync, &fault, &STEP_PROBE);
 	err = read_meta(sync, &fault);

@@ -161,6 +161,28 @@ static void lost_marks_are_said_and_never_repaired(void **state) {
 	}
 }
 
+/* An API server that is busy says nothing about the Secret. */
+static void a_probe_that_fails_changes_no_condition(void **state) {
+	(void)state;
+	create_and_look();
+	check();
+	reply(HTTP_PATCH, DB_URL, 503, "{}");
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_reason(), REASON_UPDATE_NO_CHANGE);
+	check();
+	probe(META("s-1", "6", "{}", MARK, OWNER("o-1"), OWNED));
+	expect_rest(REASON_UPDATE_FAILED_LABEL, "is left as it is");
+	check();
+	lose(HTTP_PATCH, DB_URL, ERR_TIMEOUT, true);
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_reason(), REASON_UPDATE_FAILED_LABEL);
+	/* It is tried again by itself, and only a look ends it. */
+	bench_advance(60 * NS_PER_S);
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	probe(OURS("s-1", "7", OWNED));
+	expect_rest(REASON_UPDATE_NO_CHANGE, "holds the values");
+}
+
 static void an_update_entry_is_merged_when_nothing_else_is_to_do(void **state) {
 	(void)state;
 	create_and_look();
@@ -266,6 +288,7 @@ int main(void) {
 		BENCH_TEST(labels_and_annotations_of_the_user_count),
 		BENCH_TEST(a_secret_deleted_by_hand_comes_back),
 		BENCH_TEST(lost_marks_are_said_and_never_repaired),
+		BENCH_TEST(a_probe_that_fails_changes_no_condition),
 		BENCH_TEST(an_update_entry_is_merged_when_nothing_else_is_to_do),
 		BENCH_TEST(predecessors_entries_become_ours),
 		BENCH_TEST(after_three_repairs_comes_an_hour_of_rest),
