@@ -109,10 +109,9 @@ static void emit(struct line *line) {
 	}
 }
 
-void log_line(enum log_level level, const char *message, const struct kv *fields) {
+static void write_line(enum log_level level, const char *message, const struct kv *fields) {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
 	assert((unsigned)level < sizeof(levels) / sizeof(levels[0]));
-	if (level > max_level) return;
 	struct line line;
 	line.len = 0;
 	line.full = false;
@@ -129,4 +128,12 @@ void log_line(enum log_level level, const char *message, const struct kv *fields
 	}
 	if (line_format == LOG_JSON) line.text[line.len++] = '}';
 	emit(&line);
+}
+
+void log_line(enum log_level level, const char *message, const struct kv *fields) {
+	if (level <= max_level) write_line(level, message, fields);
+}
+
+void log_audit_line(const char *message, const struct kv *fields) {
+	write_line(LOG_INFO, message, fields);
 }

@@ -31,6 +31,11 @@ void log_redirect(void (*sink)(struct str line, void *arg), void *arg);
 
 void log_line(enum log_level level, const char *message, const struct kv *fields);
 
+/* At level info, but whatever log_setup() leaves out: what has to be on record. */
+void log_audit_line(const char *message, const struct kv *fields);
+
+#define log_audit(message, ...) \
+	log_audit_line(message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 #define log_error(message, ...) \
 	log_line(LOG_ERROR, message, (struct kv[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 #define log_warn(message, ...) \

@@ -52,6 +52,8 @@ struct object {
 	struct shard *shard; /* home: where it is counted; NULL: nowhere yet */
 	struct sync *sync; /* home: the running reconcile */
 	uint32_t failures; /* home: in a row */
+	uint32_t
+		force_hash; /* home: of forceSynchronization, as it was at the last good check; 0: not known */
 	uint8_t wait_class; /* home: enum object_class while in a ready list */
 	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted; /* home: at least one reconcile ended */

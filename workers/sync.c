@@ -45,6 +45,7 @@ static void plan_next(struct sync *sync) {
 	/* Asked for last, and found to be good. */
 	bool seen = sync->created || sync->updated || sync->looking;
 	if (seen && !sync->fault.err) worker_saw_secret(worker, object);
+	if (!sync->fault.err) sync_remember_force(sync);
 	if (!fault->err) {
 		object->failures = 0;
 		schedule_check(worker, object, spec);

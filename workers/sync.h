@@ -150,6 +150,13 @@ bool sync_versions_match(const struct sync *sync);
 /* The list of items as JSON, for the condition PartialSync; at most STATUS_MESSAGE_BYTES. */
 void sync_write_items(const struct sync *sync, struct buf *out_json);
 
+/* sync_audit.c */
+/* Logs the write of the Secret that the step CREATE, APPLY or PATCH made. certain: the server said that it is done; else
+ * its answer was lost. Before the status of this reconcile replaces the object's. */
+void sync_audit(const struct sync *sync, const struct step *write, bool certain);
+/* The Secret is as this spec asks: a later change of spec.forceSynchronization is told from others. */
+void sync_remember_force(struct sync *sync);
+
 /* sync_status.c */
 const struct step *sync_fail(
 	struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault);

@@ -183,12 +183,19 @@ static bool refuse_for_life(struct sync *sync, const struct fault *fault) {
 	return true;
 }
 
+static bool may_be_written(const struct sync *sync, const struct step *self) {
+	const struct http_req *req = &sync->kube.http;
+	if (self != &STEP_CREATE && self != &STEP_APPLY && self != &STEP_PATCH) return false;
+	return req->err ? req->maybe_sent : req->status >= 500;
+}
+
 /* The answer of a write that did not succeed: the step that comes next. `self` is the step that asked. */
 static const struct step *write_failed(
 	struct sync *sync, const struct fault *fault, const struct step *self) {
 	struct gate *gate = &sync->worker->kube_gate;
 	bool unknown = sync->kube.http.maybe_sent &&
 		       (fault->err == ERR_NETWORK || fault->err == ERR_TIMEOUT);
+	if (may_be_written(sync, self)) sync_audit(sync, self, false);
 	kube_call_deinit(&sync->kube);
 	if (fault->err == ERR_THROTTLED && ++sync->kube_throttled <= THROTTLE_TRIES) return self;
 	if (gate->open) return sync_fail(sync, BLAME_INTERNAL, gate, fault);
@@ -214,6 +221,7 @@ static const struct step *create_read(struct sync *sync) {
 	struct fault fault;
 	enum err err = result(sync, "create", &fault);
 	if (err) return write_failed(sync, &fault, &STEP_CREATE);
+	sync_audit(sync, &STEP_CREATE, true);
 	err = read_meta(sync, &fault);
 	if (err) return look_again(sync, &fault);
 	metric_add(METRIC_SECRETS_CREATED, 1);
@@ -352,6 +360,7 @@ static const struct step *written(struct sync *sync, const struct step *self, en
 	enum err err = result(sync, "write", &fault);
 	if (err == ERR_NOT_FOUND) return look_again(sync, &fault);
 	if (err) return write_failed(sync, &fault, self);
+	sync_audit(sync, self, true);
 	err = read_meta(sync, &fault);
 	if (err) return look_again(sync, &fault);
 	metric_add(metric, 1);

@@ -101,6 +101,10 @@ def changes_are_acted_on_at_once(lab, engine):
     lab.put("now-a", "third value")
     lab.apply(sync("now", "now", {"k": "now-b"}, rotationPollIntervalInSeconds=3600, forceSynchronization="now1"))
     lab.wait_data("now", {"k": "third value"}, timeout=5)
+    audit = [line for line in engine.log().splitlines() if 'msg="secret written"' in line and "secretsync=my-namespace/now " in line]
+    causes = [line.split(" why=")[1].split(" ")[0] for line in audit]
+    check(causes == ["first-write", "request-changed", "request-changed", "forced"], f"the audit lines are {audit}")
+    check(" what=created " in audit[0] and " serviceaccount=" in audit[0] and " objects=now-a@" in audit[0], f"{audit[0]}")
 
 
 @scenario

@@ -112,6 +112,13 @@ static void test_levels(void **state) {
 }
 
 /* Fields come whole or not at all, and the line stays valid. */
+static void test_what_is_on_record_has_no_level(void **state) {
+	(void)state;
+	log_setup(LOG_ERROR, LOG_LOGFMT);
+	log_audit("secret written", kv_int("n", 1));
+	assert_str(after_time(), "level=info msg=\"secret written\" n=1");
+}
+
 static void test_long_lines_are_cut_at_a_field(void **state) {
 	(void)state;
 	static char text[20000];
@@ -192,6 +199,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_logfmt_escapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_on_record_has_no_level, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_long_lines_are_cut_at_a_field, setup, teardown),
 		cmocka_unit_test_setup_teardown(
