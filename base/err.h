@@ -50,7 +50,7 @@ enum [[nodiscard]] err {
 };
 /* clang-format on */
 
-enum { FAULT_TEXT_BYTES = 768, FAULT_CODE_BYTES = 64 };
+enum { FAULT_TEXT_BYTES = 1024, FAULT_CODE_BYTES = 64 };
 
 /* A failure as people need it. Plain value; copy freely. */
 struct fault {

@@ -30,3 +30,9 @@ enum err entra_read_token(const struct entra_call *call, struct secret_arena *ar
  * "AADSTSnnnnnn"; the text is ours and names the remedy; Entra's own text (trace ids, times) is not in it. */
 enum err entra_result(const struct entra_call *call, struct fault *fault, struct str tenant,
 	struct str client_id);
+
+/* After an error that is about the assertion (AADSTS700211 and its kind): adds to the fault's text which issuer, subject and
+ * audience it presents, and whether the issuer ends with a slash. The same for each token of a service account, so that a
+ * text that is shown does not change. Nothing is added where the assertion is no JWT, or holds none of the three. */
+void entra_show_claims(
+	struct fault *fault, const struct secret *assertion, struct secret_arena *arena);

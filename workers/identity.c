@@ -11,6 +11,9 @@ enum { ASSERTION_BYTES = 64 << 10, TOKEN_BYTES = 64 << 10 };
 
 /* A token is not used during its last minute: the request that carries it has to arrive. */
 static const int64_t MARGIN_NS = 60 * NS_PER_S;
+/* A ServiceAccount that comes later is found within a minute, the scatter of its SecretSyncs included: nobody watches for
+ * it. */
+static const int64_t ABSENT_NS = 40 * NS_PER_S;
 /* An identity that failed is kept that long after its retry time, so that its backoff is not forgotten. */
 static const int64_t KEEP_NS = 600 * NS_PER_S;
 
@@ -127,6 +130,8 @@ static void flight_failed(struct identity *identity, struct gate *gate) {
 		.max_ns = slow ? settings->slow_max_ns : settings->retry_max_ns };
 	int64_t delay_ns = backoff_delay_ns(&backoff, identity->failures, &worker->rng);
 	if (identity->fault.retry_after_ns > delay_ns) delay_ns = identity->fault.retry_after_ns;
+	if (gate == identity->kube_gate && identity->fault.err == ERR_NOT_FOUND)
+		delay_ns = ABSENT_NS;
 	identity->fault_gate = gate->open ? gate : NULL;
 	if (identity->fault_gate) delay_ns = 0;
 	if (!identity->fault_gate && identity->fault.err != ERR_THROTTLED) identity->failures++;
@@ -167,6 +172,7 @@ static void entra_done(struct gate_call *call) {
 			&identity->entra, identity->worker->arena, &token, &identity->fault);
 	entra_call_deinit(&identity->entra);
 	if (err) {
+		entra_show_claims(&identity->fault, &identity->assertion, identity->worker->arena);
 		flight_failed(identity, identity->entra_gate);
 	} else {
 		flight_succeeded(identity, &token);

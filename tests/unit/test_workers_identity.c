@@ -195,6 +195,37 @@ static void the_api_servers_refusals_are_local(void **state) {
 	}
 }
 
+/* Nobody watches ServiceAccounts: one that comes later is found by asking. */
+static void a_missing_service_account_is_found_within_a_minute(void **state) {
+	(void)state;
+	bench_begin();
+	for (int i = 0; i < 12; i++) {
+		int seconds = 0;
+		reply(HTTP_POST, TOKEN_URL, 404, "{\"reason\":\"NotFound\",\"message\":\"serviceaccounts \\\"sa\\\" not found\"}");
+		if (!i) bench_take_status();
+		assert_int_equal(bench_reason(), REASON_USER_INPUT);
+		assert_text(bench_message(), "ServiceAccount apps/sa");
+		for (; seconds < 60 && !bench_find(HTTP_POST, TOKEN_URL); seconds++) bench_advance(NS_PER_S);
+		assert_in_range(seconds, 30, 60);
+	}
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_CREATE_SUCCEEDED);
+}
+
+/* Its issuer is what a person compares. */
+static void a_refused_assertion_is_shown_but_for_itself(void **state) {
+	(void)state;
+	bench_begin();
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"aGVhZA.eyJpc3MiOiJodHRwczovL2kvIn0.c2ln\"}}");
+	reply(HTTP_POST, ENTRA_URL, 401, "{\"error\":\"invalid_client\",\"error_codes\":[700211]}");
+	bench_take_status();
+	assert_text(bench_message(), "issuer \"https://i/\" (with a slash at its end)");
+	assert_null(strstr(bench_message(), "eyJ"));
+	assert_int_equal(secret_bytes(), 0);
+}
+
 static void a_refused_token_is_dropped_once(void **state) {
 	(void)state;
 	ask(0);
@@ -260,6 +291,8 @@ int main(void) {
 		TEST(a_failure_is_remembered),
 		TEST(entras_own_pace_is_kept),
 		TEST(the_api_servers_refusals_are_local),
+		TEST(a_missing_service_account_is_found_within_a_minute),
+		TEST(a_refused_assertion_is_shown_but_for_itself),
 		TEST(a_refused_token_is_dropped_once),
 		TEST(whoever_leaves_is_not_answered),
 		TEST(an_unreachable_entra_costs_one_trial_per_interval),
