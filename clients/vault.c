@@ -78,18 +78,31 @@ static enum err check_next_link(struct str vault_url, struct str next_link) {
 	return same && (port == 0 || port == expected) ? OK : ERR_DENIED;
 }
 
+static enum err add_next_link(struct vault_call *call, struct str vault_url, struct str next_link) {
+	enum err err = check_next_link(vault_url, next_link);
+	if (err) return err;
+	buf_append(&call->http.url, next_link);
+	return buf_err(&call->http.url);
+}
+
 enum err vault_list_versions(struct vault_call *call, const struct http_site *site,
 	struct str vault_url, enum vault_kind kind, struct str name, struct str next_link,
 	const struct secret *bearer) {
 	begin(call, site, bearer, PAGE_BYTES);
-	if (next_link.len) {
-		enum err err = check_next_link(vault_url, next_link);
-		if (err) return err;
-		buf_append(&call->http.url, next_link);
-		return buf_err(&call->http.url);
-	}
+	if (next_link.len) return add_next_link(call, vault_url, next_link);
 	add_object(call, vault_url, kind, name);
 	buf_append(&call->http.url, STR("/versions?api-version=" API_VERSION));
+	return buf_err(&call->http.url);
+}
+
+enum err vault_list(struct vault_call *call, const struct http_site *site, struct str vault_url,
+	enum vault_kind kind, struct str next_link, const struct secret *bearer) {
+	begin(call, site, bearer, PAGE_BYTES);
+	if (next_link.len) return add_next_link(call, vault_url, next_link);
+	struct str segment = str_of(SEGMENTS[kind]);
+	buf_append(&call->http.url, vault_url);
+	buf_append(&call->http.url, str_slice(segment, 0, segment.len - 1));
+	buf_append(&call->http.url, STR("?api-version=" API_VERSION "&maxresults=25"));
 	return buf_err(&call->http.url);
 }
 
@@ -209,35 +222,66 @@ static enum err push_item(struct vault_rows *rows, const cJSON *item) {
 	return err ? err : rows_push(rows, &row);
 }
 
-enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
+/* Opens a page: its rows (NULL when there are none) and its link; json is the caller's to delete, also after a failure. */
+static enum err open_page(const struct vault_call *call, cJSON **out_json, const cJSON **out_rows,
 	struct buf *out_next_link, struct fault *fault) {
-	cJSON *json = NULL;
-	enum err err = json_parse(http_response_body(&call->http), &json, fault);
+	enum err err = json_parse(http_response_body(&call->http), out_json, fault);
 	if (err) return err;
-	const cJSON *value = json_get(json, "value");
-	struct str next = json_str(json, "nextLink");
+	const cJSON *value = json_get(*out_json, "value");
+	struct str next = json_str(*out_json, "nextLink");
 	/* A vault that was never used answers null. */
-	if (!cJSON_IsArray(value) && !cJSON_IsNull(value)) {
-		err = fault_set(fault, ERR_PARSE, "the vault's version list has no value array");
-		goto out;
-	}
-	for (const cJSON *item = value->child; item && !err; item = item->next)
-		err = push_item(rows, item);
-	if (err) {
-		err = fault_set(fault, err, "the vault's version list could not be read: %s",
-			err_text(err));
-		goto out;
-	}
+	if (!cJSON_IsArray(value) && !cJSON_IsNull(value))
+		return fault_set(fault, ERR_PARSE, "the vault's list has no value array");
 	if (next.len && str_eq(next, buf_str(&call->http.url))) {
-		err = fault_set(
-			fault, ERR_PARSE, "the vault's version list leads back to the same page");
-		goto out;
+		return fault_set(fault, ERR_PARSE, "the vault's list leads back to the same page");
 	}
 	buf_reset(out_next_link);
 	buf_append(out_next_link, next);
 	err = buf_err(out_next_link);
-	if (err) err = fault_set(fault, err, "the vault's link to the next page is too long");
+	if (err) return fault_set(fault, err, "the vault's link to the next page is too long");
+	*out_rows = value->child;
+	return OK;
+}
+
+enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
+	struct buf *out_next_link, struct fault *fault) {
+	cJSON *json = NULL;
+	const cJSON *item = NULL;
+	enum err err = open_page(call, &json, &item, out_next_link, fault);
+	if (err) goto out;
+	for (; item && !err; item = item->next) err = push_item(rows, item);
+	if (err) {
+		err = fault_set(fault, err, "the vault's version list could not be read: %s",
+			err_text(err));
+	}
 out:
+	cJSON_Delete(json);
+	return err;
+}
+
+/* The name is the segment behind the kind's: "https://host/secrets/name", with or without a version. */
+static struct str name_of_id(struct str id, enum vault_kind kind) {
+	struct str segment = str_of(SEGMENTS[kind]);
+	size_t at = str_find(id, segment);
+	if (at == SIZE_MAX) return STR_NULL;
+	struct str name = str_slice(id, at + segment.len, id.len);
+	size_t end = str_find_char(name, '/');
+	return end == SIZE_MAX ? name : str_slice(name, 0, end);
+}
+
+enum err vault_read_list(const struct vault_call *call, enum vault_kind kind,
+	void (*visit)(void *arg, struct str name, const struct vault_row *row), void *arg,
+	struct buf *out_next_link, struct fault *fault) {
+	cJSON *json = NULL;
+	const cJSON *item = NULL;
+	enum err err = open_page(call, &json, &item, out_next_link, fault);
+	for (; item && !err; item = item->next) {
+		const cJSON *attributes = json_get(item, "attributes");
+		struct str id = json_str(item, "id");
+		struct str name = name_of_id(id.len ? id : json_str(item, "kid"), kind);
+		struct vault_row row = read_row(attributes);
+		if (attributes && name.len) visit(arg, name, &row);
+	}
 	cJSON_Delete(json);
 	return err;
 }

@@ -64,6 +64,17 @@ void vault_rows_deinit(struct vault_rows *rows);
 enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
 	struct buf *out_next_link, struct fault *fault);
 
+/* One page of what a vault has of a kind, 25 rows at most: GET /secrets, /keys or /certificates. next_link as above. */
+enum err vault_list(struct vault_call *call, const struct http_site *site, struct str vault_url,
+	enum vault_kind kind, struct str next_link, const struct secret *bearer);
+
+/* Calls visit for each row of a page: the attributes of an object's current version, whose id no such list tells (row.version
+ * is ""). Names come in the case in which they were first written, and compare without case. out_next_link as above; an empty
+ * page may have one. */
+enum err vault_read_list(const struct vault_call *call, enum vault_kind kind,
+	void (*visit)(void *arg, struct str name, const struct vault_row *row), void *arg,
+	struct buf *out_next_link, struct fault *fault);
+
 /* True when two or more enabled rows share the newest `created`: times have a grain of one second and version ids no order,
  * so that only a GET without a version tells which of them is the current one. */
 bool vault_rows_are_tied(const struct vault_rows *rows);

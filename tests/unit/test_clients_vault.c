@@ -1,6 +1,8 @@
 /* Key Vault: requests, answers, version lists, errors. Bodies are as the service sends them. */
 #include "clients/vault.h"
 
+#include <stdio.h>
+
 #include "tests/unit/call.h"
 
 #define VAULT "https://demo.vault.azure.net"
@@ -72,6 +74,79 @@ static void a_list_goes_on_only_at_its_vault(void **state) {
 				 STR(""), &bearer),
 		OK);
 	assert_str(buf_str(&call.http.url), VAULT "/secrets/db/versions?api-version=7.4");
+	vault_call_deinit(&call);
+}
+
+static void a_kind_is_listed_in_pages_of_25(void **state) {
+	static const char *const segments[] = { "secrets", "keys", "certificates" };
+	struct vault_call call;
+	char url[128];
+	(void)state;
+	for (enum vault_kind kind = VAULT_SECRET; kind <= VAULT_CERTIFICATE; kind++) {
+		assert_int_equal(vault_list(&call, &site, STR(VAULT), kind, STR(""), &bearer), OK);
+		snprintf(url, sizeof url, VAULT "/%s?api-version=7.4&maxresults=25", segments[kind]);
+		assert_str(buf_str(&call.http.url), url);
+		assert_ptr_equal(call.http.bearer, &bearer);
+		vault_call_deinit(&call);
+	}
+	assert_int_equal(vault_list(&call, &site, STR(VAULT), VAULT_SECRET,
+				 STR("https://evil.vault.azure.net/secrets?$skiptoken=a"), &bearer),
+		ERR_DENIED);
+	vault_call_deinit(&call);
+	assert_int_equal(vault_list(&call, &site, STR(VAULT), VAULT_SECRET,
+				 STR(VAULT ":443/secrets?$skiptoken=a"), &bearer),
+		OK);
+	assert_str(buf_str(&call.http.url), VAULT ":443/secrets?$skiptoken=a");
+	vault_call_deinit(&call);
+}
+
+struct seen_row {
+	char name[32];
+	struct vault_row row;
+};
+static struct seen_row seen_rows[4];
+static unsigned seen_count;
+
+static void see_row(void *arg, struct str name, const struct vault_row *row) {
+	(void)arg;
+	assert_true(seen_count < 4 && name.len < 32);
+	snprintf(seen_rows[seen_count].name, 32, "%.*s", STR_ARG(name));
+	seen_rows[seen_count++].row = *row;
+}
+
+static void a_list_shows_names_and_attributes(void **state) {
+	struct vault_call call;
+	struct buf next;
+	struct fault fault = { 0 };
+	(void)state;
+	seen_count = 0;
+	buf_init(&next, 8192);
+	assert_int_equal(vault_list(&call, &site, STR(VAULT), VAULT_KEY, STR(""), &bearer), OK);
+	answer(&call.http, 200,
+		"{\"value\":[{\"kid\":\"" VAULT "/keys/Db-1\",\"attributes\":{\"enabled\":false,"
+		"\"created\":1,\"updated\":2,\"nbf\":3,\"exp\":32503680000}},{\"kid\":\"" VAULT
+		"/keys/\",\"attributes\":{}},{\"kid\":\"" VAULT "/keys/none\"},"
+		"{\"id\":\"" VAULT ":443/keys/k2/0123\",\"attributes\":{}}],\"nextLink\":\"" VAULT
+		":443/keys?x\"}");
+	assert_int_equal(vault_read_list(&call, VAULT_KEY, see_row, NULL, &next, &fault), OK);
+	assert_int_equal(seen_count, 2);
+	assert_string_equal(seen_rows[0].name, "Db-1");
+	const struct vault_row *row = &seen_rows[0].row;
+	assert_true(row->created_s == 1 && row->updated_s == 2 && row->not_before_s == 3 &&
+		    row->expires_s == 32503680000 && !row->enabled);
+	assert_string_equal(seen_rows[1].name, "k2");
+	assert_str(buf_str(&next), VAULT ":443/keys?x");
+	/* Whole empty pages with a link, and a vault that was never used. */
+	answer(&call.http, 200, "{\"value\":[],\"nextLink\":\"" VAULT "/keys?y\"}");
+	assert_int_equal(vault_read_list(&call, VAULT_KEY, see_row, NULL, &next, &fault), OK);
+	assert_str(buf_str(&next), VAULT "/keys?y");
+	answer(&call.http, 200, "{\"value\":null,\"nextLink\":null}");
+	assert_int_equal(vault_read_list(&call, VAULT_KEY, see_row, NULL, &next, &fault), OK);
+	assert_int_equal(buf_str(&next).len, 0);
+	assert_int_equal(seen_count, 2);
+	answer(&call.http, 200, "{\"nextLink\":null}");
+	assert_int_equal(vault_read_list(&call, VAULT_KEY, see_row, NULL, &next, &fault), ERR_PARSE);
+	buf_deinit(&next);
 	vault_call_deinit(&call);
 }
 
@@ -344,6 +419,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_object_is_asked_for_by_kind_name_and_version),
 		cmocka_unit_test(a_list_goes_on_only_at_its_vault),
+		cmocka_unit_test(a_kind_is_listed_in_pages_of_25),
+		cmocka_unit_test(a_list_shows_names_and_attributes),
 		cmocka_unit_test(a_secret_is_read_to_the_last_byte),
 		cmocka_unit_test(what_is_no_secret_is_an_error_without_its_bytes),
 		cmocka_unit_test(pages_are_gathered),
