@@ -18,6 +18,11 @@
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
 	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                               \
 	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                            \
+	X(SCANS, "vault_scans", "walks over the list of a vault that came to their end")         \
+	X(SCAN_PAGES, "vault_scan_pages", "list pages asked for by such walks")                  \
+	X(SCAN_DENIED, "vault_scan_denied", "identities that may not list a vault")              \
+	X(SCAN_FALLBACKS, "vault_scan_fallbacks", "times that a vault fell back to GETs")        \
+	X(SCAN_MISSED, "vault_scan_missed", "versions that a read found and no walk announced")  \
 	X(VAULT_THROTTLED, "vault_throttled", "answers 429 of vaults")                           \
 	X(BREAKER_OPENED, "breaker_opened", "breakers of vaults or token endpoints that opened") \
 	X(BREAKER_TRIALS, "breaker_trials", "requests sent to try an open breaker")              \

@@ -165,6 +165,8 @@ struct settings config_settings(const struct config *config) {
 	settings.names = (enum reason_names)config->condition_names;
 	settings.drift = (enum drift_mode)config->drift;
 	settings.drift_probes_per_s = (double)config->drift_probes_per_s;
+	settings.change_detection = (enum change_detection)config->change_detection;
+	settings.safety_polls = (unsigned)config->safety_polls;
 	settings.vault_rate_per_s = (double)config->vault_requests_per_10s / 10;
 	settings.vault_connections = (unsigned)config->vault_connections;
 	settings.request_timeout_ns = config->request_timeout_s * NS_PER_S;

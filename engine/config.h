@@ -22,6 +22,8 @@ struct config {
 	int64_t drift; /* enum drift_mode */
 	int64_t drift_probes_per_s;
 	int64_t watch_upstream; /* 0 or 1 */
+	int64_t change_detection; /* enum change_detection */
+	int64_t safety_polls;
 	int64_t workers;
 	int64_t log_level; /* enum log_level */
 	int64_t log_format; /* enum log_format */

@@ -10,6 +10,7 @@ static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
 static const char *const NAMES[] = { "preview", "current", "upstream", NULL };
 static const char *const DRIFT[] = { "off", "probe", NULL };
+static const char *const DETECTIONS[] = { "auto", "list", "get", NULL };
 static const char *const FORMATS[] = { "logfmt", "json", NULL };
 
 #define AT(member) offsetof(struct config, member)
@@ -40,6 +41,15 @@ const struct option_row CONFIG_OPTIONS[] = {
 	{ "upstreamLeaseCheck", OPTION_CHOICE, AT(watch_upstream), 0, 0, 1, NULL, SWITCH,
 		"true: kvsync writes nothing while the Lease of the upstream controller is being "
 		"renewed in this cluster. false: it does not look." },
+	{ "changeDetection", OPTION_CHOICE, AT(change_detection), 0, 0, CHANGE_AUTO, NULL,
+		DETECTIONS,
+		"How changes in a vault are found. list: by walking over the vault's list once per "
+		"interval, 25 objects a request. get: by reading every object. auto: by listing "
+		"where "
+		"that takes fewer requests. Where listing is denied, objects are read." },
+	{ "safetyRereadPolls", OPTION_NUMBER, AT(safety_polls), 1, 10000, 24, NULL, NULL,
+		"An object whose changes are found by listing is read all the same every so many "
+		"intervals, with its own identity, which may have lost its right meanwhile." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

@@ -9,10 +9,14 @@ const char *object_class_name(enum object_class class) {
 		return "new";
 	case CLASS_CHANGED:
 		return "changed";
+	case CLASS_SEEN:
+		return "seen";
 	case CLASS_RETRY:
 		return "retry";
 	case CLASS_PERIODIC:
 		return "periodic";
+	case CLASS_SAFETY:
+		return "safety";
 	case CLASS_COUNT:
 		break;
 	}

@@ -14,8 +14,10 @@
 enum object_class {
 	CLASS_NEW, /* never attempted */
 	CLASS_CHANGED, /* spec, class or force value changed */
+	CLASS_SEEN, /* a walk over the vault's list has seen a change */
 	CLASS_RETRY, /* a failed attempt */
 	CLASS_PERIODIC, /* the poll interval has passed */
+	CLASS_SAFETY, /* read in spite of what lists say, every safetyRereadPolls polls */
 	CLASS_COUNT
 };
 
@@ -31,6 +33,7 @@ struct drift_rest {
 	char field[128], manager[128]; /* what was changed last before the rest, and by whom */
 };
 
+struct scan_link;
 struct shard;
 struct sync;
 
@@ -58,6 +61,14 @@ struct object {
 	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted; /* home: at least one reconcile ended */
 	bool status_doubtful; /* home: a status write of unknown outcome; `status` may not be the server's */
+	bool listed; /* home: walks over the vault's list tell of its changes (scan.h) */
+	bool reads; /* home: the next reconcile asks the vault, whatever the last walk saw */
+	bool changed_meanwhile; /* home: a walk saw a change during the reconcile */
+	uint8_t due; /* home: enum object_class when the timer fires */
+	uint8_t settles; /* home: reads in a row of a version as young as the read */
+	uint16_t link_count; /* home */
+	uint32_t identity_hash; /* home: of its identity, namespace included */
+	struct scan_link *links; /* home: the names it needs; NULL: none */
 	int64_t seen_generation; /* home: generation of the last attempt */
 	struct drift_rest *rest; /* home: owned; NULL: never repaired */
 	struct list

@@ -18,10 +18,10 @@ static void set_timer(struct worker *worker, struct object *object, int64_t at_n
 		shard_enqueue(object->shard, object, CLASS_PERIODIC);
 }
 
-/* The next moment of the object's own phase in the grid of its interval. The phase is a function of the uid, so that checks
- * are spread evenly and every process finds the same one; it is laid on the wall clock, which survives a restart. */
-static int64_t next_phase_ns(const struct object *object, struct now now, int64_t interval_ns) {
-	int64_t phase_ns = (int64_t)(hash64_stable(str_of(object->uid)) % (uint64_t)interval_ns);
+/* A phase is a function of a hash, so that checks are spread evenly and every process finds the same one; it is laid on the
+ * wall clock, which survives a restart. */
+int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns) {
+	int64_t phase_ns = (int64_t)(hash % (uint64_t)interval_ns);
 	int64_t since_ns = (now.wall_ns - phase_ns) % interval_ns;
 	if (since_ns < 0) since_ns += interval_ns;
 	return now.mono_ns + interval_ns - since_ns;
@@ -30,7 +30,21 @@ static int64_t next_phase_ns(const struct object *object, struct now now, int64_
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
 	int64_t interval_ns =
 		spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
-	set_timer(worker, object, next_phase_ns(object, worker->now, interval_ns));
+	const struct settings *settings = &worker->settings;
+	uint64_t hash = hash64_stable(str_of(object->uid));
+	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);
+	int64_t safety_ns =
+		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);
+	/* A listed object has no polls of its own but to look at its Secret; a safety re-read is one of the polls' moments. */
+	bool covered = scan_covers(object), looks = settings->drift != DRIFT_OFF;
+	object->due = covered && (safety_ns <= poll_ns || !looks) ? CLASS_SAFETY : CLASS_PERIODIC;
+	set_timer(worker, object, object->due == CLASS_SAFETY ? safety_ns : poll_ns);
+}
+
+void schedule_settle(struct worker *worker, struct object *object) {
+	int64_t delay_ns = (SCAN_SETTLE_S + 1) * NS_PER_S + rng_between(&worker->rng, 0, NS_PER_S);
+	object->due = CLASS_SEEN;
+	set_timer(worker, object, worker->now.mono_ns + delay_ns);
 }
 
 static struct backoff backoff_for(const struct settings *settings, enum err err) {
@@ -52,15 +66,37 @@ void schedule_retry(struct worker *worker, struct object *object, const struct f
 		delay_ns = fault->retry_after_ns +
 			   rng_between(&worker->rng, 0, fault->retry_after_ns / 4 + 1);
 	}
+	object->due = CLASS_RETRY;
 	/* A failure never makes an object wait longer than its poll would. */
 	if (delay_ns > interval_ns) delay_ns = interval_ns;
 	if (retry != RETRY_AFTER && object->failures < 64) object->failures++;
 	set_timer(worker, object, worker->now.mono_ns + delay_ns);
 }
 
+/* A poll of an object whose changes are told by walks, or are about to be. */
+static bool is_listed_poll(struct worker *worker, struct object *object) {
+	if (scan_is_undecided(object)) {
+		set_timer(worker, object, worker->now.mono_ns + NS_PER_S);
+		return true;
+	}
+	if (!scan_covers(object)) return false;
+	if (worker->settings.drift != DRIFT_OFF) {
+		schedule_ready(object, CLASS_PERIODIC);
+		return true;
+	}
+	struct spec *spec = spec_borrow(object);
+	if (spec) schedule_check(worker, object, spec);
+	spec_unref(spec);
+	return spec != NULL;
+}
+
 void schedule_timer_fired(struct timer *timer) {
 	struct object *object = container_of(timer, struct object, timer);
-	schedule_ready(object, object->failures ? CLASS_RETRY : CLASS_PERIODIC);
+	struct worker *worker = object->shard->worker;
+	if (!object->failures && object->due == CLASS_PERIODIC && is_listed_poll(worker, object))
+		return;
+	object->reads = true;
+	schedule_ready(object, object->failures ? CLASS_RETRY : object->due);
 }
 
 void schedule_waiter_woken(struct gate *gate, struct list *waiter) {

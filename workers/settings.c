@@ -8,6 +8,8 @@ struct settings settings_default(void) {
 		.partial = true,
 		.drift = DRIFT_PROBE,
 		.drift_probes_per_s = 30,
+		.change_detection = CHANGE_AUTO,
+		.safety_polls = 24,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

@@ -6,6 +6,12 @@
 #include <stdint.h>
 
 #include "workers/reason.h"
+/* How changes in a vault are found. */
+enum change_detection {
+	CHANGE_AUTO, /* by listing where that takes fewer requests than GETs */
+	CHANGE_BY_LIST,
+	CHANGE_BY_GET,
+};
 
 enum drift_mode { DRIFT_OFF, DRIFT_PROBE };
 
@@ -15,6 +21,9 @@ struct settings {
 	enum reason_names names; /* conditionNames; the same until the end */
 	enum drift_mode drift; /* driftDetection */
 	double drift_probes_per_s; /* of the whole process */
+	enum change_detection change_detection;
+	unsigned
+		safety_polls; /* a listed object is read in spite of the list every so many polls */
 	double vault_rate_per_s; /* requests per second and vault */
 	double vault_burst;
 	unsigned vault_connections; /* per vault and worker */

@@ -42,6 +42,7 @@ enum err shard_get(struct worker *worker, struct str url, struct shard **out_sha
 
 static void shard_free(struct shard *shard) {
 	assert(!shard->objects && !shard->running && !shard->ready_count);
+	scan_destroy_all(shard);
 	list_remove(&shard->all);
 	map_remove(&shard->worker->shards, &shard->node);
 	gate_deinit(&shard->gate);
@@ -98,9 +99,14 @@ struct object *shard_next(struct shard *shard) {
 	return object;
 }
 
+void shard_saw_date(struct shard *shard, int64_t server_date_s) {
+	if (server_date_s) shard->skew_s = server_date_s - shard->worker->now.wall_ns / NS_PER_S;
+}
+
 void shard_leave(struct object *object) {
 	if (!object->shard) return;
 	shard_dequeue(object);
+	scan_unlink_object(object);
 	assert(object->shard->objects > 0);
 	object->shard->objects--;
 	object->shard = NULL;

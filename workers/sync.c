@@ -48,7 +48,7 @@ static void plan_next(struct sync *sync) {
 	if (!sync->fault.err) sync_remember_force(sync);
 	if (!fault->err) {
 		object->failures = 0;
-		schedule_check(worker, object, spec);
+		sync_plan_check(sync);
 	} else if (sync->fault_gate && sync->fault_gate->open) {
 		if (object->failures == 0) object->failures = 1;
 		gate_wait(sync->fault_gate, &object->ready);
@@ -68,7 +68,10 @@ static void finish(struct sync *sync) {
 	assert(object->shard && object->shard->running > 0);
 	object->shard->running--;
 	worker->again = true;
+	bool changed = object->changed_meanwhile && sync->spec && !sync->spec->deleting;
+	object->changed_meanwhile = false;
 	sync_free(sync);
+	if (changed) schedule_ready(object, CLASS_SEEN);
 	queue_done(&object->item);
 }
 
@@ -168,10 +171,7 @@ static const struct step *borrow_run(struct sync *sync) {
 	}
 	/* Items that name nothing cost neither token nor request when nothing else is to be had. */
 	if (!sync->read_count && spec->item_count) return sync_judge_items(sync);
-	/* A vault that cannot be reached costs no token either. */
-	struct gate *gate = &sync->object->shard->gate;
-	if (!gate_admits(gate, &fault)) return sync_fail(sync, BLAME_PROVIDER, gate, &fault);
-	return &STEP_TOKEN;
+	return sync_look(sync);
 }
 
 const struct step STEP_BORROW = { "borrow", borrow_run };

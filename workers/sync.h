@@ -18,6 +18,8 @@
 
 struct sync;
 
+enum { SETTLE_TRIES = 8 };
+
 struct step {
 	const char *name;
 	const struct step *(*run)(struct sync *sync);
@@ -93,6 +95,13 @@ struct sync {
 	bool partial; /* some items have failed and others have not: those are written alone */
 	struct fault
 		item_fault; /* err not OK: of the failed items, the one that decides about the retry */
+	/* Change detection by listing, see scan.h. */
+	bool listed; /* FETCH was answered by the rows of the last walk */
+	bool repairing; /* somebody changed the Secret: it is written though the vault did not change */
+	bool resting; /* nothing was looked at: all is well as far as is known, and what will tell more is on its way */
+	bool has_read; /* a GET was answered */
+	bool unsettled; /* what was read is as young as the read: a successor of the same second would look alike */
+	int64_t newest_s; /* `updated` of the youngest version that was read */
 	/* First half: what is asked for; second half: what the vault's rows show (status.h). */
 	unsigned char digest[SHA256_BYTES];
 
@@ -149,6 +158,16 @@ bool sync_can_create(const struct sync *sync, struct fault *out_fault);
 bool sync_versions_match(const struct sync *sync);
 /* The list of items as JSON, for the condition PartialSync; at most STATUS_MESSAGE_BYTES. */
 void sync_write_items(const struct sync *sync, struct buf *out_json);
+/* sync_scan.c */
+const struct step *sync_look(
+	struct sync *sync); /* the end of BORROW: may the vault be left alone? */
+bool sync_is_pinned(
+	const struct spc_object *object); /* a version that the class names: it never changes */
+void sync_forget_rows(struct sync *sync); /* what the walk told is to be read, too */
+void sync_note_read(struct sync *sync, const struct vault_row *row, int64_t server_date_s);
+bool sync_has_settled(const struct sync *sync);
+int64_t sync_success_s(const struct sync *sync); /* lastSuccessfulSyncTime, in unix seconds */
+void sync_plan_check(struct sync *sync);
 
 /* sync_audit.c */
 /* Logs the write of the Secret that the step CREATE, APPLY or PATCH made. certain: the server said that it is done; else

@@ -158,6 +158,7 @@ static enum err take_object(struct sync_read *read) {
 	enum err err =
 		vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
 	if (!err) {
+		sync_note_read(read->sync, &object.row, read->call.http.server_date_s);
 		value->row = object.row;
 		value->known = value->fetched = true;
 		secret_move(&value->value, &object.value);
@@ -298,6 +299,10 @@ static void digest_value(
 	sha256_add_i64(sha, read->object->kind);
 	sha256_add_i64(sha, value->index);
 	sha256_add_i64(sha, value->known);
+	if (sync_is_pinned(read->object)) {
+		sha256_add_field(sha, read->object->version);
+		return;
+	}
 	sha256_add_i64(sha, row->enabled);
 	sha256_add_i64(sha, row->created_s);
 	sha256_add_i64(sha, row->updated_s);

@@ -129,7 +129,7 @@ static enum err compose_complete(struct sync *sync) {
 	struct str text = sync->created ? str_of(status_text(STATUS_TEXT_CREATED_WITH))
 					: str_of(status_text(STATUS_TEXT_WRITTEN));
 	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
-	sync->status.last_successful_s = sync->worker->now.wall_ns / NS_PER_S;
+	sync->status.last_successful_s = sync_success_s(sync);
 	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
 }
 
@@ -142,6 +142,11 @@ static enum err compose_unchanged(struct sync *sync) {
 		err = status_set_hash(&sync->status, uid, sync->digest, false);
 		if (!err) err = compose_objects(sync);
 	}
+	if (sync_has_settled(sync)) sync->status.last_successful_s = sync_success_s(sync);
+	/* A listed object is read so seldom that "no change" would be one write more, and tell nobody anything. */
+	if (err || (scan_covers(sync->object) &&
+			   sync->status.conditions[CONDITION_READY].value == CONDITION_TRUE))
+		return err;
 	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 	return err ? err
 		   : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);

@@ -24,9 +24,14 @@ static bool must_write(const struct sync *sync) {
 	struct str uid = sync->spec->uid;
 	if (!status_asked_is(status, uid, sync->digest)) return true;
 	if (status_is_partial(status, uid) && !sync->partial) return true;
-	/* A CRD without that field prunes the versions: then what the vault shows decides alone. */
-	if (!status->object_count) return !status_seen_is(status, uid, sync->digest);
+	/* A CRD without that field prunes the versions, and a list does not tell them: then what the vault shows decides alone. */
+	if (!status->object_count || (sync->listed && !sync->has_read))
+		return !status_seen_is(status, uid, sync->digest);
 	return !sync_versions_match(sync);
+}
+
+static const struct step *write_step(const struct sync *sync) {
+	return status_has_synced(&sync->object->status) ? &STEP_PROBE : &STEP_CREATE;
 }
 
 static const struct step *compare_run(struct sync *sync) {
@@ -36,16 +41,19 @@ static const struct step *compare_run(struct sync *sync) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
-	return must_write(sync) ? sync_read_values(sync) : sync_unchanged(sync);
+	if (!must_write(sync)) return sync_unchanged(sync);
+	return sync->fetching_values ? write_step(sync) : sync_read_values(sync);
 }
 
 const struct step STEP_COMPARE = { "compare", compare_run };
 
 static const struct step *values_run(struct sync *sync) {
+	if (!sync->identity) return &STEP_TOKEN; /* a walk has told so far */
 	const struct step *next = sync_fetch_all(sync);
 	if (!next) next = sync_judge_items(sync);
 	if (next) return next;
-	return status_has_synced(&sync->object->status) ? &STEP_PROBE : &STEP_CREATE;
+	/* What was read may be younger than what the walk told. */
+	return sync->listed && !sync->repairing ? &STEP_COMPARE : write_step(sync);
 }
 
 const struct step STEP_VALUES = { "values", values_run };

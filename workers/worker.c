@@ -43,11 +43,22 @@ static struct worker *home_of(struct pool *pool, const struct spc *spc) {
 	return &pool->workers[placed ? spc->home_hash % pool->count : 0];
 }
 
-static enum err enter_shard(struct worker *worker, struct object *object, const struct spc *spc) {
+/* Equal for objects of one identity, which a namespace is part of. */
+static uint32_t identity_hash(const struct spec *spec, const struct spc *spc) {
+	uint64_t hash = hash64_stable(spec->ns) * 31 + hash64_stable(spec->service_account);
+	if (spc)
+		hash = (hash * 31 + hash64_stable(spc->client_id)) * 31 +
+		       hash64_stable(spc->tenant);
+	return (uint32_t)(hash ^ hash >> 32);
+}
+
+static enum err enter_shard(struct worker *worker, struct object *object, const struct spec *spec,
+	const struct spc *spc) {
 	struct shard *shard = NULL;
 	struct str url = spc && spc->fault.len == 0 ? spc->vault_url : STR("");
 	enum err err = shard_get(worker, url, &shard);
 	if (err) return err;
+	object->identity_hash = identity_hash(spec, spc);
 	if (object->shard == shard) return OK;
 	shard_leave(object);
 	object->shard = shard;
@@ -75,7 +86,8 @@ static int64_t secret_unseen_ns(const struct worker *worker) {
 
 static enum err arrive(struct worker *worker, struct object *object) {
 	if (list_is_linked(&object->all)) return OK;
-	enum err err = timers_reserve(&worker->timers, worker->object_count + 2);
+	enum err err =
+		timers_reserve(&worker->timers, worker->object_count + worker->scan_count + 2);
 	if (err) return err;
 	timer_init(&object->timer, schedule_timer_fired);
 	list_push_back(&worker->objects, &object->all);
@@ -99,7 +111,7 @@ static void take_object(struct worker *worker, struct object *object) {
 		queue_move(&object->item, &home->queue);
 	} else if (spec && !spec->deleting) {
 		enum err err = arrive(worker, object);
-		if (!err) err = enter_shard(worker, object, spc);
+		if (!err) err = enter_shard(worker, object, spec, spc);
 		object->failures = 0;
 		if (!err) schedule_ready(object, class_of(object));
 		/* Out of memory: it stays in the inbox and is tried again next turn. */
@@ -173,7 +185,9 @@ static int64_t pump_gates(struct worker *worker) {
 			next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
 	}
 	list_for_each (link, &worker->shard_list) {
-		next_ns = earlier(next_ns, gate_pump(&container_of(link, struct shard, all)->gate));
+		struct shard *shard = container_of(link, struct shard, all);
+		scan_turn(shard);
+		next_ns = earlier(next_ns, gate_pump(&shard->gate));
 	}
 	return next_ns;
 }
@@ -184,6 +198,7 @@ static void see_stop(struct worker *worker) {
 	struct pool *pool = worker->pool;
 	if (worker->stopping || !atomic_load_explicit(&pool->stop, memory_order_acquire)) return;
 	worker->stopping = true;
+	scan_stop_all(worker);
 	worker->drain_until_ns =
 		worker->now.mono_ns + atomic_load_explicit(&pool->drain_ns, memory_order_relaxed);
 }
@@ -319,6 +334,7 @@ void worker_release(struct worker *worker) {
 void worker_deinit(struct worker *worker) {
 	if (!worker->pool) return;
 	timer_stop(&worker->timers, &worker->sweep);
+	scan_stop_all(worker);
 	identity_destroy_all(worker);
 	shard_destroy_all(worker);
 	endpoint_destroy_all(worker);

@@ -13,6 +13,7 @@
 #include "workers/gate.h"
 #include "workers/identity.h"
 #include "workers/pool.h"
+#include "workers/scan.h"
 
 enum {
 	WORKER_ARENA_BYTES = 256 << 20, /* address space; committed as it is used */
@@ -31,6 +32,8 @@ struct shard {
 	unsigned ready_count;
 	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
+	struct scan *scans[VAULT_KINDS]; /* NULL: nobody needs that kind */
+	int64_t skew_s; /* the vault's clock minus ours, by its last answer */
 	unsigned served; /* dispatches so far: every class gets its share by this number */
 };
 
@@ -55,6 +58,7 @@ struct worker {
 	struct settings settings; /* home: copied from the pool's snapshot once per turn */
 	struct map shards; /* home */
 	struct list shard_list; /* home */
+	unsigned scan_count; /* home */
 	struct map identities; /* home */
 	struct list identity_list; /* home */
 	struct list endpoints; /* home */
@@ -110,6 +114,7 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */
 struct object *shard_next(struct shard *shard);
 bool shard_has_room(const struct shard *shard);
+void shard_saw_date(struct shard *shard, int64_t server_date_s); /* 0: not sent */
 void shard_leave(struct object *object); /* the object does not count here any more */
 void shard_sweep(struct worker *worker);
 void shard_destroy_all(struct worker *worker);
@@ -121,6 +126,9 @@ void endpoint_destroy_all(struct worker *worker);
 /* schedule.c: when an object is looked at next. */
 void schedule_ready(struct object *object, enum object_class class);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
+void schedule_settle(struct worker *worker, struct object *object); /* a few seconds from now */
+/* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */
+int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns);
 void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,
 	int64_t interval_ns);
 void schedule_timer_fired(struct timer *timer);

@@ -160,6 +160,8 @@ void sim_engine_start(struct sim *sim) {
 	start_sites(sim);
 	struct settings settings = settings_default();
 	settings.poll_interval_ns = sim->default_interval_s * NS_PER_S;
+	settings.change_detection = sim->change_detection;
+	settings.safety_polls = sim->safety_polls;
 	struct engine_options options = {
 		.pool = {
 			.workers = e->worker_count, .kube = &e->kube, .azure = &e->azure_site, .settings = settings,

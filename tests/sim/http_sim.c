@@ -54,6 +54,7 @@ static enum sim_row row_of(const struct exchange *x, const char *method, struct 
 	if (x->host == HOST_ENTRA) return ROW_EXCHANGE;
 	if (has(path, "/versions?")) return ROW_FETCH;
 	struct str before = str_slice(path, 0, str_find_char(path, '?'));
+	if (str_ends(before, STR("/secrets"))) return ROW_PAGE;
 	return str_ends(before, STR("/")) ? ROW_FETCH : ROW_VALUES;
 }
 

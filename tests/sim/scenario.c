@@ -71,6 +71,29 @@ static void plan_faults(struct sim *sim) {
 	sim->fault_permille = sim->trap_permille = sim->starve_permille = 0;
 }
 
+/* Versions are listed by the identity that reads them. */
+static bool has_history(const struct sim_spc *spc) {
+	bool history = false;
+	for (unsigned i = 0; i < spc->object_count; i++) history |= spc->objects[i].history > 0;
+	return history;
+}
+
+/* A million polls never come: where changes are found by listing, whatever reads a value then has no excuse. */
+static void plan_detection(struct sim *sim) {
+	static const unsigned polls[] = { 3, 24, 1000000 };
+	sim->change_detection =
+		sim_chance(sim, 500) ? CHANGE_BY_LIST : (enum change_detection)sim_between(sim, 0, 2);
+	sim->safety_polls = polls[sim_between(sim, 0, 2)];
+	sim->twin_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 10, 100) : 0;
+	for (unsigned v = 0; v < sim->vault_count; v++) {
+		/* What is derived from an AKVSync has histories. */
+		bool some = sim_chance(sim, 300) && !sim->akv_count;
+		unsigned permille = some ? (unsigned)sim_between(sim, 300, 1000) : 0;
+		for (unsigned s = 0; s < sim->spc_count; s++)
+			sim->no_list[v][s] = sim_chance(sim, permille) && !has_history(&sim->spcs[s]);
+	}
+}
+
 void sim_plan(struct sim *sim) {
 	sim->engine.worker_count = (unsigned)sim_between(sim, 1, SIM_MAX_WORKERS);
 	sim->namespace_count = (unsigned)sim_between(sim, 1, SIM_MAX_NAMESPACES);
@@ -86,6 +109,7 @@ void sim_plan(struct sim *sim) {
 	for (unsigned i = 0; i < sim->sync_count; i++) plan_sync(sim, i);
 	sim_akv_plan(sim);
 	plan_faults(sim);
+	plan_detection(sim);
 }
 
 /* --- the phases --- */
@@ -104,10 +128,31 @@ static void ended(struct sim *sim, struct sim_event *event) {
 	if (!sim->over) sim_at(sim, event, sim->now_ns + NS_PER_S);
 }
 
+static void restart_ends(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_unsettled(sim);
+	if (what) sim_fail(sim, "settled stays settled", "%s", what);
+	sim_restart_end(sim);
+	sim_note(sim, "silence was kept over a restart");
+	stop_for_good(sim, event);
+}
+
+static void silent_restart(struct sim *sim, struct sim_event *event) {
+	if (sim->engine.up) {
+		sim_at(sim, event, sim->now_ns + NS_PER_S);
+		return;
+	}
+	sim_silence_begin(sim);
+	sim_engine_start(sim);
+	event->fire = restart_ends;
+	sim_at(sim, event, sim->now_ns + LOOK_NS);
+}
+
 static void silence_ends(struct sim *sim, struct sim_event *event) {
 	sim_silence_end(sim);
 	sim_note(sim, "silence was kept");
-	stop_for_good(sim, event);
+	sim_engine_stop(sim, false);
+	event->fire = silent_restart;
+	sim_at(sim, event, sim->now_ns + NS_PER_S);
 }
 
 static void silence_begins(struct sim *sim, struct sim_event *event) {
@@ -132,7 +177,10 @@ static void settling(struct sim *sim, struct sim_event *event) {
 	sim_note(sim, "settled");
 	/* The next check may find an attribute changed and write the same values; the one after it says, once, that it found nothing. */
 	event->fire = silence_begins;
-	sim_at(sim, event, sim->now_ns + (2 * sim->longest_interval_s + 200) * NS_PER_S);
+	int64_t wait_s = 2 * sim->longest_interval_s + 200;
+	/* Where nobody may list a vault, that is tried again after ten minutes. */
+	if (sim->change_detection != CHANGE_BY_GET) wait_s += 600;
+	sim_at(sim, event, sim->now_ns + wait_s * NS_PER_S);
 }
 
 static void restarting(struct sim *sim, struct sim_event *event) {

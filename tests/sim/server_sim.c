@@ -133,14 +133,50 @@ static void serve_disabled(struct exchange *x, const struct world_request *req) 
 	for (size_t i = 0; i < object->count; i++) object->versions[i]->enabled = was[i];
 }
 
+/* The list leads elsewhere: whoever follows takes the token there. */
+static void lead_astray(struct exchange *x) {
+	static const char *const links[] = { "https://evil.vault.azure.net/secrets?api-version=7.4",
+		"https://kv-sim-0.vault.azure.net.evil.example/secrets",
+		"https://evil.example\\\\@kv-sim-0.vault.azure.net/secrets" };
+	struct str body = buf_str(&x->out.body);
+	size_t at = str_find(body, STR("\"nextLink\":"));
+	if (at == SIZE_MAX) return;
+	struct buf spoilt;
+	buf_init(&spoilt, 1 << 20);
+	buf_printf(&spoilt, "%.*s\"nextLink\":\"%s\"}", (int)at, body.ptr,
+		links[sim_between(x->sim, 0, 2)]);
+	buf_reset(&x->out.body);
+	buf_append(&x->out.body, buf_str(&spoilt));
+	buf_deinit(&spoilt);
+}
+
+/* Two versions of one second, the one just before a read and the other just after it: they look alike. */
+static bool is_twin(const struct exchange *x, const struct world_request *req, unsigned *out_vault,
+	unsigned *out_object) {
+	char text[256];
+	if (!x->client || x->fault || x->row != ROW_FETCH || x->sim->now_ns >= x->sim->calm_ns ||
+		!sim_chance(x->sim, x->sim->twin_permille))
+		return false;
+	snprintf(text, sizeof text, "%.*s%.*s", STR_ARG(req->host), STR_ARG(req->path));
+	int end = 0;
+	int count = sscanf(text, "kv-sim-%u.vault.azure.net/secrets/obj-%u/%n", out_vault,
+		out_object, &end);
+	return count == 2 && end && !text[end] && *out_object < SIM_VAULT_OBJECTS;
+}
+
 static void serve_azure(struct exchange *x, const struct world_request *req) {
+	unsigned vault, object;
 	if (x->fault == SIM_DISABLED) {
 		serve_disabled(x, req);
 		return;
 	}
+	bool twin = is_twin(x, req, &vault, &object);
+	if (twin) sim_rotate(x->sim, vault, object);
 	plan_azure(x);
 	azure_handle(x->sim->azure, sim_world_now(x->sim), req, &x->out);
 	azure_fault_end(x->sim->azure, 0);
+	if (twin) sim_rotate_again(x->sim, vault, object);
+	if (x->fault == SIM_LINK && x->out.status == 200) lead_astray(x);
 }
 
 /* --- what else may happen to an answer --- */

@@ -221,9 +221,13 @@ struct sim {
 	unsigned akv_count;
 	struct sim_akv akvs[SIM_MAX_AKVS];
 	int64_t default_interval_s, longest_interval_s;
+	enum change_detection change_detection;
+	unsigned safety_polls;
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */
+	unsigned twin_permille; /* of GETs */
+	bool no_list[SIM_MAX_VAULTS][SIM_MAX_SPCS]; /* the class's identity may not list the vault */
 	unsigned fault_permille, trap_permille, slow_permille, starve_permille;
 	struct sim_event next_action, phase, trap_stop;
 	enum sim_cut cuts[HOST_COUNT];
@@ -278,6 +282,7 @@ void sim_delete_sync(struct sim *sim, struct sim_sync *sync);
 void sim_delete_spc(struct sim *sim, struct sim_spc *spc);
 void sim_account_set(struct sim *sim, unsigned ns, bool present);
 void sim_rotate(struct sim *sim, unsigned vault, unsigned object);
+void sim_rotate_again(struct sim *sim, unsigned vault, unsigned object); /* in the same second */
 struct azure_vault *sim_vault(const struct sim *sim, unsigned index);
 struct azure_object *sim_vault_object(const struct sim *sim, unsigned vault, unsigned object);
 void sim_grant_all(struct sim *sim);
@@ -336,3 +341,5 @@ const char *sim_unsettled(struct sim *sim);
 const char *sim_check_sync(struct sim *sim, const struct sim_sync *sync);
 void sim_silence_begin(struct sim *sim);
 void sim_silence_end(struct sim *sim);
+/* The engine has been started again on a silent fleet, some seconds ago: it wrote nothing and read nothing that was not due. */
+void sim_restart_end(struct sim *sim);

@@ -39,7 +39,7 @@ enum {
 		      BIT(ROW_PATCH),
 	WRITE_ROWS = SECRET_ROWS | BIT(ROW_STATUS) | BIT(ROW_TOKEN),
 	MAIN_ROWS = BIT(ROW_LIST) | BIT(ROW_WATCH),
-	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE),
+	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE) | BIT(ROW_PAGE),
 	WAITING_ROWS = WRITE_ROWS | VAULT_ROWS,
 };
 
@@ -69,9 +69,11 @@ static struct reach reach_of(enum sim_fault fault) {
 	case SIM_410:
 		return (struct reach){ MAIN_ROWS, "only lists and watches expire" };
 	case SIM_AKV10046:
-		return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
+		return (struct reach){ VAULT_ROWS | BIT(ROW_PAGE), "an answer of Key Vault alone" };
 	case SIM_DISABLED:
-		return (struct reach){ VAULT_ROWS, "an answer of Key Vault alone" };
+		return (struct reach){ VAULT_ROWS, "an answer of Key Vault to a GET alone" };
+	case SIM_LINK:
+		return (struct reach){ BIT(ROW_PAGE), "only a list leads to another page" };
 	case SIM_AADSTS:
 		return (struct reach){ BIT(ROW_EXCHANGE), "an answer of Entra alone" };
 	case SIM_POLICY:
@@ -85,7 +87,8 @@ static struct reach reach_of(enum sim_fault fault) {
 	case SIM_STOPPED:
 	case SIM_KILLED:
 		return (struct reach){ WAITING_ROWS,
-			"no reconcile is in this step; the exchange is waited for in step token" };
+			"no reconcile is in this step; the exchange is waited for in step token, "
+			"pages by none" };
 	case SIM_REFUSED:
 		return (struct reach){ BIT(ROW_BORROW) | BIT(ROW_CREATE) | BIT(ROW_PROBE),
 			"settle, apply and patch follow an answer in the same instant; elsewhere a "

@@ -5,12 +5,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Steps of a reconcile by their names in workers/sync.h; "exchange" is the second half of "token". list and watch are main's. */
+/* Steps of a reconcile by their names in workers/sync.h; "exchange" is the second half of "token", "page" one of a walk
+ * over a vault's list. list and watch are main's. */
 #define SIM_ROWS(X)                                                                           \
 	X(BORROW, "borrow")                                                                   \
 	X(TOKEN, "token") X(EXCHANGE, "exchange") X(FETCH, "fetch") X(COMPARE, "compare")     \
 		X(VALUES, "values") X(CREATE, "create") X(PROBE, "probe") X(SETTLE, "settle") \
-			X(APPLY, "apply") X(PATCH, "patch") X(STATUS, "status") X(LIST, "list") X(WATCH, "watch")
+			X(APPLY, "apply") X(PATCH, "patch") X(STATUS, "status") X(PAGE, "page")       \
+				X(LIST, "list") X(WATCH, "watch")
 
 enum sim_row {
 #define X(id, name) ROW_##id,
@@ -25,7 +27,7 @@ enum sim_row {
 		STALL_DONE, "stall-done") X(TRUNCATE, "truncate") X(SLOW, "slow") X(LATE,         \
 		"late") X(GARBAGE, "garbage") X(401, "401") X(403, "403") X(404, "404") X(409,    \
 		"409") X(410, "410") X(429, "429") X(429_AFTER, "429-after") X(500, "500") X(503, \
-		"503") X(504_DONE, "504-done") X(AKV10046, "akv10046") X(DISABLED, "disabled")    \
+		"503") X(504_DONE, "504-done") X(AKV10046, "akv10046") X(DISABLED, "disabled") X(LINK, "link")    \
 		X(AADSTS, "70021") X(POLICY, "policy") X(BROKEN, "broken") X(CHANGED, "changed")  \
 			X(DELETED, "deleted") X(REPLACED, "replaced") X(ROTATED, "rotated")       \
 				X(STOPPED, "stopped") X(KILLED, "killed") X(REFUSED, "refused")

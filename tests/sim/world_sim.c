@@ -52,15 +52,11 @@ struct azure_object *sim_vault_object(const struct sim *sim, unsigned vault, uns
 	return azure_object_find(sim_vault(sim, vault), AZURE_SECRET, str_of(name));
 }
 
-/* Two versions never have the same second: which one is newer would be chance. */
-void sim_rotate(struct sim *sim, unsigned vault, unsigned object) {
+static void add_version(struct sim *sim, unsigned vault, unsigned object, int64_t at_s) {
 	char name[SIM_NAME_BYTES];
 	struct azure_object *known = sim_vault_object(sim, vault, object);
 	if (known && known->deleted) azure_object_recover(known);
 	snprintf(name, sizeof name, "obj-%u", object);
-	int64_t at_s = azure_seconds(sim_world_now(sim));
-	if (at_s <= sim->last_version_s[vault][object])
-		at_s = sim->last_version_s[vault][object] + 1;
 	sim->last_version_s[vault][object] = at_s;
 	struct azure_version *version = azure_version_add(
 		sim->azure, sim_vault(sim, vault), AZURE_SECRET, str_of(name), STR_NULL, at_s);
@@ -74,8 +70,21 @@ void sim_rotate(struct sim *sim, unsigned vault, unsigned object) {
 	buf_deinit(&value);
 }
 
+/* Two versions do not have the same second by chance, only when a history is about just that. */
+void sim_rotate(struct sim *sim, unsigned vault, unsigned object) {
+	int64_t at_s = azure_seconds(sim_world_now(sim));
+	if (at_s <= sim->last_version_s[vault][object])
+		at_s = sim->last_version_s[vault][object] + 1;
+	add_version(sim, vault, object, at_s);
+}
+
+void sim_rotate_again(struct sim *sim, unsigned vault, unsigned object) {
+	add_version(sim, vault, object, sim->last_version_s[vault][object]);
+}
+
 void sim_grant_all(struct sim *sim) {
-	const unsigned *rights = azure_role(STR("Key Vault Secrets User"));
+	static const unsigned only_get[AZURE_KINDS] = { [AZURE_SECRET] = AZURE_GET };
+	const unsigned *user = azure_role(STR("Key Vault Secrets User"));
 	struct now now = sim_world_now(sim);
 	for (unsigned s = 0; s < sim->spc_count; s++) {
 		struct str client = str_of(sim->spcs[s].client);
@@ -83,6 +92,7 @@ void sim_grant_all(struct sim *sim) {
 			struct azure_vault *vault = sim_vault(sim, v);
 			if (azure_allowed(vault, now, client, AZURE_SECRET, AZURE_GET, STR("x")))
 				continue;
+			const unsigned *rights = sim->no_list[v][s] ? only_get : user;
 			azure_grant_add(vault, client, rights, STR_NULL, false, now.mono_ns);
 		}
 	}

@@ -92,8 +92,7 @@ static const struct {
 	{ "\n  rotationpollIntervalinSeconds: 5\n",
 		"f.yaml:2:3: ", "did you mean \"rotationPollIntervalInSeconds\"" },
 	{ "loglevel: info\n", "f.yaml:1:1: ", "did you mean \"logLevel\"" },
-	{ "zzz: 1\n", "f.yaml:1:1: ", "the keys are rotationPollIntervalInSeconds, "
-				 "enablePartialSecretSync, conditionNames, driftDetection, driftProbesPerSecond, upstreamLeaseCheck, workers," },
+	{ "zzz: 1\n", "f.yaml:1:1: ", "the keys are rotationPollIntervalInSeconds, " },
 	{ "workers: 2\nrotationPollIntervalInSeconds: 0\n",
 		"f.yaml:2:32: ", "a whole number from 1 to 604800, not \"0\"" },
 	{ "rotationPollIntervalInSeconds: 604801\n", "f.yaml:1:32: ", "1 to 604800" },

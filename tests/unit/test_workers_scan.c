@@ -1,0 +1,339 @@
+/* workers/scan, scan_walk and sync_scan: what walks over a vault's list save, what they tell, and when they are not believed. */
+#include <stdio.h>
+
+#include "base/metric.h"
+#include "tests/unit/bench.h"
+
+#define INTERVAL (3600 * NS_PER_S)
+#define LIST "/secrets?api-version=7.4&maxresults=25"
+#define GET "/secrets/a/"
+#define LISTED(name, second, more)                                                        \
+	"{\"value\":[{\"id\":\"https://v.vault.azure.net/secrets/" name                    \
+	"\",\"attributes\":{\"enabled\":true,\"created\":" second ",\"updated\":" second more \
+	"}}],\"nextLink\":null}"
+#define NOTHING "{\"value\":[],\"nextLink\":null}"
+
+static int setup(void **state) {
+	if (bench_setup(state)) return -1;
+	struct settings settings = settings_default();
+	settings.change_detection = CHANGE_BY_LIST;
+	settings.drift = DRIFT_OFF;
+	return pool_set_settings(b.pool, &settings) == OK ? 0 : -1;
+}
+
+#define SCAN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, bench_teardown)
+
+/* Tokens live for a day; while time passes they are renewed by the way. */
+static void give_token(void) {
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":86399}");
+}
+
+static void pass_time(int64_t ns) {
+	bench_advance(ns);
+	if (bench_find(HTTP_POST, TOKEN_URL)) give_token();
+}
+
+static void fetch(void) {
+	give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+}
+
+/* Answers with the vault's clock, which is ours. */
+#define reply_now(part, body)                                            \
+	do {                                                             \
+		struct http_req *now_ = request(HTTP_GET, part);         \
+		answer(now_, 200, body);                                 \
+		now_->server_date_s = b.now.wall_ns / NS_PER_S;          \
+		bench_end(now_);                                         \
+	} while (0)
+
+/* Created, and the first walk has told the same. */
+static void begin_listed(void) {
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Until the next walk. */
+static void advance_to_walk(void) {
+	for (int i = 0; i < 400 && !bench_active(); i++) pass_time(10 * NS_PER_S);
+	request(HTTP_GET, LIST);
+}
+
+static void an_unchanged_object_costs_pages_only(void **state) {
+	(void)state;
+	begin_listed();
+	for (int walk = 0; walk < 10; walk++) {
+		advance_to_walk();
+		assert_int_equal(bench_active(), 1);
+		reply_now(LIST, LISTED("a", "1700000000", ""));
+		assert_int_equal(bench_active(), 0);
+	}
+}
+
+static void a_walk_comes_once_per_interval(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	int64_t began_ns = b.now.mono_ns;
+	advance_to_walk();
+	assert_in_range(b.now.mono_ns - began_ns, INTERVAL - 20 * NS_PER_S, INTERVAL + 20 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+}
+
+static void a_changed_row_is_read_and_written(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_now(LIST, LISTED("A", "1700000000", ",\"exp\":1900000000")); /* names have no case */
+	reply_now(GET, "{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/a/v2\","
+		       "\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000,\"exp\":1900000000}}");
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1700000000", ",\"exp\":1900000000"));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* The read finds that what the walk told is in the Secret already. */
+static void a_read_that_tells_nothing_new_writes_nothing(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1700000000", ",\"exp\":1900000000"));
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_int_equal(bench_active(), 0);
+}
+
+static void a_name_that_is_gone_is_read_and_read_again_when_it_comes_back(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_now(LIST, NOTHING);
+	reply(HTTP_GET, GET, 404, "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"\"}}");
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");
+	bench_take_status();
+	/* Its own retries go on. */
+	for (int i = 0; i < 400 && !bench_find(HTTP_GET, LIST); i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, GET))
+			reply(HTTP_GET, GET, 404, "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"\"}}");
+	}
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+}
+
+static void a_version_as_young_as_its_read_is_read_once_more(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	char body[512], list[512];
+	int64_t second = b.now.wall_ns / NS_PER_S;
+	snprintf(list, sizeof list, LISTED("a", "%lld", ""), (long long)second, (long long)second);
+	reply_now(LIST, list);
+	snprintf(body, sizeof body, VALUE("s3cret-value", "v2", "%lld"), (long long)second, (long long)second);
+	reply_now(GET, body);
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	pass_time(6 * NS_PER_S);
+	/* The same row, another version: nothing but the read could tell. */
+	snprintf(body, sizeof body, VALUE("s3cret-value", "v3", "%lld"), (long long)second, (long long)second);
+	reply_now(GET, body);
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "6", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "7", ""));
+	bench_take_status();
+	pass_time(60 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	advance_to_walk();
+	reply_now(LIST, list);
+	assert_int_equal(bench_active(), 0);
+}
+
+static void where_listing_is_denied_objects_are_read(void **state) {
+	(void)state;
+	uint64_t fallbacks = metric_read(METRIC_SCAN_FALLBACKS), denied = metric_read(METRIC_SCAN_DENIED);
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply(HTTP_GET, LIST, 403, "{\"error\":{\"code\":\"Forbidden\",\"innererror\":{\"code\":\"ForbiddenByRbac\"}}}");
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(metric_read(METRIC_SCAN_DENIED), denied + 1);
+	assert_int_equal(metric_read(METRIC_SCAN_FALLBACKS), fallbacks + 1);
+	/* Its own check comes within an interval. */
+	unsigned gets = 0;
+	for (int i = 0; i < 361; i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST))
+			reply(HTTP_GET, LIST, 403, "{\"error\":{\"code\":\"Forbidden\"}}");
+		if (!bench_find(HTTP_GET, GET)) continue;
+		gets++;
+		reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+		bench_take_status();
+	}
+	assert_int_equal(gets, 1);
+}
+
+static void a_list_that_leads_elsewhere_is_not_followed(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	unsigned before = bench_started();
+	reply_now(LIST, "{\"value\":[],\"nextLink\":\"https://evil.vault.azure.net/secrets?a\"}");
+	assert_int_equal(bench_started(), before);
+	/* The object is moved to its own phase. */
+	for (int i = 0; i < 361 && !bench_find(HTTP_GET, GET); i++) pass_time(10 * NS_PER_S);
+	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	bench_take_status();
+}
+
+static void a_restart_costs_pages_only(void **state) {
+	(void)state;
+	begin_listed();
+	struct status status;
+	assert_int_equal(status_copy(&b.object->status, &status), OK);
+	bench_teardown(NULL);
+	setup(NULL);
+	b.status = status;
+	bench_begin();
+	assert_int_equal(bench_started(), 0);
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_started(), 3);
+}
+
+static void a_restart_finds_what_changed_meanwhile(void **state) {
+	(void)state;
+	begin_listed();
+	struct status status;
+	assert_int_equal(status_copy(&b.object->status, &status), OK);
+	bench_teardown(NULL);
+	setup(NULL);
+	b.status = status;
+	bench_begin();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000500", ""));
+	reply_now(GET, VALUE("s3cret-value", "v2", "1700000500"));
+	request(HTTP_PATCH, SECRETS_URL);
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+}
+
+static void a_version_that_no_walk_announced_ends_the_trust(void **state) {
+	(void)state;
+	begin_listed();
+	uint64_t missed = metric_read(METRIC_SCAN_MISSED);
+	int i = 0;
+	for (; i < 24 * 361 && !bench_find(HTTP_GET, GET); i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+	}
+	assert_in_range(i, 10, 24 * 361 - 1);
+	reply_now(GET, VALUE("s3cret-value", "v2", "1700000500"));
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+	assert_int_equal(metric_read(METRIC_SCAN_MISSED), missed + 1);
+	/* A day of GETs, one per interval. */
+	unsigned gets = 0;
+	for (i = 0; i < 23 * 360; i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) fail_msg("a walk within the day");
+		if (!bench_find(HTTP_GET, GET)) continue;
+		gets++;
+		reply_now(GET, VALUE("s3cret-value", "v2", "1700000500"));
+		if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+	}
+	assert_in_range(gets, 22, 24);
+}
+
+static void one_object_is_not_worth_a_list(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	for (int i = 0; i < 361 && !bench_active(); i++) pass_time(10 * NS_PER_S);
+	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	bench_take_status();
+}
+
+/* The Secret is looked at once per poll all the same. */
+static void a_listed_object_is_probed_without_a_read(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.change_detection = CHANGE_BY_LIST;
+	begin_listed();
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_again();
+	unsigned probes = 0, gets = 0;
+	for (int i = 0; i < 5 * 360; i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+		gets += bench_find(HTTP_GET, GET) != NULL;
+		if (!bench_find(HTTP_PATCH, SECRETS_URL)) continue;
+		probes++;
+		reply(HTTP_PATCH, SECRETS_URL, 200,
+			OURS("s-1", "5",
+				",\"managedFields\":[{\"manager\":\"secrets-store-sync-controller\","
+				"\"operation\":\"Apply\",\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\","
+				"\"fieldsV1\":{\"f:data\":{\"f:k\":{}}}}]"));
+	}
+	assert_int_equal(gets, 0);
+	assert_in_range(probes, 4, 7);
+	assert_int_equal(bench_active(), 0);
+}
+
+/* A version that the class names never changes: neither a list nor a read is needed. */
+static void a_pinned_version_is_left_alone(void **state) {
+	(void)state;
+	b.objects[0].version = STR("v1");
+	bench_begin();
+	give_token();
+	reply(HTTP_GET, "/secrets/a/v1", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	int i = 0;
+	for (; i < 25 * 361 && !bench_active(); i++) pass_time(10 * NS_PER_S);
+	assert_in_range(i, 10, 24 * 361);
+	reply(HTTP_GET, "/secrets/a/v1", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_int_equal(bench_active(), 0);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		SCAN_TEST(an_unchanged_object_costs_pages_only),
+		SCAN_TEST(a_walk_comes_once_per_interval),
+		SCAN_TEST(a_changed_row_is_read_and_written),
+		SCAN_TEST(a_read_that_tells_nothing_new_writes_nothing),
+		SCAN_TEST(a_name_that_is_gone_is_read_and_read_again_when_it_comes_back),
+		SCAN_TEST(a_version_as_young_as_its_read_is_read_once_more),
+		SCAN_TEST(where_listing_is_denied_objects_are_read),
+		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
+		SCAN_TEST(a_restart_costs_pages_only),
+		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
+		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
+		SCAN_TEST(one_object_is_not_worth_a_list),
+		SCAN_TEST(a_listed_object_is_probed_without_a_read),
+		SCAN_TEST(a_pinned_version_is_left_alone),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,417 @@
+#include "workers/scan.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "workers/worker.h"
+
+enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3 };
+
+static const int64_t GATHER_NS = NS_PER_S; /* objects come one by one */
+static const int64_t GATHER_MOST_NS = 15 * NS_PER_S;
+static const int64_t HURRY_NS = 2 * NS_PER_S;
+static const int64_t RETRY_NS = 10 * NS_PER_S;
+static const int64_t DAY_NS = 86400 * NS_PER_S;
+
+static struct worker *worker_of(const struct scan *scan) {
+	return scan->shard->worker;
+}
+
+static int64_t now_ns(const struct scan *scan) {
+	return worker_of(scan)->now.mono_ns;
+}
+
+/* --- when --- */
+
+/* Room for this timer is always reserved. */
+static void set_timer(struct scan *scan, int64_t at_ns) {
+	enum err err = timer_set(&worker_of(scan)->timers, &scan->timer, at_ns);
+	assert(!err);
+}
+
+static int64_t next_walk_ns(const struct scan *scan) {
+	const struct worker *worker = worker_of(scan);
+	uint64_t hash = hash64_stable(str_of(scan->shard->url)) + scan->kind;
+	return schedule_phase_ns(hash, worker->now, worker->settings.poll_interval_ns);
+}
+
+/* Fewer pages than GETs; of the last walk where there was one, that of a day ago tells nothing. */
+static bool is_worth_it(const struct scan *scan) {
+	if (worker_of(scan)->settings.change_detection == CHANGE_BY_LIST) return true;
+	bool old = now_ns(scan) - scan->priced_ns > DAY_NS;
+	return scan->name_count > 1 && (old || scan->pages < scan->name_count);
+}
+
+static void to_get(struct scan *scan) {
+	if (scan->mode == SCAN_LIST) scan->moving = scan->name_count;
+	scan->mode = SCAN_GET;
+}
+
+static void due(struct timer *timer) {
+	struct scan *scan = container_of(timer, struct scan, timer);
+	struct worker *worker = worker_of(scan);
+	struct fault fault = { 0 };
+	if (scan->walking || worker->stopping) return;
+	if (scan->held_until_ns > now_ns(scan)) {
+		set_timer(scan, scan->held_until_ns);
+	} else if (scan->moving) {
+		set_timer(scan, now_ns(scan) + GATHER_NS);
+	} else if (!scan->name_count || !is_worth_it(scan)) {
+		to_get(scan);
+		set_timer(scan, next_walk_ns(scan));
+	} else if (!gate_admits(&scan->shard->gate, &fault)) {
+		set_timer(scan, now_ns(scan) + worker->settings.breaker_interval_ns);
+	} else {
+		scan->eager = false;
+		scan_walk_begin(scan);
+	}
+}
+
+void scan_hurry(struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		struct scan *scan = object->links[i].scan;
+		if (object->links[i].name->known || scan->mode == SCAN_GET) continue;
+		if (scan->eager || scan->mode == SCAN_UNDECIDED) continue;
+		scan->eager = true;
+		if (!scan->walking && timer_at_ns(&scan->timer) > now_ns(scan) + HURRY_NS)
+			set_timer(scan, now_ns(scan) + HURRY_NS);
+	}
+}
+
+/* --- life --- */
+
+static struct str name_key(const struct map_node *node) {
+	return str_of(container_of(node, struct scan_name, node)->key);
+}
+
+static enum err scan_get(struct shard *shard, enum vault_kind kind, struct scan **out_scan) {
+	struct worker *worker = shard->worker;
+	struct scan *scan = shard->scans[kind];
+	if (!scan) {
+		enum err err = timers_reserve(
+			&worker->timers, worker->object_count + worker->scan_count + 3);
+		scan = err ? NULL : mem_zalloc(sizeof *scan);
+		if (!scan) return ERR_NOMEM;
+		scan->shard = shard;
+		scan->kind = kind;
+		scan->born_ns = worker->now.mono_ns;
+		map_init(&scan->names, worker->shards._key, name_key);
+		list_init(&scan->order);
+		list_init(&scan->waiter.link);
+		timer_init(&scan->timer, due);
+		shard->scans[kind] = scan;
+		worker->scan_count++;
+		set_timer(scan, scan->born_ns + GATHER_NS);
+	}
+	*out_scan = scan;
+	return OK;
+}
+
+static void scan_destroy(struct scan *scan) {
+	struct worker *worker = worker_of(scan);
+	assert(!scan->name_count);
+	scan_walk_cancel(scan);
+	timer_stop(&worker->timers, &scan->timer);
+	map_deinit(&scan->names);
+	scan->shard->scans[scan->kind] = NULL;
+	worker->scan_count--;
+	mem_free(scan);
+}
+
+void scan_destroy_all(struct shard *shard) {
+	for (int kind = 0; kind < VAULT_KINDS; kind++) {
+		if (shard->scans[kind]) scan_destroy(shard->scans[kind]);
+	}
+}
+
+void scan_stop_all(struct worker *worker) {
+	list_for_each (link, &worker->shard_list) {
+		struct shard *shard = container_of(link, struct shard, all);
+		for (int kind = 0; kind < VAULT_KINDS; kind++) {
+			if (shard->scans[kind]) scan_walk_cancel(shard->scans[kind]);
+		}
+	}
+}
+
+/* --- names --- */
+
+static bool lower(struct str name, char out[static NAME_BYTES], struct str *out_key) {
+	if (name.len >= NAME_BYTES) return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+		out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	*out_key = (struct str){ out, name.len };
+	return true;
+}
+
+static struct scan_name *find_name(const struct scan *scan, struct str name) {
+	char buffer[NAME_BYTES];
+	struct str key;
+	if (!lower(name, buffer, &key)) return NULL;
+	struct map_node *node = map_find(&scan->names, key);
+	return node ? container_of(node, struct scan_name, node) : NULL;
+}
+
+static struct scan_name *make_name(struct scan *scan, struct str text) {
+	char buffer[NAME_BYTES];
+	struct str key;
+	struct scan_name *name = find_name(scan, text);
+	if (name || !lower(text, buffer, &key)) return name;
+	name = mem_zalloc(sizeof *name + key.len + 1);
+	if (!name) return NULL;
+	memcpy(name->key, key.ptr, key.len);
+	if (map_insert(&scan->names, &name->node) != OK) {
+		mem_free(name);
+		return NULL;
+	}
+	list_init(&name->users);
+	/* In front: a walk that is under way has not met it, or may have passed it. */
+	list_push_front(&scan->order, &name->order);
+	name->walk = scan->walk;
+	scan->name_count++;
+	/* The first walk waits until no more come, or for long enough. */
+	int64_t at_ns = now_ns(scan) + GATHER_NS, most_ns = scan->born_ns + GATHER_MOST_NS;
+	if (scan->mode == SCAN_UNDECIDED && !scan->walking && !scan->failures)
+		set_timer(scan, at_ns < most_ns ? at_ns : most_ns);
+	return name;
+}
+
+static void drop_name(struct scan *scan, struct scan_name *name) {
+	if (!list_is_empty(&name->users)) return;
+	list_remove(&name->order);
+	map_remove(&scan->names, &name->node);
+	scan->name_count--;
+	if (scan->moving > scan->name_count) scan->moving = scan->name_count;
+	mem_free(name);
+}
+
+/* --- links --- */
+
+void scan_unlink_object(struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		struct scan_link *link = &object->links[i];
+		list_remove(&link->link);
+		drop_name(link->scan, link->name);
+	}
+	mem_free(object->links);
+	object->links = NULL;
+	object->link_count = 0;
+	object->listed = false;
+}
+
+static bool is_linked(const struct object *object, const struct str *names,
+	const enum vault_kind *kinds, unsigned count) {
+	if (!object->listed || object->link_count != count) return false;
+	for (unsigned i = 0; i < count; i++) {
+		const struct scan_link *link = &object->links[i];
+		if (link->scan->shard != object->shard || link->scan->kind != kinds[i])
+			return false;
+		if (!str_eq_nocase(str_of(link->name->key), names[i])) return false;
+	}
+	return true;
+}
+
+enum err scan_link_object(struct object *object, const struct str *names,
+	const enum vault_kind *kinds, unsigned count) {
+	if (is_linked(object, names, kinds, count)) return OK;
+	scan_unlink_object(object);
+	object->links = count ? mem_array(count, sizeof *object->links) : NULL;
+	if (count && !object->links) return ERR_NOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		struct scan *scan = NULL;
+		struct scan_name *name = NULL;
+		enum err err = scan_get(object->shard, kinds[i], &scan);
+		if (!err) name = make_name(scan, names[i]);
+		if (!name) {
+			scan_unlink_object(object);
+			return ERR_NOMEM;
+		}
+		struct scan_link *link = &object->links[object->link_count++];
+		*link = (struct scan_link){ .object = object, .name = name, .scan = scan };
+		list_push_back(&name->users, &link->link);
+	}
+	object->listed = true;
+	return OK;
+}
+
+enum scan_state scan_state(const struct object *object) {
+	enum scan_state state = object->listed ? SCAN_READY : SCAN_NONE;
+	for (unsigned i = 0; i < object->link_count; i++) {
+		const struct scan_link *link = &object->links[i];
+		if (link->scan->mode == SCAN_GET) return SCAN_NONE;
+		if (link->scan->mode == SCAN_UNDECIDED || !link->name->known) state = SCAN_PENDING;
+	}
+	return state;
+}
+
+bool scan_covers(const struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		if (object->links[i].scan->mode != SCAN_LIST) return false;
+	}
+	return object->listed;
+}
+
+bool scan_is_undecided(const struct object *object) {
+	bool undecided = false;
+	for (unsigned i = 0; i < object->link_count; i++) {
+		if (object->links[i].scan->mode == SCAN_GET) return false;
+		undecided |= object->links[i].scan->mode == SCAN_UNDECIDED;
+	}
+	return undecided;
+}
+
+bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row) {
+	assert(index < object->link_count);
+	const struct scan_name *name = object->links[index].name;
+	*out_row = (struct vault_row){
+		.created_s = name->created_s,
+		.updated_s = name->updated_s,
+		.not_before_s = name->not_before_s,
+		.expires_s = name->expires_s,
+		.enabled = name->enabled,
+	};
+	return name->known && name->present;
+}
+
+/* --- what a walk finds --- */
+
+/* `reads`: its row does not tell all, so the value is read whatever the row says. */
+static void wake_users(struct scan_name *name, enum object_class class, bool reads) {
+	list_for_each (node, &name->users) {
+		struct object *object = container_of(node, struct scan_link, link)->object;
+		object->reads |= reads;
+		if (object->sync) {
+			object->changed_meanwhile = true;
+		} else {
+			schedule_ready(object, class);
+		}
+	}
+}
+
+static bool is_same(const struct scan_name *name, const struct vault_row *row) {
+	return name->created_s == row->created_s && name->updated_s == row->updated_s &&
+	       name->not_before_s == row->not_before_s && name->expires_s == row->expires_s &&
+	       name->enabled == row->enabled;
+}
+
+void scan_met(struct scan *scan, struct str text, const struct vault_row *row) {
+	struct scan_name *name = find_name(scan, text);
+	if (!name) return;
+	list_remove(&name->order);
+	list_push_back(&scan->order, &name->order);
+	name->walk = scan->walk;
+	bool first = !name->known, back = name->known && !name->present;
+	bool same = !first && !back && is_same(name, row);
+	name->created_s = row->created_s;
+	name->updated_s = row->updated_s;
+	name->not_before_s = row->not_before_s;
+	name->expires_s = row->expires_s;
+	name->enabled = row->enabled;
+	name->known = name->present = true;
+	if (!same) wake_users(name, first ? CLASS_PERIODIC : CLASS_SEEN, back);
+}
+
+/* Those that the walk has not met stand in front. What came into use during it was perhaps passed over. */
+static void tell_missing(struct scan *scan) {
+	list_for_each_safe (node, &scan->order) {
+		struct scan_name *name = container_of(node, struct scan_name, order);
+		if (name->walk == scan->walk && name->known) break;
+		if (name->walk == scan->walk || (name->known && !name->present)) continue;
+		name->known = true;
+		name->present = false;
+		wake_users(name, CLASS_SEEN, true);
+	}
+}
+
+void scan_walk_ended(struct scan *scan) {
+	tell_missing(scan);
+	scan->failures = 0;
+	scan->pages = scan->walked_pages;
+	scan->priced_ns = now_ns(scan);
+	scan->complete_s = scan->walk_began_s;
+	if (scan->mode != SCAN_LIST)
+		log_info("changes are detected by listing", kv("vault", scan->shard->url),
+			kv("kind", vault_kind_name(scan->kind)), kv_int("pages", scan->pages),
+			kv_int("names", scan->name_count));
+	scan->mode = SCAN_LIST;
+	metric_add(METRIC_SCANS, 1);
+	int64_t next_ns = next_walk_ns(scan), soon_ns = now_ns(scan) + HURRY_NS;
+	set_timer(scan, scan->eager && soon_ns < next_ns ? soon_ns : next_ns);
+	if (!is_worth_it(scan)) to_get(scan);
+}
+
+void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts) {
+	if (counts && ++scan->failures == FAILURES_TO_GET) {
+		log_warn("listing fails, objects are checked by GET until it works again",
+			kv("vault", scan->shard->url), kv("kind", vault_kind_name(scan->kind)),
+			kv("cause", fault->text));
+		metric_add(METRIC_SCAN_FALLBACKS, 1);
+		to_get(scan);
+	}
+	int64_t next_ns = next_walk_ns(scan), again_ns = now_ns(scan) + RETRY_NS;
+	set_timer(scan, again_ns < next_ns || !counts ? again_ns : next_ns);
+}
+
+void scan_too_dear(struct scan *scan) {
+	scan->pages = scan->walked_pages + scan->walked_pages / 4;
+	scan->priced_ns = now_ns(scan);
+	log_info("listing costs more requests than GETs, objects are checked by GET",
+		kv("vault", scan->shard->url), kv("kind", vault_kind_name(scan->kind)),
+		kv_int("pages", scan->walked_pages), kv_int("names", scan->name_count));
+	metric_add(METRIC_SCAN_FALLBACKS, 1);
+	to_get(scan);
+	set_timer(scan, next_walk_ns(scan));
+}
+
+void scan_give_up(struct scan *scan, const char *why, const char *detail, int64_t hold_ns) {
+	log_warn(why, kv("vault", scan->shard->url), kv("kind", vault_kind_name(scan->kind)),
+		kv("cause", detail), kv_int("hold_s", hold_ns / NS_PER_S));
+	metric_add(METRIC_SCAN_FALLBACKS, 1);
+	to_get(scan);
+	scan->held_until_ns = now_ns(scan) + hold_ns;
+	set_timer(scan, scan->held_until_ns);
+}
+
+void scan_distrust(struct scan *scan, struct str name) {
+	char text[NAME_BYTES];
+	snprintf(text, sizeof text, "%.*s", STR_ARG(name));
+	metric_add(METRIC_SCAN_MISSED, 1);
+	if (scan->mode != SCAN_LIST) return;
+	scan_walk_cancel(scan);
+	scan_give_up(scan,
+		"a safety re-read found a version that no list announced: objects are checked by "
+		"GET "
+		"for a day",
+		text, DAY_NS);
+}
+
+/* --- from listing to GETs: another timer for each object, a slice per turn --- */
+
+static void move_object(struct worker *worker, struct object *object) {
+	if (object->sync || object->due != CLASS_SAFETY || !timer_is_set(&object->timer)) return;
+	struct spec *spec = spec_borrow(object);
+	if (spec && !object->failures) schedule_check(worker, object, spec);
+	spec_unref(spec);
+}
+
+static void move_slice(struct scan *scan) {
+	for (int i = 0; i < MOVES_PER_TURN && scan->moving; i++, scan->moving--) {
+		struct list *node = list_pop(&scan->order);
+		struct scan_name *name = container_of(node, struct scan_name, order);
+		list_push_back(&scan->order, node);
+		list_for_each (link, &name->users)
+			move_object(worker_of(scan),
+				container_of(link, struct scan_link, link)->object);
+	}
+	if (scan->moving) worker_of(scan)->again = true;
+}
+
+void scan_turn(struct shard *shard) {
+	for (int kind = 0; kind < VAULT_KINDS; kind++) {
+		struct scan *scan = shard->scans[kind];
+		if (scan && scan->moving) move_slice(scan);
+	}
+}

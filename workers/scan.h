@@ -1,0 +1,130 @@
+/* workers/scan.h - change detection by listing: what one vault shows of one kind, and whom a change concerns.
+ *
+ * A scan walks GET /secrets (or keys, certificates) once per interval, 25 rows a page, and compares each row of a name that
+ * somebody uses with the row of the walk before. Who uses a changed name is woken; values are always read by GET, with the
+ * object's own identity. Rules, and why (docs/architecture.md section 7):
+ *
+ * - A row shows the current version only, never its id, in a grain of one second: whoever read a value within a few seconds
+ *   of its `updated` reads it once more (sync_scan.c).
+ * - Names compare without case. A name that comes back is read, whatever its row says; so is one that is gone.
+ * - Any one identity of the vault lends its token; when it may not list, the next one is tried.
+ * - Under changeDetection auto a list has to be cheaper than GETs: fewer pages than names. The pages of the last walk count.
+ * - Where listing is denied, ends in nonsense or takes longer than an interval, the vault's objects are checked by GET, and
+ *   so they are for a day after a safety re-read has found a version that no walk announced.
+ *
+ * One owner: the worker. Times are mono_ns but where they say unix seconds.
+ */
+#pragma once
+
+#include "workers/identity.h"
+#include "workers/object.h"
+
+struct shard;
+struct worker;
+
+/* A few seconds: `updated` is rounded, and two versions of one second look alike. */
+enum { SCAN_SETTLE_S = 3, SCAN_DENIED_MAX = 16, VAULT_KINDS = VAULT_CERTIFICATE + 1 };
+
+enum scan_mode {
+	SCAN_UNDECIDED, /* no walk has ended yet */
+	SCAN_LIST,
+	SCAN_GET, /* objects are checked by GET, each in its own phase */
+};
+
+/* One name of the vault that somebody uses. */
+struct scan_name {
+	struct map_node node;
+	struct list order; /* in scan.order: those that the walk has not met stand in front */
+	struct list users; /* of scan_link */
+	int64_t created_s, updated_s, not_before_s, expires_s;
+	uint32_t walk; /* the last one that met it */
+	bool enabled;
+	bool known; /* a whole walk has told whether it is there */
+	bool present;
+	char key[]; /* lower case */
+};
+
+/* "This object needs that name." */
+struct scan_link {
+	struct list link;
+	struct object *object;
+	struct scan_name *name;
+	struct scan *scan;
+};
+
+struct scan {
+	struct shard *shard;
+	enum vault_kind kind;
+	enum scan_mode mode;
+	struct map names;
+	struct list order;
+	unsigned name_count;
+	struct timer timer; /* the next walk, or the next look at whether to walk */
+	int64_t born_ns, held_until_ns;
+	unsigned failures; /* walks in a row that did not end */
+	uint32_t moving; /* names whose objects are still to be given another timer */
+	bool eager; /* somebody waits for a name that the last walk did not know of */
+	/* What the last whole walk cost, and when it began, by the server's clock (0: none yet). */
+	unsigned pages;
+	int64_t priced_ns, complete_s;
+	/* The walk under way. */
+	bool walking;
+	uint32_t walk;
+	unsigned walked_pages, throttled;
+	int64_t walk_began_ns, walk_began_s;
+	struct identity *identity;
+	struct identity_waiter waiter;
+	uint64_t token_serial;
+	bool token_renewed;
+	uint32_t lender, denied[SCAN_DENIED_MAX]; /* object.identity_hash */
+	unsigned denied_count;
+	struct vault_call call;
+	struct gate_call gate;
+	struct buf next_link;
+};
+
+/* What a reconcile may know of an object without a request. */
+enum scan_state {
+	SCAN_NONE, /* not listed: its own timer and GETs */
+	SCAN_PENDING, /* a walk will tell */
+	SCAN_READY, /* the rows of every name are known */
+};
+
+/* Sets which names the object needs: `names` of `kinds`. ERR_NOMEM: it is not listed then. */
+enum err scan_link_object(struct object *object, const struct str *names,
+	const enum vault_kind *kinds, unsigned count);
+/* The object is not listed any more. Harmless when it is not. */
+void scan_unlink_object(struct object *object);
+
+enum scan_state scan_state(const struct object *object);
+/* True when walks announce the object's changes, so that its own checks are safety re-reads. */
+bool scan_covers(const struct object *object);
+/* True when it is not decided yet whether they will. */
+bool scan_is_undecided(const struct object *object);
+
+/* The row of link `index` by the last walk; version "". False: not known, or the name is not there. */
+bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row);
+
+/* Somebody waits for names that no walk has met yet: the next one is not to be long in coming. */
+void scan_hurry(struct object *object);
+
+/* A safety re-read found what no walk announced. */
+void scan_distrust(struct scan *scan, struct str name);
+
+/* scan_walk.c: begins a walk; what it finds is told by scan_met, its end by scan_walk_ended or scan_give_up. */
+void scan_walk_begin(struct scan *scan);
+void scan_walk_cancel(struct scan *scan); /* harmless when none is under way */
+/* A row of the walk. */
+void scan_met(struct scan *scan, struct str name, const struct vault_row *row);
+void scan_walk_ended(struct scan *scan);
+/* The walk came to nothing for now: again in a while. `counts`: the vault answered, so it may be that lists fail for good. */
+void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts);
+/* The walk has cost more than GETs would. */
+void scan_too_dear(struct scan *scan);
+/* Objects are checked by GET for hold_ns. */
+void scan_give_up(struct scan *scan, const char *why, const char *detail, int64_t hold_ns);
+
+/* For the worker's turn, its stop and its sweep. */
+void scan_turn(struct shard *shard);
+void scan_stop_all(struct worker *worker);
+void scan_destroy_all(struct shard *shard); /* no object is linked any more */

@@ -1,0 +1,234 @@
+/* One walk over the pages of a list: whose token, page by page, and what its failures mean. */
+#include <assert.h>
+
+#include "base/metric.h"
+#include "workers/scan.h"
+#include "workers/worker.h"
+
+enum { MAX_PAGES = 100000, MAX_THROTTLED = 6, MAX_LOOKS = 4096, LINK_BYTES = 8192 };
+
+static const int64_t LEAST_BOX_NS = 60 * NS_PER_S;
+static const int64_t HOLD_NS = 600 * NS_PER_S; /* a role may be on its way, a proxy be put right */
+static const int64_t LATE_HOLD_NS = 86400 * NS_PER_S;
+
+static void ask_token(struct scan *scan);
+static void send_page(struct scan *scan);
+
+static struct worker *worker_of(const struct scan *scan) {
+	return scan->shard->worker;
+}
+
+void scan_walk_cancel(struct scan *scan) {
+	if (!scan->walking) return;
+	scan->walking = false;
+	gate_cancel(&scan->gate);
+	vault_call_deinit(&scan->call);
+	identity_leave(&scan->waiter);
+	identity_put(scan->identity);
+	scan->identity = NULL;
+	buf_deinit(&scan->next_link);
+}
+
+static void fail(struct scan *scan, const struct fault *fault, bool counts) {
+	scan_walk_cancel(scan);
+	scan_walk_failed(scan, fault, counts);
+}
+
+static void give_up(struct scan *scan, const char *why, const char *detail, int64_t hold_ns) {
+	scan_walk_cancel(scan);
+	scan_give_up(scan, why, detail, hold_ns);
+}
+
+/* --- whose token --- */
+
+static bool is_denied(const struct scan *scan, uint32_t identity_hash) {
+	for (unsigned i = 0; i < scan->denied_count; i++) {
+		if (scan->denied[i] == identity_hash) return true;
+	}
+	return false;
+}
+
+/* An object of the last lender, else of anybody who has not been refused. */
+static struct object *find_lender(const struct scan *scan) {
+	struct object *other = NULL;
+	unsigned looks = 0;
+	list_for_each (node, &scan->order) {
+		struct scan_name *name = container_of(node, struct scan_name, order);
+		list_for_each (link, &name->users) {
+			struct object *object = container_of(link, struct scan_link, link)->object;
+			if (++looks > MAX_LOOKS) return other;
+			if (is_denied(scan, object->identity_hash)) continue;
+			if (object->identity_hash == scan->lender) return object;
+			if (!other) other = object;
+		}
+	}
+	return other;
+}
+
+/* OK with scan->identity set; ERR_NOT_FOUND: nobody is left to ask. */
+static enum err borrow_identity(struct scan *scan) {
+	struct object *object = find_lender(scan);
+	if (!object) return ERR_NOT_FOUND;
+	struct spec *spec = spec_borrow(object);
+	struct spc *spc = spec && spec->cell ? spc_borrow(spec->cell) : NULL;
+	/* A class that has just changed leads elsewhere: its objects are on their way. */
+	bool here = spc && !spc->fault.len && str_eq(spc->vault_url, str_of(scan->shard->url));
+	enum err err =
+		here ? identity_get(worker_of(scan), spec, spc, &scan->identity) : ERR_CONFLICT;
+	spec_unref(spec);
+	spc_unref(spc);
+	if (!err) scan->lender = object->identity_hash;
+	return err;
+}
+
+/* The next one from the beginning: a link to a page was made for another caller. */
+static void try_next_identity(struct scan *scan, const char *detail) {
+	identity_leave(&scan->waiter);
+	identity_put(scan->identity);
+	scan->identity = NULL;
+	if (scan->denied_count < SCAN_DENIED_MAX) scan->denied[scan->denied_count++] = scan->lender;
+	buf_reset(&scan->next_link);
+	scan->walked_pages = 0;
+	scan->token_renewed = false;
+	bool left = scan->denied_count < SCAN_DENIED_MAX && borrow_identity(scan) == OK;
+	if (left) {
+		ask_token(scan);
+		return;
+	}
+	give_up(scan, "nobody may list this vault, objects are checked by GET", detail, HOLD_NS);
+}
+
+static void token_answered(struct identity_waiter *waiter) {
+	ask_token(container_of(waiter, struct scan, waiter));
+}
+
+static void ask_token(struct scan *scan) {
+	switch (identity_ask(scan->identity, &scan->waiter)) {
+	case IDENTITY_WAIT:
+		return;
+	case IDENTITY_FAILED:
+		/* Entra that cannot be reached says nothing about this identity. */
+		if (scan->identity->fault_gate) {
+			struct fault fault = scan->identity->fault;
+			fail(scan, &fault, false);
+		} else {
+			char detail[FAULT_TEXT_BYTES];
+			memcpy(detail, scan->identity->fault.text, sizeof detail);
+			try_next_identity(scan, detail);
+		}
+		return;
+	case IDENTITY_READY:
+		break;
+	}
+	scan->token_serial = scan->identity->serial;
+	send_page(scan);
+}
+
+/* --- pages --- */
+
+static void met(void *arg, struct str name, const struct vault_row *row) {
+	scan_met(arg, name, row);
+}
+
+/* A walk that cannot end before the next one is due, or costs more than GETs, is none. */
+static bool is_over_budget(struct scan *scan) {
+	const struct settings *settings = &worker_of(scan)->settings;
+	int64_t box_ns = settings->poll_interval_ns > LEAST_BOX_NS ? settings->poll_interval_ns
+								   : LEAST_BOX_NS;
+	bool late = worker_of(scan)->now.mono_ns - scan->walk_began_ns > box_ns;
+	if (late || scan->walked_pages >= MAX_PAGES) {
+		give_up(scan, "listing takes too long, objects are checked by GET",
+			late ? "a walk took longer than an interval" : "too many pages",
+			LATE_HOLD_NS);
+		return true;
+	}
+	if (settings->change_detection == CHANGE_BY_LIST || scan->walked_pages < scan->name_count)
+		return false;
+	scan_walk_cancel(scan);
+	scan_too_dear(scan);
+	return true;
+}
+
+static void take_page(struct scan *scan) {
+	struct fault fault = { 0 };
+	if (!scan->walked_pages++) scan->walk_began_s = scan->call.http.server_date_s;
+	scan->throttled = 0;
+	enum err err =
+		vault_read_list(&scan->call, scan->kind, met, scan, &scan->next_link, &fault);
+	vault_call_deinit(&scan->call);
+	if (err) {
+		fail(scan, &fault, true);
+	} else if (!buf_str(&scan->next_link).len) {
+		scan_walk_cancel(scan);
+		scan_walk_ended(scan);
+	} else if (!is_over_budget(scan)) {
+		send_page(scan);
+	}
+}
+
+static void page_answered(struct gate_call *gate) {
+	struct scan *scan = container_of(gate, struct scan, gate);
+	struct fault fault = { 0 };
+	enum err err = vault_result(
+		&scan->call, &fault, str_of(scan->shard->url), scan->kind, STR("(list)"));
+	shard_saw_date(scan->shard, scan->call.http.server_date_s);
+	if (!err) {
+		take_page(scan);
+		return;
+	}
+	vault_call_deinit(&scan->call);
+	if (err == ERR_THROTTLED && ++scan->throttled <= MAX_THROTTLED) {
+		metric_add(METRIC_VAULT_THROTTLED, 1);
+		send_page(scan); /* the gate waits for as long as the vault asks */
+	} else if (err == ERR_UNAUTHENTICATED && !scan->token_renewed) {
+		scan->token_renewed = true;
+		identity_refused(scan->identity, scan->token_serial);
+		ask_token(scan);
+	} else if (err == ERR_DENIED || err == ERR_UNAUTHENTICATED) {
+		metric_add(METRIC_SCAN_DENIED, 1);
+		try_next_identity(scan, fault.text);
+	} else {
+		fail(scan, &fault, !scan->shard->gate.open);
+	}
+}
+
+static void send_page(struct scan *scan) {
+	struct worker *worker = worker_of(scan);
+	struct fault fault = { 0 };
+	if (!gate_admits(&scan->shard->gate, &fault)) {
+		fail(scan, &fault, false);
+		return;
+	}
+	enum err err =
+		vault_list(&scan->call, worker->pool->options.azure, str_of(scan->shard->url),
+			scan->kind, buf_str(&scan->next_link), &scan->identity->token);
+	if (err) {
+		vault_call_deinit(&scan->call);
+		give_up(scan, "a list leads away from its vault, objects are checked by GET",
+			err_text(err), HOLD_NS);
+		return;
+	}
+	metric_add(METRIC_SCAN_PAGES, 1);
+	scan->call.http.timeout_ns = worker->settings.request_timeout_ns;
+	scan->gate.req = &scan->call.http;
+	scan->gate.on_done = page_answered;
+	gate_start(&scan->shard->gate, &scan->gate);
+}
+
+void scan_walk_begin(struct scan *scan) {
+	assert(!scan->walking && !scan->identity);
+	scan->walking = true;
+	scan->walk++;
+	scan->walked_pages = scan->throttled = scan->denied_count = 0;
+	scan->token_renewed = false;
+	scan->walk_began_ns = worker_of(scan)->now.mono_ns;
+	scan->waiter.answer = token_answered;
+	buf_init(&scan->next_link, LINK_BYTES);
+	enum err err = borrow_identity(scan);
+	if (!err) {
+		ask_token(scan);
+		return;
+	}
+	struct fault fault = fault_make(err, "nobody's token could be borrowed: %s", err_text(err));
+	fail(scan, &fault, false);
+}
