@@ -371,6 +371,10 @@ static void our_update_entries_become_our_apply_entry(void **state) {
 		"[" ENTRY(OURS, "Apply",
 			"{\"f:data\":{\"f:a\":{},\".\":{},\"f:b\":{}},\"f:type\":{},\"f:metadata\":"
 			"{\"f:labels\":{}}}") "]");
+	/* Those of the controllers before kvsync become ours, whichever they are. */
+	settle("[" ENTRY("v1-secrets-store-sync-controller", "Apply", "{\"f:data\":{\"f:a\":{}}}") "," ENTRY(
+		       "v1-secret-sync-controller", "Update", "{\"f:data\":{\"f:b\":{}}}") "]",
+		"[" ENTRY(OURS, "Apply", "{\"f:data\":{\"f:a\":{},\"f:b\":{}}}") "]");
 	/* An entry of a subresource and one of another manager are not ours to touch. */
 	settle("[{\"manager\":\"" OURS "\",\"operation\":\"Update\",\"subresource\":\"status\"}]",
 		"[{\"manager\":\"" OURS "\",\"operation\":\"Update\",\"subresource\":\"status\"}]");

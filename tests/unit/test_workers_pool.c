@@ -47,6 +47,25 @@ static void nothing_is_retired_before_it_is(void **state) {
 	assert_ptr_equal(pool_first_queue(b.pool), &pool_worker(b.pool, 0)->queue);
 }
 
+/* What is under way ends, nothing begins; and nothing that came meanwhile is lost. */
+static void while_paused_nothing_begins(void **state) {
+	(void)state;
+	pool_pause(b.pool, true);
+	bench_begin();
+	assert_int_equal(bench_active(), 0);
+	pool_pause(b.pool, false);
+	bench_turn();
+	pool_pause(b.pool, true);
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	bench_advance(2 * 3600 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	pool_pause(b.pool, false);
+	bench_turn();
+	assert_int_equal(bench_active(), 1);
+}
+
 static void workers_need_a_role(void *arg) {
 	(void)arg;
 	thread_set_role(ROLE_MAIN);
@@ -63,6 +82,7 @@ int main(void) {
 		BENCH_TEST(threads_start_and_end_when_they_are_told),
 		BENCH_TEST(a_pool_that_never_started_is_destroyed),
 		BENCH_TEST(nothing_is_retired_before_it_is),
+		BENCH_TEST(while_paused_nothing_begins),
 		BENCH_TEST(nobody_else_turns_a_worker),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
