@@ -136,7 +136,7 @@ class LocalFleet:
                 "counts": engine_counts(metrics), "labels": report.requests_by_label(stats),
                 "throttled": report.throttled_of(stats), "rss": metrics["process_resident_memory_bytes"] / 2**20,
                 "main_turn": metrics["kvsync_turn_longest_seconds"]["main"],
-                "main_turn_cpu": metrics["kvsync_turn_busiest_seconds"]["main"],
+                "main_turn_cpu": metrics.get("kvsync_turn_busiest_seconds", {}).get("main", 0),
                 "worker_turn": max(v for k, v in metrics["kvsync_turn_longest_seconds"].items() if k != "main")}
 
     def wait(self, phase, done, total, limit, pause=0.1):

@@ -229,7 +229,7 @@ def measure(options):
             "cpu_us_per_sync": report.per(metrics["process_cpu_seconds_total"], objects), "world_cpu_us_per_sync": None,
             "rss_mib": round(metrics["process_resident_memory_bytes"] / 2**20, 1),
             "main_turn_max_ms": round(1000 * metrics["kvsync_turn_longest_seconds"]["main"], 1),
-            "main_turn_cpu_max_ms": round(1000 * metrics["kvsync_turn_busiest_seconds"]["main"], 1),
+            "main_turn_cpu_max_ms": round(1000 * metrics.get("kvsync_turn_busiest_seconds", {}).get("main", 0), 1),
             "apiserver_cpu_us_per_sync": report.per(cpu[2] - cpu[1], objects) if fleet.server_pid else None,
             "apiserver_cpu_us_per_plain_write_pair": report.per(cpu[1] - cpu[0], objects) if fleet.server_pid else None,
             "etcd_bytes_per_sync": round((etcd[1] - etcd[0]) / objects) if None not in etcd else None,
