@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "clients/json.h"
+#include "clients/vault_impl.h"
 
 #define API_VERSION "7.4"
 
@@ -14,7 +15,6 @@ enum {
 		256
 		<< 10, /* Key Vault's limit is 25 kB of value; every byte of it may be an escape of six */
 	PAGE_BYTES = 1 << 20,
-	VALUE_BYTES = 128 << 10,
 };
 
 static const char *const SEGMENTS[] = {
@@ -106,92 +106,6 @@ enum err vault_list(struct vault_call *call, const struct http_site *site, struc
 	return buf_err(&call->http.url);
 }
 
-/* --- answers --- */
-
-/* The version is the last segment of an identifier. */
-static enum err version_of_id(struct str id, char out_version[static VAULT_VERSION_BYTES]) {
-	size_t start = id.len;
-	while (start > 0 && id.ptr[start - 1] != '/') start--;
-	struct str version = str_slice(id, start, id.len);
-	if (!version.len || version.len >= VAULT_VERSION_BYTES) return ERR_PARSE;
-	memcpy(out_version, version.ptr, version.len);
-	out_version[version.len] = 0;
-	return OK;
-}
-
-static struct vault_row read_row(const cJSON *attributes) {
-	return (struct vault_row){
-		.created_s = json_i64(attributes, "created", 0),
-		.updated_s = json_i64(attributes, "updated", 0),
-		.not_before_s = json_i64(attributes, "nbf", 0),
-		.expires_s = json_i64(attributes, "exp", 0),
-		.enabled = json_bool(attributes, "enabled", true),
-	};
-}
-
-static enum err parse_attributes(struct str body, struct vault_row *out_row, struct fault *fault) {
-	struct str raw = STR_NULL;
-	cJSON *json = NULL;
-	if (json_scan_member(body, "attributes", &raw) != OK) {
-		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
-	}
-	enum err err = json_parse(raw, &json, fault);
-	if (err) return err;
-	*out_row = read_row(json);
-	cJSON_Delete(json);
-	return OK;
-}
-
-/* A member that is a JSON string without escapes, or nothing. */
-static struct str plain_member(struct str body, const char *key) {
-	struct str raw = STR_NULL;
-	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
-		return STR_NULL;
-	return str_slice(raw, 1, raw.len - 2);
-}
-
-static enum err read_content_type(struct str body, struct vault_object *object) {
-	struct str text = plain_member(body, "contentType");
-	if (text.len >= sizeof object->content_type) text = STR_NULL;
-	if (text.len) memcpy(object->content_type, text.ptr, text.len);
-	object->content_type[text.len] = 0;
-	return OK;
-}
-
-void vault_object_deinit(struct vault_object *object) {
-	secret_deinit(&object->value);
-}
-
-static enum err read_value(struct str body, struct secret_arena *arena, struct vault_object *object,
-	struct fault *fault) {
-	struct str raw = STR_NULL;
-	if (json_scan_member(body, "value", &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') {
-		return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
-	}
-	secret_init(&object->value, arena, VALUE_BYTES);
-	enum err err = json_unescape_secret(raw, &object->value);
-	return err ? fault_set(fault, err, "the vault's value is no valid JSON string") : OK;
-}
-
-enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
-	struct vault_object *out_object, struct fault *fault) {
-	struct vault_object object = { 0 };
-	struct str body = http_response_body(&call->http);
-	enum err err = parse_attributes(body, &object.row, fault);
-	if (!err && version_of_id(plain_member(body, "id"), object.row.version) != OK) {
-		err = fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
-	}
-	if (!err) err = read_content_type(body, &object);
-	if (!err) err = read_value(body, arena, &object, fault);
-	object.certificate_backed = plain_member(body, "kid").len > 0;
-	if (err) {
-		vault_object_deinit(&object);
-		return err;
-	}
-	*out_object = object;
-	return OK;
-}
-
 /* --- version lists --- */
 
 void vault_rows_deinit(struct vault_rows *rows) {
@@ -217,8 +131,8 @@ static enum err push_item(struct vault_rows *rows, const cJSON *item) {
 	struct str id = json_str(item, "id");
 	if (!id.len) id = json_str(item, "kid");
 	if (!attributes) return OK; /* nothing to judge it by: as if it were not there */
-	struct vault_row row = read_row(attributes);
-	enum err err = version_of_id(id, row.version);
+	struct vault_row row = vault_row_of(attributes);
+	enum err err = vault_version_of_id(id, row.version);
 	return err ? err : rows_push(rows, &row);
 }
 

@@ -33,6 +33,10 @@ struct vault_object {
 };
 void vault_object_deinit(struct vault_object *object);
 
+/* What a secret's value is. Only secrets of certificates have a form; what is uploaded by hand is plain whatever its type. */
+enum vault_form { VAULT_PLAIN, VAULT_PEM, VAULT_PKCS12, VAULT_UNKNOWN };
+enum vault_form vault_object_form(const struct vault_object *object);
+
 struct vault_call {
 	struct http_req http;
 	struct buf _next_link;
@@ -47,6 +51,11 @@ enum err vault_get(struct vault_call *call, const struct http_site *site, struct
 /* Reads a 2xx answer to a GET of a secret; the value goes from the answer straight into `arena`. */
 enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
 	struct vault_object *out_object, struct fault *fault);
+
+/* The same for every kind. Of a key the value is its public half, a SubjectPublicKeyInfo in PEM; of a certificate the leaf in
+ * PEM, whose bytes are not looked at. ERR_DISABLED for a disabled one, ERR_INVALID for a key that has no such form. */
+enum err vault_read_object(const struct vault_call *call, enum vault_kind kind,
+	struct secret_arena *arena, struct vault_object *out_object, struct fault *fault);
 
 /* One page of the versions of an object; next_link empty: the first. ERR_DENIED when next_link leaves the vault's host. */
 enum err vault_list_versions(struct vault_call *call, const struct http_site *site,

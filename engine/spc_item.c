@@ -11,7 +11,7 @@ enum { NUMBER_BYTES = 64, NAME_MOST = 127, PATH_MOST = 1024 };
 
 /* The provider's fields as text. */
 struct fields {
-	struct str name, alias, version, type, format, encoding;
+	struct str name, alias, version, type, format, encoding, permission;
 	unsigned history;
 };
 
@@ -95,12 +95,11 @@ static enum err read_fields(const struct doc *doc, const struct doc_node *item,
 		const char *key;
 		struct str *text;
 	} texts[] = {
-		{ "objectName", &out_fields->name },
-		{ "objectAlias", &out_fields->alias },
-		{ "objectVersion", &out_fields->version },
-		{ "objectType", &out_fields->type },
+		{ "objectName", &out_fields->name }, { "objectAlias", &out_fields->alias },
+		{ "objectVersion", &out_fields->version }, { "objectType", &out_fields->type },
 		{ "objectFormat", &out_fields->format },
 		{ "objectEncoding", &out_fields->encoding },
+		{ "filePermission", &out_fields->permission }, /* of files: nothing here has one */
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		enum err err = text_field(doc, item, texts[i].key, texts[i].text, fault);
@@ -131,19 +130,12 @@ static enum err check_form(const struct fields *f, struct fault *fault) {
 		return fault_set(
 			fault, ERR_INVALID, "objectEncoding needs objectType secret; take it out");
 	}
-	bool utf8 = f->encoding.len == 0 || str_eq_nocase(f->encoding, STR("utf-8"));
-	if (!utf8 && !str_eq_nocase(f->encoding, STR("base64")) &&
-		!str_eq_nocase(f->encoding, STR("hex"))) {
-		return fault_set(fault, ERR_INVALID,
-			"objectEncoding has to be utf-8, base64 or hex, not \"%.*s\"",
-			TEXT_ARG(f->encoding));
-	}
-	if (pem && utf8) return OK;
+	if (f->encoding.len == 0 || str_eq_nocase(f->encoding, STR("utf-8")) ||
+		str_eq_nocase(f->encoding, STR("base64")) || str_eq_nocase(f->encoding, STR("hex")))
+		return OK;
 	return fault_set(fault, ERR_INVALID,
-		"%s \"%.*s\" is not read by this version, which copies a secret's value as it is; "
-		"take it out, or wait for "
-		"the next version",
-		pem ? "objectEncoding" : "objectFormat", TEXT_ARG(pem ? f->encoding : f->format));
+		"objectEncoding has to be utf-8, base64 or hex, not \"%.*s\"",
+		TEXT_ARG(f->encoding));
 }
 
 static enum err check_path(struct str path, struct fault *fault) {
@@ -159,15 +151,18 @@ static enum err check_path(struct str path, struct fault *fault) {
 	return OK;
 }
 
-static enum err check_type(const struct fields *f, struct fault *fault) {
-	if (str_eq(f->type, STR("secret"))) return OK;
-	if (str_eq(f->type, STR("key")) || str_eq(f->type, STR("cert"))) {
-		return fault_set(fault, ERR_INVALID,
-			"objectType %.*s is not read by this version, which reads secrets; take "
-			"the item out, or wait for "
-			"the next version",
-			TEXT_ARG(f->type));
+static bool find_kind(struct str type, enum vault_kind *out_kind) {
+	for (enum vault_kind kind = VAULT_SECRET; kind <= VAULT_CERTIFICATE; kind++) {
+		if (!str_eq(type, str_of(vault_kind_name(kind)))) continue;
+		*out_kind = kind;
+		return true;
 	}
+	return false;
+}
+
+static enum err check_type(const struct fields *f, struct fault *fault) {
+	enum vault_kind kind;
+	if (find_kind(f->type, &kind)) return OK;
 	return fault_set(fault, ERR_INVALID,
 		"objectType has to be secret, key or cert, not \"%.*s\"", TEXT_ARG(f->type));
 }
@@ -206,6 +201,15 @@ static size_t clean_path(struct str path, char *out) {
 	return len;
 }
 
+static enum spc_format format_of(const struct fields *f) {
+	return str_eq_nocase(f->format, STR("pfx")) ? FORMAT_PFX : FORMAT_PEM;
+}
+
+static enum spc_encoding encoding_of(const struct fields *f) {
+	if (str_eq_nocase(f->encoding, STR("base64"))) return ENCODING_BASE64;
+	return str_eq_nocase(f->encoding, STR("hex")) ? ENCODING_HEX : ENCODING_UTF8;
+}
+
 static enum err store(const struct fields *f, struct str path, struct spc_object *out_object) {
 	char *block = mem_alloc(f->name.len + f->version.len + path.len);
 	if (!block) return ERR_NOMEM;
@@ -221,9 +225,12 @@ static enum err store(const struct fields *f, struct str path, struct spc_object
 		.name = { block, f->name.len },
 		.path = { clean, clean_len },
 		.version = { version, f->version.len },
-		.kind = VAULT_SECRET,
+		.format = format_of(f),
+		.encoding = encoding_of(f),
 		.history = f->history,
 	};
+	bool known = find_kind(f->type, &out_object->kind);
+	assert(known);
 	return OK;
 }
 

@@ -1,6 +1,7 @@
 #include "workers/source.h"
 
 #include "base/buf.h"
+#include "workers/convert.h"
 
 enum { INDEX_DIGITS = 5, LIST_BYTES = 300 };
 
@@ -22,12 +23,52 @@ static bool object_yields(const struct spc_object *object, struct str source, un
 	return history_index(source, object->path, out_index) && *out_index < object->history;
 }
 
-const struct spc_object *source_find(
+static const struct spc_object *find_whole(
 	const struct spc *spc, struct str source, unsigned *out_index) {
 	for (unsigned i = 0; i < spc->object_count; i++) {
 		if (object_yields(&spc->objects[i], source, out_index)) return &spc->objects[i];
 	}
 	return NULL;
+}
+
+/* Cuts "/tls.crt" or "/tls.key" off the end of a path. */
+static enum tls_part cut_part(struct str *source) {
+	static const struct str ends[] = {
+		[TLS_CRT] = { "/tls.crt", 8 }, [TLS_KEY] = { "/tls.key", 8 }
+	};
+	for (enum tls_part part = TLS_CRT; part <= TLS_KEY; part++) {
+		if (!str_ends(*source, ends[part])) continue;
+		*source = str_slice(*source, 0, source->len - ends[part].len);
+		return part;
+	}
+	return TLS_WHOLE;
+}
+
+const struct spc_object *source_find(
+	const struct spc *spc, struct str source, unsigned *out_index) {
+	const struct spc_object *object = find_whole(spc, source, out_index);
+	if (object || cut_part(&source) == TLS_WHOLE) return object;
+	return find_whole(spc, source, out_index);
+}
+
+enum tls_part source_part(const struct spc_object *object, struct str source) {
+	unsigned index = 0;
+	return object_yields(object, source, &index) ? TLS_WHOLE : cut_part(&source);
+}
+
+enum err source_check_part(const struct spec *spec, unsigned item, const struct spc_object *object,
+	struct fault *out_fault) {
+	const struct spec_item *data = &spec->items[item];
+	enum tls_part part = source_part(object, data->source_path);
+	part = convert_plan_of(spec->type, data->target_key, part).part;
+	bool has_crt = object->kind != VAULT_KEY, has_key = object->kind == VAULT_SECRET;
+	if (part == TLS_WHOLE || (part == TLS_CRT ? has_crt : has_key)) return OK;
+	return fault_set(out_fault, ERR_INVALID,
+		"spec.secretObject.data[%u] wants the %s of \"%.*s\", which objectType %s does not "
+		"have; write objectType: secret in SecretProviderClass \"%.*s\" to get a "
+		"certificate with its private key",
+		item, part == TLS_CRT ? "certificate" : "private key", STR_ARG(object->name),
+		vault_kind_name(object->kind), STR_ARG(spec->class_name));
 }
 
 /* What the class yields, for the person whose sourcePath names nothing. */

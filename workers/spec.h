@@ -22,12 +22,21 @@
 
 /* --- SecretProviderClass --- */
 
+enum spc_format { FORMAT_PEM, FORMAT_PFX }; /* of a certificate that is read as a secret */
+enum spc_encoding {
+	ENCODING_UTF8,
+	ENCODING_BASE64,
+	ENCODING_HEX
+}; /* how the value is to be decoded */
+
 /* One entry of `objects`. */
 struct spc_object {
 	struct str name;
 	struct str path; /* alias, or the name: what a sourcePath begins with */
 	struct str version; /* "" or "latest": the current one */
 	enum vault_kind kind;
+	enum spc_format format;
+	enum spc_encoding encoding;
 	unsigned
 		history; /* 0 or 1: one version, path without an index; N >= 2: path/0 ... path/N-1 */
 };

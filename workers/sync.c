@@ -20,6 +20,7 @@ static void token_answered(struct identity_waiter *waiter) {
 static void sync_free(struct sync *sync) {
 	gate_cancel(&sync->kube_gate);
 	identity_leave(&sync->waiter);
+	sync_outputs_free(sync);
 	sync_reads_free(sync);
 	kube_call_deinit(&sync->kube);
 	kube_meta_deinit(&sync->meta);

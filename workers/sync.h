@@ -3,17 +3,18 @@
  * Each step is a function that does its part and names the next one. STEP_PARKED says that a call is under way and that its
  * on_done will go on. Any step may end in sync_fail(), the one place that decides condition, retry and log.
  *
- *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> END
- *                                        |                              +-> PATCH (partial) -+
- *                                        +-- unchanged (PROBE where due, SETTLE) ------------^
+ *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CONVERT -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> END
+ *                                        |                                         +-> PATCH (partial) -+
+ *                                        +-- unchanged (PROBE where due, SETTLE) -----------------------^
  *
- * An item fails when the vault does not yield it. Where some items fail and others do not, the good ones are written by a
- * merge patch, which leaves the others as they are; the next complete write is the forced apply again.
+ * An item fails when the vault does not yield it, or when its value cannot be converted. Where some items fail and others do
+ * not, the good ones are written by a merge patch, which leaves the others as they are; the next complete write is the forced apply again.
  *
  * One owner: the worker. A reconcile holds references to its spec, class and identity, never an RCU section.
  */
 #pragma once
 
+#include "workers/convert.h"
 #include "workers/worker.h"
 
 struct sync;
@@ -26,8 +27,8 @@ struct step {
 };
 
 extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE,
-	STEP_VALUES, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_PATCH, STEP_STATUS,
-	STEP_END;
+	STEP_VALUES, STEP_CONVERT, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_PATCH,
+	STEP_STATUS, STEP_END;
 
 /* One version of an object that the Secret needs. */
 struct sync_value {
@@ -37,6 +38,17 @@ struct sync_value {
 	bool fetched;
 	struct vault_row row; /* what a list row shows, with the version id */
 	struct secret value;
+	enum vault_form form; /* of value */
+	struct secret
+		whole; /* value in the object's format and encoding; empty where that is value itself */
+	bool has_whole;
+};
+
+/* The bytes of one data item. */
+struct sync_output {
+	const struct secret *bytes; /* the value, its whole form, or part */
+	struct secret part;
+	struct fault *fault; /* owned; not NULL: the value cannot be converted */
 };
 
 /* One object of the class that the Secret needs, and its way through the vault: a GET, or a version list and GETs. */
@@ -92,6 +104,7 @@ struct sync {
 	unsigned read_count;
 	bool fetching_values; /* the reads are in their second phase */
 	bool looking; /* nothing is to be written, as far as is known: the probe is to tell */
+	struct sync_output *outputs; /* one per data item; NULL before CONVERT */
 	bool partial; /* some items have failed and others have not: those are written alone */
 	struct fault
 		item_fault; /* err not OK: of the failed items, the one that decides about the retry */
@@ -135,6 +148,8 @@ void sync_reads_free(struct sync *sync);
 /* The value that a source path stands for, with the read that brings it; NULL: the path names nothing. */
 const struct sync_value *sync_find_value(
 	const struct sync *sync, struct str source_path, const struct sync_read **out_read);
+/* "key "NAME" of URL", in front of what is wrong with an object or its value. */
+enum err sync_name_object(const struct sync_read *read, enum err err, struct fault *fault);
 enum err sync_digest(struct sync *sync); /* over what list rows show; into sync->digest */
 
 /* sync_drift.c */
@@ -146,6 +161,9 @@ const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault
 const struct step *sync_judge_drift(struct sync *sync);
 /* The second phase of the reads. */
 const struct step *sync_read_values(struct sync *sync);
+
+/* sync_convert.c */
+void sync_outputs_free(struct sync *sync);
 
 /* sync_items.c */
 /* OK: the item has what the phase asks for. Else why not; then *out_fault (may be NULL) is filled. */

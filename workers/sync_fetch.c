@@ -37,6 +37,7 @@ static enum err plan_item(struct sync *sync, unsigned item) {
 	const struct spc_object *object =
 		source_find(sync->spc, sync->spec->items[item].source_path, &index);
 	if (!object) return OK;
+	if (source_check_part(sync->spec, item, object, NULL)) return OK;
 	struct sync_read *read = find_read(sync, object);
 	if (!read) {
 		read = &sync->reads[sync->read_count++];
@@ -65,8 +66,10 @@ void sync_reads_free(struct sync *sync) {
 		vault_call_deinit(&read->call);
 		vault_rows_deinit(&read->rows);
 		buf_deinit(&read->next_link);
-		for (unsigned k = 0; k < read->value_count; k++)
+		for (unsigned k = 0; k < read->value_count; k++) {
 			secret_deinit(&read->values[k].value);
+			secret_deinit(&read->values[k].whole);
+		}
 		mem_free(read->values);
 	}
 	mem_free(sync->reads);
@@ -78,7 +81,7 @@ const struct sync_value *sync_find_value(
 	const struct sync *sync, struct str source_path, const struct sync_read **out_read) {
 	unsigned index = 0;
 	const struct spc_object *object = source_find(sync->spc, source_path, &index);
-	const struct sync_read *read = object ? find_read(sync, object) : NULL;
+	struct sync_read *read = object ? find_read(sync, object) : NULL;
 	*out_read = read;
 	return read && index < read->value_count ? &read->values[index] : NULL;
 }
@@ -87,6 +90,18 @@ const struct sync_value *sync_find_value(
 
 static bool is_history(const struct sync_read *read) {
 	return read->object->history >= 2;
+}
+
+enum err sync_name_object(const struct sync_read *read, enum err err, struct fault *fault) {
+	return fault_prefix(fault, err, "%s \"%.*s\" of %.*s", vault_kind_name(read->object->kind),
+		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url));
+}
+
+/* The object in an answer that is good so far. */
+static enum err read_object(struct sync_read *read, struct vault_object *out_object) {
+	enum err err = vault_read_object(&read->call, read->object->kind, read->sync->worker->arena,
+		out_object, &read->fault);
+	return err ? sync_name_object(read, err, &read->fault) : OK;
 }
 
 /* The versions that are there are good; the items that ask for older ones fail. */
@@ -141,9 +156,7 @@ static enum err take_page(struct sync_read *read) {
 static enum err take_current(struct sync_read *read, enum err answer) {
 	struct vault_object object = { 0 };
 	enum err err = answer;
-	if (!err)
-		err = vault_read_secret(
-			&read->call, read->sync->worker->arena, &object, &read->fault);
+	if (!err) err = read_object(read, &object);
 	if (!err) memcpy(read->current, object.row.version, sizeof read->current);
 	vault_object_deinit(&object);
 	if (err && err != ERR_DISABLED) return err;
@@ -155,11 +168,11 @@ static enum err take_current(struct sync_read *read, enum err answer) {
 static enum err take_object(struct sync_read *read) {
 	struct vault_object object = { 0 };
 	struct sync_value *value = &read->values[is_history(read) ? read->next_value : 0];
-	enum err err =
-		vault_read_secret(&read->call, read->sync->worker->arena, &object, &read->fault);
+	enum err err = read_object(read, &object);
 	if (!err) {
 		sync_note_read(read->sync, &object.row, read->call.http.server_date_s);
 		value->row = object.row;
+		value->form = vault_object_form(&object);
 		value->known = value->fetched = true;
 		secret_move(&value->value, &object.value);
 		if (is_history(read)) {

@@ -7,14 +7,25 @@
 
 /* --- one item --- */
 
+/* The item names nothing, or a part that its object does not have. */
+static bool is_input_fault(const struct sync *sync, unsigned item, struct fault *out_fault) {
+	unsigned index = 0;
+	const struct spc_object *object =
+		source_find(sync->spc, sync->spec->items[item].source_path, &index);
+	enum err err = object ? source_check_part(sync->spec, item, object, out_fault)
+			      : source_unknown(sync->spec, item, sync->spc, out_fault);
+	return err != OK;
+}
+
 enum err sync_item_fault(const struct sync *sync, unsigned item, struct fault *out_fault) {
 	const struct sync_read *read = NULL;
 	struct str source = sync->spec->items[item].source_path;
 	const struct sync_value *value = sync_find_value(sync, source, &read);
-	const struct fault *fault = NULL;
-	if (!value) return source_unknown(sync->spec, item, sync->spc, out_fault);
-	if (sync->fetching_values ? value->fetched : value->known) return OK;
-	fault = read->fault.err ? &read->fault : &read->missing;
+	const struct fault *fault = sync->outputs ? sync->outputs[item].fault : NULL;
+	if (is_input_fault(sync, item, out_fault)) return ERR_INVALID;
+	bool good = sync->fetching_values ? value->fetched : value->known;
+	if (good && !fault) return OK;
+	if (!good) fault = read->fault.err ? &read->fault : &read->missing;
 	assert(fault->err);
 	if (out_fault) *out_fault = *fault;
 	return fault->err;
@@ -97,14 +108,12 @@ static unsigned count_failed(const struct sync *sync, struct fault *out_fault, b
 	unsigned failed = 0;
 	for (unsigned i = 0; i < sync->spec->item_count; i++) {
 		struct fault fault = { 0 };
-		const struct sync_read *read = NULL;
 		if (!sync_item_fault(sync, i, &fault)) continue;
 		bool sooner = err_retry(fault.err) != RETRY_SLOW &&
 			      err_retry(out_fault->err) == RETRY_SLOW;
 		if (failed == 0 || sooner) {
 			*out_fault = fault;
-			*out_input =
-				!sync_find_value(sync, sync->spec->items[i].source_path, &read);
+			*out_input = is_input_fault(sync, i, NULL);
 		}
 		failed++;
 	}

@@ -30,10 +30,6 @@ static bool must_write(const struct sync *sync) {
 	return !sync_versions_match(sync);
 }
 
-static const struct step *write_step(const struct sync *sync) {
-	return status_has_synced(&sync->object->status) ? &STEP_PROBE : &STEP_CREATE;
-}
-
 static const struct step *compare_run(struct sync *sync) {
 	struct fault fault = { 0 };
 	enum err err = sync_digest(sync);
@@ -42,7 +38,7 @@ static const struct step *compare_run(struct sync *sync) {
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
 	if (!must_write(sync)) return sync_unchanged(sync);
-	return sync->fetching_values ? write_step(sync) : sync_read_values(sync);
+	return sync->fetching_values ? &STEP_CONVERT : sync_read_values(sync);
 }
 
 const struct step STEP_COMPARE = { "compare", compare_run };
@@ -53,7 +49,7 @@ static const struct step *values_run(struct sync *sync) {
 	if (!next) next = sync_judge_items(sync);
 	if (next) return next;
 	/* What was read may be younger than what the walk told. */
-	return sync->listed && !sync->repairing ? &STEP_COMPARE : write_step(sync);
+	return sync->listed && !sync->repairing ? &STEP_COMPARE : &STEP_CONVERT;
 }
 
 const struct step STEP_VALUES = { "values", values_run };
@@ -99,13 +95,10 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 	}
 	unsigned count = 0;
 	for (unsigned i = 0; i < spec->item_count; i++) {
-		const struct sync_read *read = NULL;
 		if (sync_item_fault(sync, i, NULL)) continue;
-		const struct sync_value *value =
-			sync_find_value(sync, spec->items[i].source_path, &read);
-		assert(value && value->fetched);
+		assert(sync->outputs[i].bytes);
 		shape.data[count++] =
-			(struct kube_data){ spec->items[i].target_key, &value->value };
+			(struct kube_data){ spec->items[i].target_key, sync->outputs[i].bytes };
 	}
 	shape.secret = (struct kube_secret){
 		.ns = spec->ns,

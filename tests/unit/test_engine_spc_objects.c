@@ -9,17 +9,19 @@
 
 #include "engine/spc_objects.h"
 
-/* The list as text: "name|path|version|history" per object, joined by blanks. */
+/* The list as text: "name|path|version|history" per object, with what it has beside "secret" in brackets, joined by blanks. */
 static const char *shown(const struct object_list *list) {
 	static char text[1024];
 	size_t at = 0;
 	text[0] = '\0';
 	for (unsigned i = 0; i < list->count; i++) {
 		const struct spc_object *o = &list->objects[i];
-		assert_int_equal(o->kind, VAULT_SECRET);
-		at += (size_t)snprintf(text + at, sizeof text - at, "%s%.*s|%.*s|%.*s|%u",
+		static const char *const encodings[] = { "", "[base64]", "[hex]" };
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%.*s|%.*s|%.*s|%u%s%s%s",
 			i ? " " : "", STR_ARG(o->name), STR_ARG(o->path), STR_ARG(o->version),
-			o->history);
+			o->history,
+			o->kind == VAULT_SECRET ? "" : o->kind == VAULT_KEY ? "[key]" : "[cert]",
+			o->format == FORMAT_PFX ? "[pfx]" : "", encodings[o->encoding]);
 	}
 	return text;
 }
@@ -72,6 +74,14 @@ static const struct {
 	{ "array:\n  - |\n    objectName: a\n    objectType: secret\n    objectFormat: PEM\n    "
 	  "objectEncoding: UTF-8\n",
 		"a|a||0" },
+	{ "array:\n- {objectName: a, objectType: key}\n- {objectName: b, objectType: cert}\n",
+		"a|a||0[key] b|b||0[cert]" },
+	{ "array:\n- {objectName: a, objectType: secret, objectFormat: pfx, objectEncoding: "
+	  "base64}\n- {objectName: b, objectType: secret, objectFormat: Pfx, objectEncoding: HEX}\n",
+		"a|a||0[pfx][base64] b|b||0[pfx][hex]" },
+	{ "array:\n- {objectName: a, objectType: cert, objectFormat: PFX}\n"
+	  "- {objectName: b, objectType: key, objectVersionHistory: 3, filePermission: 0o9}\n",
+		"a|a||0[cert][pfx] b|b||3[key]" },
 	{ "array:\n  - |\n    objectName: a\n    objectType: secret\n  - |\n    objectName: b\n    "
 	  "objectType: secret\n",
 		"a|a||0 b|b||0" },
@@ -207,15 +217,19 @@ static const struct {
 	{ ITEM("objectAlias: a\n    objectType: secret"), "is no name in a vault" },
 	{ ITEM("objectName: a\n    objectType: secret\n    objectVersion: a/b"),
 		"is no version of a vault" },
-	/* what later versions read */
-	{ ITEM("objectName: a\n    objectType: key"),
-		"objectType key is not read by this version" },
-	{ ITEM("objectName: a\n    objectType: cert"),
-		"objectType cert is not read by this version" },
-	{ ITEM("objectName: a\n    objectType: secret\n    objectFormat: pfx"),
-		"objectFormat \"pfx\" is not read by this version" },
-	{ ITEM("objectName: a\n    objectType: secret\n    objectEncoding: hex"),
-		"objectEncoding \"hex\" is not read" },
+	{ ITEM("objectName: a\n    objectType: key\n    objectEncoding: hex"),
+		"objectEncoding needs objectType secret" },
+	{ ITEM("objectName: a\n    objectType: cert\n    objectFormat: pfx\n    objectEncoding: x"),
+		"objectFormat pfx needs objectType secret" },
+	{ ITEM("objectName: a\n    objectType: Key\n    objectFormat: pfx"),
+		"objectFormat pfx needs objectType secret" },
+	{ ITEM("objectAlias: ../a\n    objectType: x\n    objectEncoding: x"),
+		"objectEncoding needs objectType secret" },
+	{ ITEM("objectName: a\n    objectAlias: ../a\n    objectType: x"), "must not contain" },
+	{ ITEM("objectName: a\n    objectType: certificate"),
+		"has to be secret, key or cert, not \"certificate\"" },
+	{ ITEM("objectName: a\n    objectType: secret\n    filePermission: [0644]"),
+		"filePermission takes a text, not a list" },
 	/* collisions */
 	{ "array:\n- {objectName: a, objectType: secret}\n- {objectName: b, objectAlias: a, "
 	  "objectType: secret}\n",

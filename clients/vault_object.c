@@ -1,0 +1,185 @@
+/* What Key Vault answers to a GET of an object. */
+#include <assert.h>
+
+#include "base/decode.h"
+#include "clients/json.h"
+#include "clients/jwk.h"
+#include "clients/pem.h"
+#include "clients/vault.h"
+#include "clients/vault_impl.h"
+
+enum { VALUE_BYTES = 128 << 10 };
+
+/* The version is the last segment of an identifier. */
+enum err vault_version_of_id(struct str id, char out_version[static VAULT_VERSION_BYTES]) {
+	size_t start = id.len;
+	while (start > 0 && id.ptr[start - 1] != '/') start--;
+	struct str version = str_slice(id, start, id.len);
+	if (!version.len || version.len >= VAULT_VERSION_BYTES) return ERR_PARSE;
+	memcpy(out_version, version.ptr, version.len);
+	out_version[version.len] = 0;
+	return OK;
+}
+
+struct vault_row vault_row_of(const cJSON *attributes) {
+	return (struct vault_row){
+		.created_s = json_i64(attributes, "created", 0),
+		.updated_s = json_i64(attributes, "updated", 0),
+		.not_before_s = json_i64(attributes, "nbf", 0),
+		.expires_s = json_i64(attributes, "exp", 0),
+		.enabled = json_bool(attributes, "enabled", true),
+	};
+}
+
+static enum err parse_attributes(struct str body, struct vault_row *out_row, struct fault *fault) {
+	struct str raw = STR_NULL;
+	cJSON *json = NULL;
+	if (json_scan_member(body, "attributes", &raw) != OK) {
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
+	}
+	enum err err = json_parse(raw, &json, fault);
+	if (err) return err;
+	*out_row = vault_row_of(json);
+	cJSON_Delete(json);
+	return OK;
+}
+
+/* A member that is a JSON string without escapes, or nothing. */
+static struct str plain_member(struct str body, const char *key) {
+	struct str raw = STR_NULL;
+	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
+		return STR_NULL;
+	return str_slice(raw, 1, raw.len - 2);
+}
+
+/* Too long a type, or none that is a string, is as good as none. */
+static enum err read_content_type(struct str body, struct vault_object *object) {
+	struct str raw = STR_NULL;
+	cJSON *json = NULL;
+	object->content_type[0] = 0;
+	if (json_scan_member(body, "contentType", &raw) != OK) return OK;
+	enum err err = json_parse(raw, &json, NULL);
+	struct str text = json_str(json, "");
+	if (text.len < sizeof object->content_type) {
+		if (text.len) memcpy(object->content_type, text.ptr, text.len);
+		object->content_type[text.len] = 0;
+	}
+	cJSON_Delete(json);
+	return err == ERR_NOMEM ? err : OK;
+}
+
+void vault_object_deinit(struct vault_object *object) {
+	secret_deinit(&object->value);
+}
+
+static enum err read_value(struct str body, struct secret_arena *arena, struct vault_object *object,
+	struct fault *fault) {
+	struct str raw = STR_NULL;
+	if (json_scan_member(body, "value", &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') {
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
+	}
+	secret_init(&object->value, arena, VALUE_BYTES);
+	enum err err = json_unescape_secret(raw, &object->value);
+	return err ? fault_set(fault, err, "the vault's value is no valid JSON string") : OK;
+}
+
+enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
+	struct vault_object *out_object, struct fault *fault) {
+	struct vault_object object = { 0 };
+	struct str body = http_response_body(&call->http);
+	enum err err = parse_attributes(body, &object.row, fault);
+	if (!err && vault_version_of_id(plain_member(body, "id"), object.row.version) != OK) {
+		err = fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
+	}
+	if (!err) err = read_content_type(body, &object);
+	if (!err) err = read_value(body, arena, &object, fault);
+	object.certificate_backed = plain_member(body, "kid").len > 0;
+	if (err) {
+		vault_object_deinit(&object);
+		return err;
+	}
+	*out_object = object;
+	return OK;
+}
+
+/* --- keys and certificates: nothing of them is secret --- */
+
+enum vault_form vault_object_form(const struct vault_object *object) {
+	struct str type = str_of(object->content_type);
+	if (!object->certificate_backed) return VAULT_PLAIN;
+	if (str_eq_nocase(type, STR("application/x-pem-file"))) return VAULT_PEM;
+	if (str_eq_nocase(type, STR("application/x-pkcs12"))) return VAULT_PKCS12;
+	return VAULT_UNKNOWN;
+}
+
+static enum err read_key(const cJSON *json, struct secret *out_pem, struct fault *fault) {
+	const cJSON *key = json_get(json, "key");
+	if (!cJSON_IsObject(key))
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no key");
+	return jwk_write_pem(key, out_pem, fault);
+}
+
+static void put(void *arg, struct str piece) {
+	secret_append(arg, piece);
+}
+
+/* The bytes are passed on as they are, a certificate or not. */
+static enum err read_certificate(const cJSON *json, struct secret_arena *arena,
+	struct secret *out_pem, struct fault *fault) {
+	struct secret der = { 0 };
+	struct str cer = json_str(json, "cer");
+	secret_init(&der, arena, VALUE_BYTES);
+	enum err err = decode_base64(BASE64_PADDED, cer, (struct sink){ put, &der }, NULL);
+	if (!err) err = secret_err(&der);
+	if (!err && secret_len(&der)) {
+		pem_write(out_pem, "CERTIFICATE", secret_expose(&der));
+		err = secret_err(out_pem);
+	} else if (!err || err == ERR_INVALID) {
+		err = fault_set(
+			fault, ERR_PARSE, "the vault's answer has no certificate in base64");
+	}
+	secret_deinit(&der);
+	return err;
+}
+
+/* Unlike a secret's, a disabled key or certificate is sent. */
+static enum err check_enabled(const struct vault_row *row, struct fault *fault) {
+	if (row->enabled) return OK;
+	return fault_set(
+		fault, ERR_DISABLED, "this version is disabled: enable it, or add an enabled one");
+}
+
+static enum err read_public(const cJSON *json, enum vault_kind kind, struct secret_arena *arena,
+	struct vault_object *object, struct fault *fault) {
+	const cJSON *attributes = json_get(json, "attributes");
+	struct str id = json_str(json, kind == VAULT_KEY ? "key.kid" : "id");
+	if (!cJSON_IsObject(attributes))
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
+	object->row = vault_row_of(attributes);
+	if (vault_version_of_id(id, object->row.version) != OK)
+		return fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
+	enum err err = check_enabled(&object->row, fault);
+	if (err) return err;
+	secret_init(&object->value, arena, VALUE_BYTES);
+	return kind == VAULT_KEY ? read_key(json, &object->value, fault)
+				 : read_certificate(json, arena, &object->value, fault);
+}
+
+enum err vault_read_object(const struct vault_call *call, enum vault_kind kind,
+	struct secret_arena *arena, struct vault_object *out_object, struct fault *fault) {
+	struct vault_object object = { 0 };
+	struct fault own = { 0 };
+	cJSON *json = NULL;
+	if (kind == VAULT_SECRET) return vault_read_secret(call, arena, out_object, fault);
+	enum err err = json_parse(http_response_body(&call->http), &json, &own);
+	if (!err) err = read_public(json, kind, arena, &object, &own);
+	cJSON_Delete(json);
+	if (!err) {
+		*out_object = object;
+		return OK;
+	}
+	vault_object_deinit(&object);
+	if (!own.err) own = fault_make(err, "the vault's answer: %s", err_text(err));
+	if (fault) *fault = own;
+	return err;
+}
