@@ -106,7 +106,7 @@ static enum err read_coordinate(
 	struct buf buf = { 0 };
 	struct str number = STR_NULL;
 	enum err err = read_number(json, name, bytes, &buf, &number, fault);
-	if (!err) memcpy(out_field + bytes - number.len, number.ptr, number.len);
+	if (!err && number.len) memcpy(out_field + bytes - number.len, number.ptr, number.len);
 	buf_deinit(&buf);
 	return err;
 }

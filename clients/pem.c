@@ -55,11 +55,17 @@ enum err pem_each(struct str text, enum err (*visit)(void *arg, const struct pem
 		err = next(bio, visit, arg, &more);
 		if (!err || more) continue;
 		err = fault_set(fault, err,
-			err == ERR_NOMEM ? "out of memory"
-					 : "PEM block %u is damaged or cut short; were its line "
-					   "breaks lost on the way into the vault?",
+			err == ERR_NOMEM
+				? "out of memory"
+				: "its PEM block %u is damaged or cut short; were its line "
+				  "breaks lost on the way into the vault?",
 			number);
 	}
 	BIO_free(bio);
+	if (!err && number == 1 && str_find(text, STR("-----BEGIN ")) != SIZE_MAX) {
+		err = fault_set(fault, ERR_INVALID,
+			"its PEM text has no block that can be read; were its line breaks lost on "
+			"the way into the vault?");
+	}
 	return err;
 }

@@ -17,6 +17,6 @@ struct pem_block {
 void pem_write(struct secret *out, const char *label, struct str der);
 
 /* Calls `visit` for each block in order; text between blocks is passed over. Stops at the first error of `visit` and returns it.
- * ERR_INVALID where a block is damaged: the fault says which one, never what stands in it. ERR_NOMEM. */
+ * ERR_INVALID where a block is damaged, or where there is the beginning of one and no block: the fault never shows any of it. ERR_NOMEM. */
 enum err pem_each(struct str text, enum err (*visit)(void *arg, const struct pem_block *block),
 	void *arg, struct fault *fault);
