@@ -63,11 +63,12 @@ enum err chain_order(STACK_OF(X509) * certs, struct fault *fault) {
 	size_t room = chain.count > 0 ? (size_t)chain.count : 1;
 	chain.parent = mem_array(room, sizeof *chain.parent);
 	chain.is_parent = mem_array(room, sizeof *chain.is_parent);
-	enum err err =
-		chain.parent && chain.is_parent ? OK : fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err) {
+	enum err err = ERR_NOMEM;
+	if (chain.parent && chain.is_parent) {
 		find_parents(certs, &chain);
 		err = walk(certs, &chain, fault);
+	} else {
+		err = fault_set(fault, err, "out of memory");
 	}
 	mem_free(chain.parent);
 	mem_free(chain.is_parent);
