@@ -30,6 +30,9 @@ char *mem_strdup(struct str s); /* NUL-terminated copy */
 /* How many allocations of this thread have failed so far: tells why a library that uses our allocator gave up. */
 uint64_t mem_failures(void);
 
+/* How many allocations of this thread have failed so far: libraries that fail do not always say that memory was short. */
+uint64_t mem_failures(void);
+
 /* Allocator that wipes memory when it is freed or moved, for the heaps of libraries that see plaintext.
  * mem_wipe_libraries() hands it to OpenSSL, libcurl and cJSON; it must be the first thing that main() does,
  * and aborts when one of them refuses. */

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/decode.h"
+#include "base/mem.h"
 #include "clients/json.h"
 #include "clients/pem.h"
 
@@ -34,7 +35,6 @@ static enum err read_number(const cJSON *key, const char *name, size_t max_bytes
 	buf_init(buf, NUMBER_BYTES + FIELD_BYTES);
 	enum err err = decode_base64(BASE64_URL, text, (struct sink){ put, buf }, NULL);
 	if (!err) err = buf_err(buf);
-	if (err == ERR_NOMEM) return fault_set(fault, err, "out of memory");
 	struct str number = buf_str(buf);
 	err = err || number.len == 0 ? ERR_INVALID : OK;
 	while (number.len && number.ptr[0] == 0) number = str_slice(number, 1, number.len);
@@ -48,9 +48,7 @@ static enum err read_number(const cJSON *key, const char *name, size_t max_bytes
 }
 
 static enum err no_key(struct fault *fault) {
-	int reason = ERR_GET_REASON(ERR_peek_last_error());
 	ERR_clear_error();
-	if (reason == ERR_R_MALLOC_FAILURE) return fault_set(fault, ERR_NOMEM, "out of memory");
 	return fault_set(fault, ERR_INVALID, "its numbers are no public key");
 }
 
@@ -140,7 +138,7 @@ static enum err write_ec(const cJSON *json, struct secret *out_pem, struct fault
 	return err;
 }
 
-enum err jwk_write_pem(const cJSON *key, struct secret *out_pem, struct fault *fault) {
+static enum err write(const cJSON *key, struct secret *out_pem, struct fault *fault) {
 	struct str kty = json_str(key, "kty");
 	if (str_eq(kty, STR("RSA")) || str_eq(kty, STR("RSA-HSM")))
 		return write_rsa(key, out_pem, fault);
@@ -149,4 +147,11 @@ enum err jwk_write_pem(const cJSON *key, struct secret *out_pem, struct fault *f
 	return fault_set(fault, ERR_INVALID,
 		"its type (kty) %.*s has no public key; RSA, RSA-HSM, EC and EC-HSM have one",
 		(int)(kty.len < 32 ? kty.len : 32), kty.ptr ? kty.ptr : "");
+}
+
+enum err jwk_write_pem(const cJSON *key, struct secret *out_pem, struct fault *fault) {
+	uint64_t failures = mem_failures();
+	enum err err = write(key, out_pem, fault);
+	if (err && mem_failures() != failures) return fault_set(fault, ERR_NOMEM, "out of memory");
+	return err;
 }

@@ -5,6 +5,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "base/mem.h"
+
 enum { LINE_BYTES = 48 }; /* 64 characters of base64 */
 
 void pem_write(struct secret *out, const char *label, struct str der) {
@@ -26,12 +28,13 @@ static enum err next(BIO *bio, enum err (*visit)(void *arg, const struct pem_blo
 	char *label = NULL, *header = NULL;
 	unsigned char *der = NULL;
 	long len = 0;
+	uint64_t failures = mem_failures();
 	*out_more = PEM_read_bio(bio, &label, &header, &der, &len) == 1;
 	if (!*out_more) {
 		int reason = ERR_GET_REASON(ERR_peek_last_error());
 		ERR_clear_error();
-		if (reason == PEM_R_NO_START_LINE) return OK;
-		return reason == ERR_R_MALLOC_FAILURE ? ERR_NOMEM : ERR_INVALID;
+		if (mem_failures() != failures) return ERR_NOMEM;
+		return reason == PEM_R_NO_START_LINE ? OK : ERR_INVALID;
 	}
 	struct pem_block block = { str_of(label), str_of(header), { (char *)der, (size_t)len } };
 	enum err err = visit(arg, &block);

@@ -5,6 +5,7 @@
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 
+#include "base/mem.h"
 #include "clients/chain.h"
 #include "clients/crypto.h"
 #include "clients/pem.h"
@@ -25,12 +26,7 @@ static enum err no_memory(struct fault *fault) {
 	return fault_set(fault, ERR_NOMEM, "out of memory");
 }
 
-static bool memory_is_short(void) {
-	return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
-}
-
 static enum err damaged(struct reader *r) {
-	if (memory_is_short()) return no_memory(r->fault);
 	return fault_set(r->fault, ERR_INVALID, "its PKCS#12 file is damaged or cut short");
 }
 
@@ -124,7 +120,6 @@ static enum err check_algorithm(struct reader *r, const X509_ALGOR *algorithm) {
 	bool known = cipher != NULL;
 	EVP_CIPHER_free(cipher);
 	if (known) return OK;
-	if (memory_is_short()) return no_memory(r->fault);
 	if (name && !crypto_has_legacy()) {
 		return fault_set(r->fault, ERR_INVALID,
 			"its PKCS#12 file is encrypted with %s, for which OpenSSL needs its legacy "
@@ -139,7 +134,6 @@ static enum err check_algorithm(struct reader *r, const X509_ALGOR *algorithm) {
 /* --- bags --- */
 
 static enum err decryption_failed(struct reader *r) {
-	if (memory_is_short()) return no_memory(r->fault);
 	r->cannot_decrypt = true;
 	return password_needed(r->fault);
 }
@@ -154,8 +148,6 @@ static enum err add_key(struct reader *r, const PKCS8_PRIV_KEY_INFO *info) {
 		pem_write(r->out, "PRIVATE KEY", (struct str){ (char *)der, (size_t)len });
 		err = secret_err(r->out);
 		OPENSSL_clear_free(der, (size_t)len);
-	} else if (memory_is_short()) {
-		err = no_memory(r->fault);
 	} else {
 		err = fault_set(r->fault, ERR_INVALID,
 			"a private key of its PKCS#12 file is damaged, or of a kind that OpenSSL "
@@ -261,7 +253,6 @@ static enum err check_mac(struct reader *r, PKCS12 *file, bool *out_good) {
 	ERR_clear_error();
 	*out_good = PKCS12_verify_mac(file, r->password, 0) == 1;
 	if (*out_good || !ERR_peek_last_error()) return OK;
-	if (memory_is_short()) return no_memory(r->fault);
 	return fault_set(r->fault, ERR_INVALID,
 		"the MAC of its PKCS#12 file is damaged, or of a kind that OpenSSL does not know");
 }
@@ -309,6 +300,7 @@ static enum err read_file(struct str der, struct secret *out_pem, struct fault *
 enum err pkcs12_to_pem(struct str der, struct secret *out_pem, struct fault *fault) {
 	struct crypto_scope scope;
 	struct fault own = { 0 };
+	uint64_t failures = mem_failures();
 	if (der.len > PKCS12_MOST_BYTES) {
 		return fault_set(fault, ERR_TOO_LARGE, "its PKCS#12 file has more than %d bytes",
 			PKCS12_MOST_BYTES);
@@ -319,6 +311,8 @@ enum err pkcs12_to_pem(struct str der, struct secret *out_pem, struct fault *fau
 	crypto_leave(&scope);
 	if (!err) return OK;
 	secret_reset(out_pem);
+	/* OpenSSL's ways to fail do not always lead back to that. */
+	if (mem_failures() != failures) err = no_memory(&own);
 	if (!own.err) own = fault_make(err, "its PEM form is too large");
 	if (fault) *fault = own;
 	return err;

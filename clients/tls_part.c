@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "base/decode.h"
+#include "base/mem.h"
 #include "clients/chain.h"
 #include "clients/crypto.h"
 #include "clients/pem.h"
@@ -107,15 +108,11 @@ static enum err rewrite_key(struct splitter *s, const struct pem_block *block) {
 	}
 	EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &at, (long)block->der.len);
 	if (!key || at != end) {
-		bool short_of_memory =
-			ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
 		EVP_PKEY_free(key);
 		ERR_clear_error();
-		return short_of_memory
-			       ? no_memory(s->fault)
-			       : fault_set(s->fault, ERR_INVALID,
-					 "its private key is damaged, or of a kind that OpenSSL "
-					 "does not know");
+		return fault_set(s->fault, ERR_INVALID,
+			"its private key is damaged, or of a kind that OpenSSL "
+			"does not know");
 	}
 	enum err err = write_traditional(s, key);
 	EVP_PKEY_free(key);
@@ -191,6 +188,7 @@ enum err tls_part_read(struct str text, enum tls_part part, enum tls_form form,
 	struct secret pem = { 0 };
 	struct crypto_scope scope;
 	struct fault own = { 0 };
+	uint64_t failures = mem_failures();
 	struct splitter s = { .form = form, .out = out_pem, .fault = &own };
 	assert(part != TLS_WHOLE);
 	enum err err = OK;
@@ -209,6 +207,7 @@ enum err tls_part_read(struct str text, enum tls_part part, enum tls_form form,
 	secret_deinit(&pem);
 	if (!err) return OK;
 	secret_reset(out_pem);
+	if (mem_failures() != failures) err = no_memory(&own);
 	if (!own.err) own = fault_make(err, "its PEM form: %s", err_text(err));
 	if (fault) *fault = own;
 	return err;
