@@ -37,7 +37,7 @@ static enum err next(BIO *bio, enum err (*visit)(void *arg, const struct pem_blo
 		return reason == PEM_R_NO_START_LINE ? OK : ERR_INVALID;
 	}
 	struct pem_block block = { str_of(label), str_of(header), { (char *)der, (size_t)len } };
-	enum err err = visit(arg, &block);
+	enum err err = len > 0 ? visit(arg, &block) : ERR_INVALID;
 	OPENSSL_free(label);
 	OPENSSL_free(header);
 	OPENSSL_clear_free(der, (size_t)len);

@@ -1,5 +1,6 @@
 /* What Key Vault answers to a GET of an object. */
 #include <assert.h>
+#include <ctype.h>
 
 #include "base/decode.h"
 #include "clients/json.h"
@@ -16,6 +17,10 @@ enum err vault_version_of_id(struct str id, char out_version[static VAULT_VERSIO
 	while (start > 0 && id.ptr[start - 1] != '/') start--;
 	struct str version = str_slice(id, start, id.len);
 	if (!version.len || version.len >= VAULT_VERSION_BYTES) return ERR_PARSE;
+	for (size_t i = 0; i < version.len; i++) {
+		if (!isalnum((unsigned char)version.ptr[i]) && version.ptr[i] != '-')
+			return ERR_PARSE;
+	}
 	memcpy(out_version, version.ptr, version.len);
 	out_version[version.len] = 0;
 	return OK;
