@@ -55,6 +55,12 @@ static const struct meaning MEANINGS[] = {
 		"the service account token was issued by Entra itself: check the API server's "
 		"issuer" },
 	{ 53003, ERR_DENIED, "a conditional access policy for workload identities refuses it" },
+	{ 7000215, ERR_DENIED,
+		"the client secret is wrong: put the secret's value, not its id, under "
+		"clientsecret, without a line end" },
+	{ 7000222, ERR_DENIED,
+		"the client secret has expired: make a new one in Entra and put it under "
+		"clientsecret" },
 	{ 700024, ERR_UNAVAILABLE,
 		"the service account token is outside its validity: check the clocks of this node "
 		"and the API server" },
@@ -105,7 +111,7 @@ static int64_t read_code(const cJSON *json) {
 	return str_to_i64(str_slice(text, 0, digits), &code) == OK ? code : 0;
 }
 
-static struct meaning by_error(struct str error, int status) {
+static struct meaning by_error(struct str error, int status, bool by_secret) {
 	if (status == 429)
 		return (struct meaning){ 0, ERR_THROTTLED,
 			"too many token requests; retried by itself" };
@@ -115,7 +121,9 @@ static struct meaning by_error(struct str error, int status) {
 			"Entra has trouble; retried by itself" };
 	}
 	if (str_eq(error, STR("invalid_client")) || str_eq(error, STR("unauthorized_client"))) {
-		return (struct meaning){ 0, ERR_DENIED, COMPARE ", and clientID and tenantID" };
+		return (struct meaning){ 0, ERR_DENIED,
+			by_secret ? "check clientid and clientsecret in the Secret, and tenantID"
+				  : COMPARE ", and clientID and tenantID" };
 	}
 	if (error.len)
 		return (struct meaning){ 0, ERR_DENIED, "check clientID, tenantID and cloudName" };
@@ -123,12 +131,12 @@ static struct meaning by_error(struct str error, int status) {
 		"an answer that is not Entra's; is a proxy in between?" };
 }
 
-static struct meaning meaning_of(int64_t code, struct str error, int status) {
-	if (status == 429) return by_error(error, status);
+static struct meaning meaning_of(int64_t code, struct str error, int status, bool by_secret) {
+	if (status == 429) return by_error(error, status, by_secret);
 	for (size_t i = 0; i < sizeof MEANINGS / sizeof MEANINGS[0]; i++) {
 		if (MEANINGS[i].code == code) return MEANINGS[i];
 	}
-	return by_error(error, status);
+	return by_error(error, status, by_secret);
 }
 
 enum err entra_result(const struct entra_call *call, struct fault *fault, struct str tenant,
@@ -144,8 +152,8 @@ enum err entra_result(const struct entra_call *call, struct fault *fault, struct
 	if (http->status == 200) return OK;
 	bool parsed = json_parse(http_response_body(http), &json, &ignored) == OK;
 	int64_t code = parsed ? read_code(json) : 0;
-	struct meaning meaning =
-		meaning_of(code, parsed ? json_str(json, "error") : STR_NULL, http->status);
+	struct meaning meaning = meaning_of(
+		code, parsed ? json_str(json, "error") : STR_NULL, http->status, call->_by_secret);
 	char name[32] = "";
 	if (code) snprintf(name, sizeof name, "AADSTS%lld", (long long)code);
 	enum err err = fault_set(fault, meaning.err,

@@ -312,6 +312,16 @@ out:
 	return err;
 }
 
+enum err kube_secret_get(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name) {
+	begin(call, kube, &kube->site, HTTP_GET);
+	add_path(call, "/api/v1/namespaces/", ns);
+	add_path(call, "/secrets/", name);
+	http_req_header(&call->http, "Accept", STR("application/json"));
+	call->http.response_arena = arena;
+	return ready(call);
+}
+
 /* --- status, tokens --- */
 
 static enum err status_patch(struct kube_call *call, struct kube *kube, enum kube_resource resource,

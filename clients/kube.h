@@ -172,6 +172,13 @@ enum err kube_token_request(struct kube_call *call, struct kube *kube, struct se
 enum err kube_read_token(
 	const struct kube_call *call, struct secret *out_token, struct fault *fault);
 
+/* GET of one Secret that a user has let us read, whole, into secret memory. */
+enum err kube_secret_get(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
+	struct str ns, struct str name);
+/* The value of a key of its data, whatever the key's case. ERR_NOT_FOUND when it is not there or empty, ERR_INVALID when two
+ * keys differ in case alone, ERR_PARSE, or the error of the secret; without a text. */
+enum err kube_read_data(const struct kube_call *call, struct str key, struct secret *out_value);
+
 /* What an ended request means: OK for 2xx; else the error, with reason and message of the Status object in the fault
  * (never a value: a message that repeats one of the Secret that was sent is left out). `what` names the operation for people
  * ("create Secret ns/name"). A refusal of any status that names a ValidatingAdmissionPolicy is ERR_POLICY (a policy without

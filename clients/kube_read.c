@@ -1,6 +1,7 @@
 /* What the answers of a Kubernetes API server mean. */
 #include <stdio.h>
 
+#include "base/secret_base64.h"
 #include "clients/json.h"
 #include "clients/kube.h"
 #include "clients/kube_fields.h"
@@ -179,6 +180,31 @@ enum err kube_read_token(
 		return OK;
 	return fault_set(fault, ERR_PARSE,
 		"the API server's answer to a TokenRequest holds no status.token");
+}
+
+/* The raw value of the key, or ERR_INVALID when there are two. */
+static enum err find_data(struct str data, struct str key, struct str *out_raw) {
+	struct json_items members = json_members(data);
+	struct str raw_key, raw;
+	*out_raw = STR_NULL;
+	while (json_next_member(&members, &raw_key, &raw)) {
+		/* Keys of a Secret need no escapes. */
+		if (!str_eq_nocase(str_slice(raw_key, 1, raw_key.len - 2), key)) continue;
+		if (out_raw->ptr) return ERR_INVALID;
+		*out_raw = raw;
+	}
+	if (members.err) return ERR_PARSE;
+	return out_raw->len > 2 ? OK : ERR_NOT_FOUND;
+}
+
+enum err kube_read_data(const struct kube_call *call, struct str key, struct secret *out_value) {
+	struct str raw, data = member(http_response_body(&call->http), "data");
+	if (!data.len || str_eq(data, STR("null"))) return ERR_NOT_FOUND;
+	enum err err = find_data(data, key, &raw);
+	if (err) return err;
+	if (raw.ptr[0] != '"') return ERR_PARSE;
+	err = secret_append_unbase64(out_value, str_slice(raw, 1, raw.len - 2));
+	return err == ERR_INVALID ? ERR_PARSE : err;
 }
 
 /* --- errors --- */

@@ -77,7 +77,9 @@ static enum err judge(const struct check_command *command, struct manifests *man
 	const struct config *config, struct check_result *out_result) {
 	struct check_options options = {
 		.ns = command->ns ? str_of(command->ns) : STR("default"),
-		.defaults = { .cloud = cloud_find(str_of(config->cloud_name)) },
+		.defaults = { .cloud = cloud_find(str_of(config->cloud_name)),
+			.cloud_folder = config->cloud_folder,
+			.machine_namespaces = config->machine_namespaces },
 	};
 	enum err err = read_files(command, manifests);
 	return err ? err : check_manifests(manifests, &options, out_result);

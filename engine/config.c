@@ -41,6 +41,8 @@ void config_deinit(struct config *config) {
 	mem_free(config->cloud_name);
 	mem_free(config->ca_file);
 	mem_free(config->status_address);
+	mem_free(config->cloud_folder);
+	mem_free(config->machine_namespaces);
 	*config = (struct config){ 0 };
 }
 
@@ -71,9 +73,25 @@ static enum err refuse_key(struct str key, struct fault *fault) {
 	return err;
 }
 
+/* An empty list is as good as none. */
+static enum err take_list(struct config *config, const struct option_row *option,
+	const struct doc *doc, const struct doc_node *list, struct fault *fault) {
+	for (unsigned i = list->first; i; i = doc->nodes[i].next) {
+		const struct doc_node *entry = doc_at(doc, i);
+		bool plain = entry->kind == DOC_SCALAR && !doc_is_null(entry);
+		enum err err = plain ? option_set(config, option, entry->text, fault)
+				     : fault_set(fault, ERR_INVALID,
+					       "%s takes a list of plain names", option->key);
+		if (err) return err;
+	}
+	return OK;
+}
+
 /* A number has to be a plain one: "3600" in quotes is a text. */
 static enum err take_value(struct config *config, const struct option_row *option,
-	const struct doc_node *value, struct fault *fault) {
+	const struct doc *doc, const struct doc_node *value, struct fault *fault) {
+	if (option->type == OPTION_NAMES && value->kind == DOC_SEQUENCE)
+		return take_list(config, option, doc, value, fault);
 	if (value->kind != DOC_SCALAR) {
 		return fault_set(fault, ERR_INVALID, "%s takes one value, not a %s", option->key,
 			value->kind == DOC_MAPPING ? "mapping" : "list");
@@ -103,7 +121,7 @@ static enum err take_keys(
 		const struct doc_node *value = doc_at(doc, doc->nodes[i].next);
 		const struct option_row *option = option_find(key->text);
 		const struct doc_node *place = option ? value : key;
-		enum err err = option ? take_value(config, option, value, fault)
+		enum err err = option ? take_value(config, option, doc, value, fault)
 				      : refuse_key(key->text, fault);
 		if (err) return place_fault(fault, err, name, place->line, place->column);
 	}

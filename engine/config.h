@@ -36,6 +36,8 @@ struct config {
 	char *status_address; /* owned; numeric; NULL: every address */
 	char *cloud_name; /* owned; a name that cloud_find() knows */
 	char *ca_file; /* owned; NULL: SSL_CERT_FILE, else the system's */
+	char *cloud_folder; /* owned; NULL: no custom clouds */
+	char *machine_namespaces; /* owned; joined by ","; NULL: none */
 };
 
 /* Every option at its default. ERR_NOMEM. */

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "engine/nearest.h"
+#include "engine/text.h"
 
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
@@ -88,6 +89,15 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"PEM file of the certificate authorities that vaults and Microsoft Entra are "
 		"checked against. "
 		"When left out: the file that SSL_CERT_FILE names, else the system's." },
+	{ "cloudEnvironmentFolder", OPTION_FOLDER, AT(cloud_folder), 0, 0, 0, NULL, NULL,
+		"Folder of the JSON files that SecretProviderClasses with cloudName "
+		"AzureStackCloud name in "
+		"spec.parameters.cloudEnvFileName. Files outside of it are never read." },
+	{ "managedIdentityNamespaces", OPTION_NAMES, AT(machine_namespaces), 0, 0, 0, NULL, NULL,
+		"Namespaces whose SecretProviderClasses may set useVMManagedIdentity. Each of "
+		"them reads vaults "
+		"with the managed identity of the node that kvsync runs on, so that whoever may "
+		"create a SecretSync there reads what the node may read." },
 };
 
 const unsigned CONFIG_OPTION_COUNT = sizeof CONFIG_OPTIONS / sizeof *CONFIG_OPTIONS;
@@ -102,6 +112,8 @@ const struct option_row *option_find(struct str key) {
 const char *config_key(unsigned index) {
 	return index < CONFIG_OPTION_COUNT ? CONFIG_OPTIONS[index].key : NULL;
 }
+
+enum { NAMES_BYTES = 256 * 1024 };
 
 const char *option_nearest(struct str key) {
 	struct nearest nearest = nearest_init(key);
@@ -130,6 +142,12 @@ void option_describe(const struct option_row *option, struct buf *out_text) {
 		break;
 	case OPTION_ADDRESS:
 		buf_append(out_text, STR("an IP address"));
+		break;
+	case OPTION_FOLDER:
+		buf_append(out_text, STR("the path of a folder"));
+		break;
+	case OPTION_NAMES:
+		buf_append(out_text, STR("a list of namespaces"));
 		break;
 	}
 }
@@ -167,10 +185,27 @@ static bool is_address(struct str text) {
 	return inet_pton(AF_INET, copy, bytes) == 1 || inet_pton(AF_INET6, copy, bytes) == 1;
 }
 
-static bool is_good_text(const struct option_row *option, struct str value) {
+static bool takes_text(const struct option_row *option, struct str value) {
 	if (value.len == 0 || memchr(value.ptr, '\0', value.len)) return false;
-	if (option->type == OPTION_CLOUD) return cloud_find(value);
-	return option->type != OPTION_ADDRESS || is_address(value);
+	if (option->type == OPTION_CLOUD) return cloud_find(value) != NULL;
+	if (option->type == OPTION_ADDRESS) return is_address(value);
+	return option->type != OPTION_NAMES || text_is_dns_name(value);
+}
+
+/* Of names, one more. */
+static enum err set_text(char **text, const struct option_row *option, struct str value) {
+	struct buf joined;
+	buf_init(&joined, NAMES_BYTES);
+	if (option->type == OPTION_NAMES && *text) {
+		buf_append(&joined, str_of(*text));
+		buf_append_char(&joined, ',');
+	}
+	buf_append(&joined, value);
+	char *copy = buf_take(&joined);
+	if (!copy) return ERR_NOMEM;
+	mem_free(*text);
+	*text = copy;
+	return OK;
 }
 
 enum err option_set(struct config *config, const struct option_row *option, struct str value,
@@ -188,12 +223,10 @@ enum err option_set(struct config *config, const struct option_row *option, stru
 	case OPTION_CLOUD:
 	case OPTION_PATH:
 	case OPTION_ADDRESS:
-		if (!is_good_text(option, value)) break;
-		char *copy = mem_strdup(value);
-		if (!copy) return ERR_NOMEM;
-		mem_free(*option_text(config, option));
-		*option_text(config, option) = copy;
-		return OK;
+	case OPTION_FOLDER:
+	case OPTION_NAMES:
+		if (!takes_text(option, value)) break;
+		return set_text(option_text(config, option), option, value);
 	}
 	return refuse(option, value, fault);
 }

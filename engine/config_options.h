@@ -5,7 +5,15 @@
 
 #include "engine/config.h"
 
-enum option_type { OPTION_NUMBER, OPTION_CHOICE, OPTION_CLOUD, OPTION_PATH, OPTION_ADDRESS };
+enum option_type {
+	OPTION_NUMBER,
+	OPTION_CHOICE,
+	OPTION_CLOUD,
+	OPTION_PATH,
+	OPTION_ADDRESS,
+	OPTION_FOLDER,
+	OPTION_NAMES
+};
 
 struct option_row {
 	const char *key;
@@ -29,7 +37,7 @@ static inline char **option_text(struct config *config, const struct option_row 
 	return (char **)((char *)config + option->offset);
 }
 
-/* Takes over one value. ERR_INVALID with "has to be ..." in the fault, ERR_NOMEM. */
+/* Takes over one value (of names: one more, behind those that are there). ERR_INVALID with "has to be ..." in the fault, ERR_NOMEM. */
 enum err option_set(struct config *config, const struct option_row *option, struct str value,
 	struct fault *fault);
 

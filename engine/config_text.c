@@ -28,6 +28,16 @@ static void write_initial(const struct option_row *option, struct buf *out) {
 		buf_append(out, STR("not set"));
 }
 
+static void write_names(const char *names, const struct option_row *option, struct buf *out) {
+	buf_printf(out, "%s: [", option->key);
+	struct str rest = str_of(names);
+	for (bool first = true; rest.ptr; first = false) {
+		if (!first) buf_append(out, STR(", "));
+		buf_append_json(out, str_next(&rest, ','));
+	}
+	buf_append(out, STR("]\n"));
+}
+
 static void write_value(struct config *config, const struct option_row *option, struct buf *out) {
 	switch (option->type) {
 	case OPTION_NUMBER:
@@ -38,9 +48,13 @@ static void write_value(struct config *config, const struct option_row *option, 
 		buf_printf(out, "%s: %s\n", option->key,
 			option->choices[*option_number(config, option)]);
 		break;
+	case OPTION_NAMES:
+		write_names(*option_text(config, option), option, out);
+		break;
 	case OPTION_CLOUD:
 	case OPTION_PATH:
-	case OPTION_ADDRESS: {
+	case OPTION_ADDRESS:
+	case OPTION_FOLDER: {
 		const char *text = *option_text(config, option);
 		buf_printf(out, "%s%s: ", text ? "" : "# ", option->key);
 		if (text) buf_append_json(out, str_of(text));

@@ -129,10 +129,9 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 	else
 		rng_seed_system(&engine->rng);
 	struct hash_key key = { rng_next(&engine->rng), rng_next(&engine->rng) };
-	struct spc_defaults defaults = { .cloud = options->cloud };
 	enum err err = pool_create(&options->pool, &engine->pool);
 	if (!err) {
-		engine->store = store_create(pool_first_queue(engine->pool), key, &defaults,
+		engine->store = store_create(pool_first_queue(engine->pool), key, &options->classes,
 			options->pool.settings.names);
 		err = engine->store ? OK : ERR_NOMEM;
 	}

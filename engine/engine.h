@@ -12,15 +12,15 @@
  */
 #pragma once
 
-#include "engine/cloud.h"
+#include "engine/spc.h"
 #include "workers/pool.h"
 
 struct engine;
 
 struct engine_options {
-	struct pool_options pool; /* kube and azure site are kept */
+	struct pool_options pool; /* kube and the sites are kept */
 	struct http *http; /* main's own client: lists and watches; taken, also on failure */
-	const struct cloud *cloud; /* of classes that do not name one; kept */
+	struct spc_defaults classes; /* what it points to is kept */
 	/* Reads the API token again and publishes it when it has changed; `rejected`: the server
 	 * has answered 401. Once a minute, and after a 401. NULL: there is none that could
 	 * change. */

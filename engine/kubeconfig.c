@@ -1,13 +1,12 @@
 #include "engine/kubeconfig.h"
 
 #include <assert.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/secret_base64.h"
 #include "clients/http.h"
 #include "engine/doc.h"
 #include "engine/secret_file.h"
@@ -72,38 +71,6 @@ static enum err resolve(struct reader *reader, struct str path, struct buf *out_
 	return buf_err(out_path);
 }
 
-/* One group of four. Padding stands at the end, and EVP_DecodeBlock reads it as zeros. */
-static enum err decode_group(
-	const unsigned char in[static 4], struct secret *out, bool *out_ended) {
-	unsigned char plain[3];
-	size_t padding = in[3] == '=' ? 1 + (size_t)(in[2] == '=') : 0;
-	bool misplaced = in[0] == '=' || in[1] == '=' || (in[2] == '=' && in[3] != '=');
-	if (misplaced || EVP_DecodeBlock(plain, in, 4) != 3) return ERR_INVALID;
-	secret_append(out, (struct str){ (char *)plain, 3 - padding });
-	OPENSSL_cleanse(plain, sizeof plain);
-	*out_ended = padding > 0;
-	return secret_err(out);
-}
-
-/* Standard base64, blanks anywhere. Secret memory, because it may be a key. */
-static enum err decode_base64(struct str text, struct secret *out) {
-	unsigned char in[4];
-	size_t count = 0;
-	bool ended = false;
-	enum err err = OK;
-	for (size_t i = 0; i < text.len && !err; i++) {
-		char c = text.ptr[i];
-		if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-		if (ended) err = ERR_INVALID;
-		in[count++] = (unsigned char)c;
-		if (count < 4 || err) continue;
-		count = 0;
-		err = decode_group(in, out, &ended);
-	}
-	OPENSSL_cleanse(in, sizeof in);
-	return !err && count ? ERR_INVALID : err;
-}
-
 /* The member KEY-data (base64), or the file that KEY names; *out stays empty when neither is there. */
 static enum err read_blob(struct reader *reader, const struct doc_node *mapping, const char *key,
 	struct secret *out) {
@@ -114,7 +81,7 @@ static enum err read_blob(struct reader *reader, const struct doc_node *mapping,
 	struct str data = text_of(reader, mapping, data_key), file = text_of(reader, mapping, key);
 	secret_init(out, reader->arena, PEM_BYTES);
 	if (data.len) {
-		err = decode_base64(data, out);
+		err = secret_append_unbase64(out, data);
 		if (err == ERR_INVALID || err == ERR_TOO_LARGE) {
 			char what[128];
 			snprintf(what, sizeof what, "%s is %s", data_key,

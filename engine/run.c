@@ -29,7 +29,7 @@ struct process {
 	struct secret_arena *arena;
 	struct kube_access access;
 	struct secret token; /* the API token that is published */
-	struct http_site azure;
+	struct http_site azure, imds;
 	struct http_site site;
 	struct kube kube;
 	struct loop *loop;
@@ -87,6 +87,9 @@ static void reload_config(struct process *process) {
 	tell_restart("statusAddress", same_text(fresh.status_address, old->status_address));
 	tell_restart("cloudName", same_text(fresh.cloud_name, old->cloud_name));
 	tell_restart("caFile", same_text(fresh.ca_file, old->ca_file));
+	tell_restart("cloudEnvironmentFolder", same_text(fresh.cloud_folder, old->cloud_folder));
+	tell_restart("managedIdentityNamespaces",
+		same_text(fresh.machine_namespaces, old->machine_namespaces));
 	/* Main's own pieces keep pointing into the first one: only what needs no restart is taken
 	 * over. */
 	process->config.poll_interval_s = fresh.poll_interval_s;
@@ -242,6 +245,12 @@ static enum err make_engine(struct process *process) {
 		.ca_file = process->config.ca_file,
 		.max_connections = (unsigned)process->config.vault_connections,
 	};
+	process->imds = (struct http_site){
+		.name = "imds",
+		.version = HTTP_VERSION_1_1,
+		.allow_http = true,
+		.max_connections = 1,
+	};
 	struct http *http = http_curl_create(process->loop);
 	if (!http) return ERR_NOMEM;
 	struct pool_doors doors = {
@@ -255,10 +264,13 @@ static enum err make_engine(struct process *process) {
 		.pool.workers = (unsigned)process->config.workers,
 		.pool.kube = &process->kube,
 		.pool.azure = &process->azure,
+		.pool.imds = &process->imds,
 		.pool.settings = config_settings(&process->config),
 		.pool.doors = doors,
 		.http = http,
-		.cloud = cloud_find(str_of(process->config.cloud_name)),
+		.classes.cloud = cloud_find(str_of(process->config.cloud_name)),
+		.classes.cloud_folder = process->config.cloud_folder,
+		.classes.machine_namespaces = process->config.machine_namespaces,
 		.refresh_token = refresh_token,
 		.watch_upstream = process->config.watch_upstream,
 		.arg = process,

@@ -5,189 +5,27 @@
 #include <stdalign.h>
 #include <stddef.h>
 
-#include "engine/spc_objects.h"
+#include "engine/spc_parameters.h"
 #include "engine/text.h"
 
-/* What is collected before the snapshot's one block is made. All borrowed from the JSON and the
- * list. */
+/* What is collected before the snapshot's one block is made. All borrowed from the JSON, the list
+ * and the cloud. */
 struct draft {
-	struct str uid;
+	struct str uid, ns;
 	int64_t generation;
-	struct str vault, tenant, client;
-	const struct cloud *cloud;
-	struct object_list list;
+	struct spc_parameters parameters;
 	struct fault fault;
 	struct fault_sink *sink; /* NULL: the first fault ends the reading */
-	struct fault_sink items; /* of the faults of `objects`, on their way to it */
 	enum err failed; /* the first fault that went to the sink */
 };
 
-/* The outcome of one parameter. OK: read on. */
+/* The outcome of one field. OK: read on. */
 static enum err pass(struct draft *draft, enum err err) {
 	return fault_pass(draft->sink, &draft->fault, err, &draft->failed);
 }
 
-#define OBJECTS_PATH "spec.parameters.objects"
-
-static void add_object_fault(struct fault_sink *items, const struct fault *fault) {
-	struct draft *draft = container_of(items, struct draft, items);
-	struct fault prefixed = *fault;
-	(void)fault_prefix(&prefixed, fault->err, OBJECTS_PATH);
-	draft->sink->add(draft->sink, &prefixed);
-	if (!draft->failed) draft->failed = fault->err;
-}
-
 static struct str json_text(const cJSON *value) {
 	return cJSON_IsString(value) ? str_of(value->valuestring) : STR("");
-}
-
-/* A parameter, trimmed; absent is "". */
-static enum err parameter(
-	const cJSON *parameters, const char *key, struct str *out_value, struct fault *fault) {
-	const cJSON *value = cJSON_GetObjectItemCaseSensitive(parameters, key);
-	*out_value = STR("");
-	if (!value || cJSON_IsNull(value)) return OK;
-	if (!cJSON_IsString(value))
-		return fault_set(fault, ERR_INVALID, "spec.parameters.%s has to be a string", key);
-	*out_value = text_trim(json_text(value));
-	return OK;
-}
-
-/* Go's ParseBool; absent is false. */
-static enum err boolean(
-	const cJSON *parameters, const char *key, bool *out_value, struct fault *fault) {
-	static const char *const words[] = { "1", "t", "T", "TRUE", "true", "True", "0", "f", "F",
-		"FALSE", "false", "False" };
-	struct str value;
-	enum err err = parameter(parameters, key, &value, fault);
-	*out_value = false;
-	if (err || value.len == 0) return err;
-	for (unsigned i = 0; i < 12; i++) {
-		if (!str_eq(value, str_of(words[i]))) continue;
-		*out_value = i < 6;
-		return OK;
-	}
-	return fault_set(fault, ERR_INVALID,
-		"spec.parameters.%s has to be true or false, not \"%.*s\"", key, TEXT_ARG(value));
-}
-
-/* The identity modes of the provider that are not workload identity. */
-static enum err check_modes(const cJSON *parameters, struct fault *fault) {
-	static const char *const keys[] = { "usePodIdentity", "useVMManagedIdentity",
-		"useAzureTokenProxy" };
-	const char *chosen = NULL;
-	unsigned count = 0;
-	for (unsigned i = 0; i < 3; i++) {
-		bool on;
-		enum err err = boolean(parameters, keys[i], &on, fault);
-		if (err) return err;
-		if (on) chosen = keys[i], count++;
-	}
-	if (count > 1) {
-		return fault_set(fault, ERR_INVALID,
-			"spec.parameters: only one identity mode can be set; usePodIdentity, "
-			"useVMManagedIdentity and useAzureTokenProxy exclude each other");
-	}
-	if (count == 0) return OK;
-	return fault_set(fault, ERR_INVALID,
-		"spec.parameters.%s is not supported by this version, which reads secrets with "
-		"workload identity: take it out and set clientID to a managed identity that trusts "
-		"the SecretSync's service "
-		"account",
-		chosen);
-}
-
-static enum err read_tenant(const cJSON *parameters, struct draft *draft) {
-	enum err err = parameter(parameters, "tenantID", &draft->tenant, &draft->fault);
-	if (!err && draft->tenant.len == 0)
-		err = parameter(parameters, "tenantId", &draft->tenant, &draft->fault);
-	if (err) return err;
-	if (draft->tenant.len == 0) {
-		return fault_set(&draft->fault, ERR_INVALID,
-			"spec.parameters.tenantID is not set; give the id of the vault's "
-			"tenant");
-	}
-	if (text_is_word(draft->tenant, 253, "-.")) return OK;
-	return fault_set(&draft->fault, ERR_INVALID,
-		"spec.parameters.tenantID \"%.*s\" is no tenant; it has letters, digits, "
-		"\"-\" and \".\" only",
-		TEXT_ARG(draft->tenant));
-}
-
-static enum err read_cloud(
-	const cJSON *parameters, const struct spc_defaults *defaults, struct draft *draft) {
-	struct str name;
-	enum err err = parameter(parameters, "cloudName", &name, &draft->fault);
-	if (err) return err;
-	draft->cloud = name.len ? cloud_find(name) : defaults->cloud;
-	if (draft->cloud) return OK;
-	return fault_set(&draft->fault, ERR_INVALID,
-		"spec.parameters.cloudName %.*s is not valid; it has to be one of %s",
-		TEXT_ARG(name), CLOUD_NAMES);
-}
-
-static enum err read_client(const cJSON *parameters, struct draft *draft) {
-	enum err err = parameter(parameters, "clientID", &draft->client, &draft->fault);
-	if (err) return err;
-	if (draft->client.len == 0) {
-		return fault_set(&draft->fault, ERR_INVALID,
-			"spec.parameters.clientID is not set; give the client id of the "
-			"managed identity that may read the vault");
-	}
-	if (text_is_word(draft->client, 253, "-._")) return OK;
-	return fault_set(&draft->fault, ERR_INVALID,
-		"spec.parameters.clientID \"%.*s\" is no client id; it is a UUID",
-		TEXT_ARG(draft->client));
-}
-
-static enum err read_objects(const cJSON *parameters, struct draft *draft) {
-	struct str yaml;
-	enum err err = parameter(parameters, "objects", &yaml, &draft->fault);
-	if (err) return err;
-	if (yaml.len == 0) {
-		return fault_set(&draft->fault, ERR_INVALID,
-			OBJECTS_PATH " is not set; it lists what to read, as YAML "
-				     "in a string that begins with \"array:\"");
-	}
-	draft->items = (struct fault_sink){ add_object_fault };
-	err = object_list_parse_all(
-		yaml, &draft->list, draft->sink ? &draft->items : NULL, &draft->fault);
-	if (err == ERR_NOMEM) return err;
-	if (err && draft->sink) return OK; /* the sink has it */
-	return err ? fault_prefix(&draft->fault, err, OBJECTS_PATH) : OK;
-}
-
-static enum err read_vault(const cJSON *parameters, struct draft *draft) {
-	enum err err = parameter(parameters, "keyvaultName", &draft->vault, &draft->fault);
-	if (err || draft->vault.len) return err;
-	return fault_set(&draft->fault, ERR_INVALID,
-		"spec.parameters.keyvaultName is not set; give the vault's short name");
-}
-
-static enum err check_vault(const struct draft *draft, struct fault *fault) {
-	if (draft->vault.len < 3) {
-		return fault_set(fault, ERR_INVALID,
-			"spec.parameters.keyvaultName \"%.*s\" has fewer than 3 characters",
-			TEXT_ARG(draft->vault));
-	}
-	if (text_is_word(draft->vault, 24, "-")) return OK;
-	return fault_set(fault, ERR_INVALID,
-		"spec.parameters.keyvaultName \"%.*s\" is no vault name; it has 3 to 24 letters, "
-		"digits and \"-\", without a domain",
-		TEXT_ARG(draft->vault));
-}
-
-/* The provider's order, since several things can be wrong at once and users compare messages. */
-static enum err read_parameters(
-	const cJSON *parameters, const struct spc_defaults *defaults, struct draft *draft) {
-	enum err err = pass(draft, check_modes(parameters, &draft->fault));
-	if (!err) err = pass(draft, read_vault(parameters, draft));
-	if (!err) err = pass(draft, read_tenant(parameters, draft));
-	if (!err) err = pass(draft, read_cloud(parameters, defaults, draft));
-	if (!err) err = pass(draft, read_client(parameters, draft));
-	if (!err) err = pass(draft, read_objects(parameters, draft));
-	if (!err && draft->vault.len) err = pass(draft, check_vault(draft, &draft->fault));
-	return err;
 }
 
 static enum err read_class(
@@ -206,48 +44,59 @@ static enum err read_class(
 					   "spec.parameters is not set; it needs clientID, "
 					   "keyvaultName, tenantID and objects"));
 	}
-	return read_parameters(parameters, defaults, draft);
+	struct spc_source source = { parameters, draft->ns, defaults, draft->sink };
+	enum err err = spc_parameters_read(&source, &draft->parameters, &draft->fault);
+	if (!draft->failed) draft->failed = draft->parameters.failed;
+	return err;
 }
 
 static size_t draft_bytes(const struct draft *draft) {
-	size_t bytes = sizeof(struct spc) + draft->uid.len + draft->vault.len + draft->tenant.len +
-		       draft->client.len + FAULT_TEXT_BYTES + 64 + alignof(max_align_t);
-	if (draft->cloud) bytes += draft->cloud->vault_suffix.len;
-	for (unsigned i = 0; i < draft->list.count; i++) {
-		const struct spc_object *o = &draft->list.objects[i];
+	const struct spc_parameters *p = &draft->parameters;
+	size_t bytes = sizeof(struct spc) + draft->uid.len + p->vault.len + p->tenant.len +
+		       p->client.len + p->secret_name.len + FAULT_TEXT_BYTES + 64 +
+		       alignof(max_align_t);
+	if (p->cloud) {
+		bytes += p->cloud->authority.len + p->cloud->scope.len + p->cloud->audience.len +
+			 p->cloud->vault_suffix.len;
+	}
+	for (unsigned i = 0; i < p->list.count; i++) {
+		const struct spc_object *o = &p->list.objects[i];
 		bytes += sizeof *o + o->name.len + o->path.len + o->version.len;
 	}
 	return bytes;
 }
 
 /* A host name has no case: one spelling per vault, so that it has one limiter and one set of
- * connections. */
-static struct str vault_url(struct block *block, const struct draft *draft) {
-	struct str scheme = STR("https://"), suffix = draft->cloud->vault_suffix;
-	size_t len = scheme.len + draft->vault.len + 1 + suffix.len;
+ * connections. Empty where there is nothing to read, whose vault's name nobody has checked. */
+static struct str vault_url(struct block *block, const struct spc_parameters *p) {
+	struct str scheme = STR("https://"), suffix = p->cloud->vault_suffix;
+	if (p->list.count == 0) return STR("");
+	size_t len = scheme.len + p->vault.len + 1 + suffix.len;
 	char *url = block_alloc(block, len, 1);
 	memcpy(url, scheme.ptr, scheme.len);
-	for (size_t i = 0; i < draft->vault.len; i++) {
-		url[scheme.len + i] = (char)tolower((unsigned char)draft->vault.ptr[i]);
+	for (size_t i = 0; i < p->vault.len; i++) {
+		url[scheme.len + i] = (char)tolower((unsigned char)p->vault.ptr[i]);
 	}
-	url[scheme.len + draft->vault.len] = '.';
+	url[scheme.len + p->vault.len] = '.';
 	memcpy(url + len - suffix.len, suffix.ptr, suffix.len);
 	return (struct str){ url, len };
 }
 
-static void fill_usable(struct spc *spc, struct block *block, const struct draft *draft) {
-	spc->tenant = block_str(block, draft->tenant);
-	spc->client_id = block_str(block, draft->client);
-	spc->authority = draft->cloud->authority;
-	spc->scope = draft->cloud->scope;
-	spc->audience = STR(SPC_AUDIENCE);
-	spc->vault_url = vault_url(block, draft);
+static void fill_usable(struct spc *spc, struct block *block, const struct spc_parameters *p) {
+	spc->identity = p->identity;
+	spc->tenant = block_str(block, p->tenant);
+	spc->client_id = block_str(block, p->client);
+	spc->secret_name = block_str(block, p->secret_name);
+	spc->authority = block_str(block, p->cloud->authority);
+	spc->scope = block_str(block, p->cloud->scope);
+	spc->audience = block_str(block, p->cloud->audience);
+	spc->vault_url = vault_url(block, p);
 	spc->home_hash = hash64_stable(spc->vault_url);
-	spc->object_count = draft->list.count;
+	spc->object_count = p->list.count;
 	struct spc_object *objects =
-		block_alloc(block, draft->list.count * sizeof *objects, alignof(struct spc_object));
-	for (unsigned i = 0; i < draft->list.count; i++) {
-		objects[i] = draft->list.objects[i];
+		block_alloc(block, p->list.count * sizeof *objects, alignof(struct spc_object));
+	for (unsigned i = 0; i < p->list.count; i++) {
+		objects[i] = p->list.objects[i];
 		objects[i].name = block_str(block, objects[i].name);
 		objects[i].path = block_str(block, objects[i].path);
 		objects[i].version = block_str(block, objects[i].version);
@@ -265,7 +114,7 @@ static enum err snapshot(const struct draft *draft, bool usable, struct spc **ou
 	spc->uid = block_str(&block, draft->uid);
 	spc->generation = draft->generation;
 	if (usable)
-		fill_usable(spc, &block, draft);
+		fill_usable(spc, &block, &draft->parameters);
 	else
 		spc->fault = block_str(&block, str_of(draft->fault.text));
 	*out_spc = spc;
@@ -280,6 +129,7 @@ enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
 	struct str name = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "name"));
 	struct draft draft = {
 		.uid = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "uid")),
+		.ns = json_text(cJSON_GetObjectItemCaseSensitive(metadata, "namespace")),
 		.generation = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0,
 		.sink = sink,
 	};
@@ -288,7 +138,7 @@ enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
 	/* The text appears at SecretSyncs: it has to say whose field it means. */
 	if (err) err = fault_prefix(&draft.fault, err, "SecretProviderClass %.*s", STR_ARG(name));
 	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, out_spc);
-	object_list_deinit(&draft.list);
+	spc_parameters_deinit(&draft.parameters);
 	return err;
 }
 

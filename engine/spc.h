@@ -11,12 +11,12 @@
 #include "engine/fault_sink.h"
 #include "workers/spec.h"
 
-/* What a class that does not say it gets. */
+/* What the installation says about every class. Texts are kept. */
 struct spc_defaults {
-	const struct cloud *cloud;
+	const struct cloud *cloud; /* of a class that names none */
+	const char *cloud_folder; /* where descriptions of custom clouds stand; NULL: none */
+	const char *machine_namespaces; /* may use the node's identity, joined by ","; NULL: none */
 };
-
-#define SPC_AUDIENCE "api://AzureADTokenExchange"
 
 /* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what
  * to do. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */

@@ -1,15 +1,23 @@
 /* workers/identity.h - access tokens: one flight per worker and identity, renewed early, failures remembered.
  *
- * An identity is (authority, tenant, client, namespace, service account). Its token is made of two requests: a TokenRequest
- * at the API server, whose answer is exchanged at Microsoft Entra. The token is served until it expires, and renewed in the
- * background from 50 to 80 % of its life on. A failure is remembered and answered at once until its backoff has passed.
+ * An identity is everything that a token depends on: its kind, authority, scope, audience, tenant, client, namespace, and in
+ * that the service account or Secret. How its token is made:
+ *
+ *   workload    TokenRequest at the API server, whose answer is exchanged at Microsoft Entra
+ *   principal   GET of the Secret that holds client id and client secret, which are exchanged at Entra. They are kept for one
+ *               flight: every renewal, and every flight after a refusal, reads the Secret again
+ *   machine     GET at the node's metadata service
+ *
+ * The token is served until it expires, and renewed in the background from 50 to 80 % of its life on. A failure is remembered
+ * and answered at once until its backoff has passed.
  *
  * One owner: the worker.
  */
 #pragma once
 
 #include "base/map.h"
-#include "clients/entra.h"
+#include "clients/imds.h"
+#include "clients/kube.h"
 #include "queue/backoff.h"
 #include "workers/gate.h"
 #include "workers/spec.h"
@@ -28,9 +36,11 @@ struct identity {
 	struct list all;
 	char *key;
 	struct worker *worker;
-	struct str authority, tenant, client_id, scope, audience, ns,
-		service_account; /* in _block */
-	struct gate *kube_gate, *entra_gate;
+	enum identity_kind kind;
+	struct str authority, tenant, client_id, scope, audience, ns; /* in _block */
+	struct str source; /* service account or Secret in ns; empty: of a machine */
+	struct gate *kube_gate; /* NULL: of a machine */
+	struct gate *token_gate; /* Entra, or the metadata service */
 	unsigned users; /* reconciles that hold it */
 	bool asking; /* a flight is under way */
 	struct secret token;
@@ -40,13 +50,15 @@ struct identity {
 	unsigned failures;
 	int64_t retry_ns; /* no new flight before */
 	struct fault fault; /* of the last flight; err OK: it went well */
-	bool fault_is_local; /* it came from the API server, not from Entra */
+	bool fault_is_local; /* it came from the API server */
 	struct gate *fault_gate; /* the gate whose breaker refused; NULL: none did */
 	struct list waiters;
 	struct kube_call kube;
 	struct entra_call entra;
+	struct imds_call imds;
 	struct gate_call call;
-	struct secret assertion;
+	struct secret assertion; /* these three for as long as the flight takes */
+	struct secret principal, principal_secret;
 	void *_block;
 };
 
@@ -63,6 +75,10 @@ void identity_leave(struct identity_waiter *waiter); /* harmless when it does no
 
 /* A server refused the token with this serial: drop it, unless it has been replaced already. */
 void identity_refused(struct identity *identity, uint64_t serial);
+
+/* identity_flight.c: begins a flight, which may fail before anything is sent. */
+void identity_fly(struct identity *identity);
+void identity_forget_credential(struct identity *identity);
 
 /* Frees identities that nobody uses and whose token has expired; called now and then. */
 void identity_sweep(struct worker *worker);

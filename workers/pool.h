@@ -39,6 +39,7 @@ struct pool_options {
 	unsigned workers; /* at least 1 */
 	struct kube *kube; /* kept */
 	const struct http_site *azure; /* kept: vaults and Entra, HTTP/1.1 */
+	const struct http_site *imds; /* kept: the node's metadata service; plain http, no proxy */
 	struct settings settings;
 	struct pool_doors doors;
 };

@@ -41,6 +41,13 @@ struct spc_object {
 		history; /* 0 or 1: one version, path without an index; N >= 2: path/0 ... path/N-1 */
 };
 
+/* Whose token opens the vault. */
+enum identity_kind {
+	IDENTITY_WORKLOAD, /* the SecretSync's service account, exchanged at Entra */
+	IDENTITY_PRINCIPAL, /* a service principal: client id and client secret stand in a Secret */
+	IDENTITY_MACHINE, /* a managed identity of the node, from its metadata service */
+};
+
 struct spc {
 	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees */
 	/* All others const after creation. */
@@ -48,9 +55,11 @@ struct spc {
 	int64_t generation;
 	struct str
 		fault; /* not empty: the class cannot be used; what is wrong, where, what to do */
-	struct str vault_url; /* "https://name.vault.azure.net" */
+	struct str vault_url; /* "https://name.vault.azure.net"; empty: no objects */
+	enum identity_kind identity;
 	struct str tenant;
-	struct str client_id;
+	struct str client_id; /* of a machine's: empty for the one that the system assigned */
+	struct str secret_name; /* of a principal: the Secret in the class's namespace */
 	struct str authority; /* "https://login.microsoftonline.com" */
 	struct str scope; /* "https://vault.azure.net/.default" */
 	struct str audience; /* of the service account token */

@@ -183,7 +183,10 @@ static const struct step *token_failed(struct sync *sync) {
 	const struct identity *identity = sync->identity;
 	struct fault fault = identity->fault;
 	enum blame blame = BLAME_PROVIDER;
-	if (identity->fault_is_local) {
+	bool principal = identity->kind == IDENTITY_PRINCIPAL;
+	if (identity->fault_is_local && principal && err_retry(fault.err) == RETRY_SLOW) {
+		blame = BLAME_CLASS;
+	} else if (identity->fault_is_local) {
 		blame = fault.err == ERR_NOT_FOUND ? BLAME_INPUT
 			: fault.err == ERR_POLICY  ? BLAME_POLICY
 						   : BLAME_INTERNAL;

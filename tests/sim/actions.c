@@ -70,7 +70,14 @@ static void act_part(struct sim *sim) {
 
 static void act_grant(struct sim *sim) {
 	struct azure_vault *vault = sim_vault(sim, pick(sim, sim->vault_count));
-	const struct sim_spc *spc = &sim->spcs[pick(sim, sim->spc_count)];
+	struct sim_spc *spc = &sim->spcs[pick(sim, sim->spc_count)];
+	if (spc->identity == IDENTITY_PRINCIPAL && sim_chance(sim, 700)) {
+		if (spc->stale)
+			sim_write_credential(sim, spc);
+		else
+			sim_renew_credential(sim, spc);
+		return;
+	}
 	bool had =
 		azure_grant_end(vault, str_of(spc->client), STR_NULL, sim_world_now(sim).mono_ns);
 	sim_note(sim, "user: %s %s on %s", had ? "takes the role from" : "gives the role to",
@@ -316,6 +323,8 @@ static void restore(struct sim *sim) {
 	for (unsigned n = 0; n < sim->namespace_count; n++)
 		sim_account_set(sim, n, !sim->account_gone[n]);
 	for (unsigned i = 0; i < sim->spc_count; i++) {
+		if (sim->spcs[i].identity == IDENTITY_PRINCIPAL)
+			sim_write_credential(sim, &sim->spcs[i]);
 		if (sim->spcs[i].present) {
 			sim_apply_spc(sim, &sim->spcs[i]);
 		} else {
@@ -490,6 +499,7 @@ void sim_heal(struct sim *sim) {
 		if (sim->account_gone[n]) sim_account_set(sim, n, true);
 	}
 	for (unsigned i = 0; i < sim->spc_count; i++) {
+		if (sim->spcs[i].stale) sim_write_credential(sim, &sim->spcs[i]);
 		if (!sim->spcs[i].present) sim_apply_spc(sim, &sim->spcs[i]);
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) heal_sync(sim, &sim->syncs[i]);

@@ -77,7 +77,8 @@ void sim_akv_plan(struct sim *sim) {
 /* --- what users write --- */
 
 static void write_head(struct sim *sim, const struct sim_akv *akv, struct buf *out) {
-	const struct sim_spc *class = class_of(sim, akv);
+	struct sim_spc *class = class_of(sim, akv);
+	class->vaults |= 1u << class->vault;
 	buf_printf(out,
 		"{\"keyvaultName\":\"%s\",\"clientID\":\"%s\",\"tenantID\":\"%s\","
 		"\"serviceAccountName\":\"sa-0\",",
@@ -195,8 +196,9 @@ static void meddle(struct sim *sim, const struct sim_sync *sync) {
 		str_of(patches[sim_between(sim, 0, 4)]));
 }
 
-static void meddle_with_class(struct sim *sim, const struct sim_spc *class) {
+static void meddle_with_class(struct sim *sim, struct sim_spc *class) {
 	char path[256];
+	class->vaults |= 1; /* kv-sim-0 */
 	class_path(class, path);
 	if (sim_chance(sim, 500))
 		delete_path(sim, path);

@@ -26,18 +26,30 @@ static struct sim_told *told_of(struct sim *sim, const struct sim_asked *asked) 
 
 /* --- tokens go where they belong --- */
 
+/* Does the token open no vault but those that a class of its client ever named? */
+static bool is_for(const struct sim *sim, const struct azure_claims *claims, enum sim_host vault) {
+	for (size_t s = 0; s < sizeof sim->spcs / sizeof *sim->spcs; s++) {
+		if (strcmp(sim->spcs[s].client, claims->client_id) != 0) continue;
+		if (sim->spcs[s].vaults >> (vault - HOST_VAULT_0) & 1) return true;
+	}
+	return false;
+}
+
 static void check_bearer(struct sim *sim, const struct sim_asked *asked) {
 	struct azure_claims claims;
 	bool good;
 	if (asked->host == HOST_KUBE) {
 		good = str_starts(asked->bearer, STR(SIM_POD_TOKEN));
+	} else if (asked->host == HOST_IMDS) {
+		good = !asked->bearer.len && !asked->body.len;
 	} else if (asked->host == HOST_ENTRA) {
 		good = !asked->bearer.len;
 	} else if (sim->starving) {
 		good = !str_starts(asked->bearer, STR(SIM_POD_TOKEN)); /* reading the token allocates, too */
 	} else {
 		good = azure_token_read(sim->azure, asked->bearer, &claims) &&
-		       str_eq(str_of(claims.audience), STR("https://vault.azure.net"));
+		       str_eq(str_of(claims.audience), STR("https://vault.azure.net")) &&
+		       is_for(sim, &claims, asked->host);
 	}
 	if (!good)
 		sim_fail(sim, "a token is sent only where it is for", "%.*s",

@@ -147,6 +147,7 @@ static void start_sites(struct sim *sim) {
 	struct sim_engine *e = &sim->engine;
 	e->site = (struct http_site){ .name = "kubernetes", .version = HTTP_VERSION_2 };
 	e->azure_site = (struct http_site){ .name = "azure", .version = HTTP_VERSION_1_1 };
+	e->imds_site = (struct http_site){ .name = "imds", .allow_http = true };
 	enum err err = kube_init(&e->kube, "https://" SIM_KUBE_HOST, &e->site);
 	assert(!err);
 	e->published[0] = 0;
@@ -164,12 +165,13 @@ void sim_engine_start(struct sim *sim) {
 	settings.safety_polls = sim->safety_polls;
 	struct engine_options options = {
 		.pool = {
-			.workers = e->worker_count, .kube = &e->kube, .azure = &e->azure_site, .settings = settings,
+			.workers = e->worker_count, .kube = &e->kube, .azure = &e->azure_site, .imds = &e->imds_site, .settings = settings,
 			.doors = { .clock = &sim->clock.clock, .make_http = make_http, .wake = wake_worker,
 				.wake_main = wake_main, .arg = sim, .seed = sim->seed * 1000 + ++e->starts },
 		},
 		.http = sim_http_create(sim, ROLE_MAIN),
-		.cloud = cloud_find(STR("AzurePublicCloud")),
+		.classes.cloud = cloud_find(STR("AzurePublicCloud")),
+		.classes.machine_namespaces = "ns-0,ns-1,ns-2",
 		.watch_upstream = true,
 		.refresh_token = refresh_token,
 		.arg = sim,

@@ -41,6 +41,7 @@ static bool has(struct str s, const char *part) {
 
 static enum sim_row kube_row(const struct exchange *x, const char *method, struct str path) {
 	struct str type = header_of(x, "Content-Type");
+	if (has(path, "/secrets/") && strcmp(method, "GET") == 0) return ROW_TOKEN;
 	if (strcmp(method, "GET") == 0) return has(path, "watch=") ? ROW_WATCH : ROW_LIST;
 	if (has(path, "/token")) return ROW_TOKEN;
 	if (has(path, "/status")) return ROW_STATUS;
@@ -51,7 +52,7 @@ static enum sim_row kube_row(const struct exchange *x, const char *method, struc
 
 static enum sim_row row_of(const struct exchange *x, const char *method, struct str path) {
 	if (x->host == HOST_KUBE) return kube_row(x, method, path);
-	if (x->host == HOST_ENTRA) return ROW_EXCHANGE;
+	if (x->host == HOST_ENTRA || x->host == HOST_IMDS) return ROW_EXCHANGE;
 	if (has(path, "/versions?")) return ROW_FETCH;
 	struct str before = str_slice(path, 0, str_find_char(path, '?'));
 	if (str_ends(before, STR("/secrets"))) return ROW_PAGE;
@@ -62,7 +63,8 @@ struct str exchange_host(const struct exchange *x, struct str *out_path) {
 	struct str scheme, host;
 	unsigned port;
 	enum err err = http_url_split(str_of(x->url), &scheme, &host, &port, out_path);
-	assert(!err && str_eq(scheme, STR("https")));
+	bool metadata = !err && str_eq(host, STR(AZURE_IMDS_HOST));
+	assert(!err && str_eq(scheme, metadata ? STR("http") : STR("https")));
 	return host;
 }
 

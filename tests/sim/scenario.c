@@ -19,6 +19,10 @@ static void plan_spc(struct sim *sim, unsigned index) {
 		(unsigned)sim_between(sim, 0, sim->namespace_count - 1));
 	snprintf(spc->name, sizeof spc->name, "spc-%u", index);
 	snprintf(spc->client, sizeof spc->client, "aaaaaaaa-0000-0000-0000-00000000000%u", index);
+	static const enum identity_kind kinds[] = { IDENTITY_PRINCIPAL, IDENTITY_MACHINE,
+		IDENTITY_WORKLOAD, IDENTITY_WORKLOAD, IDENTITY_WORKLOAD };
+	spc->identity = kinds[(sim->seed + index) % 5];
+	snprintf(spc->secret, sizeof spc->secret, "principal-%u", index);
 	spc->vault = (unsigned)sim_between(sim, 0, sim->vault_count - 1);
 	spc->object_count = (unsigned)sim_between(sim, 1, SIM_VAULT_OBJECTS);
 	for (unsigned i = 0; i < spc->object_count; i++) {

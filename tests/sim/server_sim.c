@@ -99,6 +99,8 @@ static void plan_azure(struct exchange *x) {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (kinds[i].fault != x->fault) continue;
 		enum azure_fault_kind kind = kinds[i].kind;
+		/* The metadata service has other words for it. */
+		if (x->host == HOST_IMDS && x->fault == SIM_AADSTS) kind = FAULT_THROTTLE;
 		/* Entra's throttling has a form of its own, in plain text and with Retry-After. */
 		if (x->row == ROW_EXCHANGE && x->fault == SIM_429_AFTER) kind = FAULT_THROTTLE;
 		if (x->row == ROW_EXCHANGE && x->fault == SIM_401) kind = FAULT_STATUS;

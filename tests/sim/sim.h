@@ -63,7 +63,8 @@ enum sim_host {
 	HOST_KUBE,
 	HOST_ENTRA,
 	HOST_VAULT_0,
-	HOST_COUNT = HOST_VAULT_0 + SIM_MAX_VAULTS,
+	HOST_IMDS = HOST_VAULT_0 + SIM_MAX_VAULTS, /* stands on the node: is never cut off */
+	HOST_COUNT,
 	HOST_UNKNOWN
 };
 
@@ -79,7 +80,12 @@ struct sim_object {
 
 struct sim_spc {
 	char ns[SIM_NAME_BYTES], name[SIM_NAME_BYTES], client[SIM_NAME_BYTES];
+	enum identity_kind identity;
+	char secret[SIM_NAME_BYTES]; /* of a principal: its Secret */
+	unsigned credential; /* how often that has been renewed at Entra */
+	bool stale; /* the Secret does not know of the last time */
 	unsigned vault;
+	unsigned vaults; /* bits of all that it ever named */
 	struct sim_object objects[SIM_VAULT_OBJECTS];
 	unsigned object_count;
 	bool present;
@@ -135,6 +141,7 @@ struct sim_engine {
 	struct engine *engine;
 	struct kube kube;
 	struct http_site site, azure_site;
+	struct http_site imds_site;
 	struct sim_event turn; /* of main */
 	int64_t second;
 	unsigned turns;
@@ -283,6 +290,8 @@ void sim_delete_spc(struct sim *sim, struct sim_spc *spc);
 void sim_account_set(struct sim *sim, unsigned ns, bool present);
 void sim_rotate(struct sim *sim, unsigned vault, unsigned object);
 void sim_rotate_again(struct sim *sim, unsigned vault, unsigned object); /* in the same second */
+void sim_renew_credential(struct sim *sim, struct sim_spc *spc); /* at Entra */
+void sim_write_credential(struct sim *sim, struct sim_spc *spc); /* into the Secret */
 struct azure_vault *sim_vault(const struct sim *sim, unsigned index);
 struct azure_object *sim_vault_object(const struct sim *sim, unsigned vault, unsigned object);
 void sim_grant_all(struct sim *sim);

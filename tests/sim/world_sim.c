@@ -15,6 +15,7 @@ enum { BODY_BYTES = 64 << 10 };
 enum sim_host sim_host_of(const struct sim *sim, struct str host) {
 	if (str_eq(host, STR(SIM_KUBE_HOST))) return HOST_KUBE;
 	if (str_eq(host, str_of(sim->azure->login_host))) return HOST_ENTRA;
+	if (str_eq(host, STR(AZURE_IMDS_HOST))) return HOST_IMDS;
 	for (unsigned i = 0; i < sim->vault_count; i++) {
 		if (str_eq(host, str_of(sim_vault(sim, i)->host)))
 			return (enum sim_host)(HOST_VAULT_0 + i);
@@ -24,7 +25,7 @@ enum sim_host sim_host_of(const struct sim *sim, struct str host) {
 
 const char *sim_host_name(enum sim_host host) {
 	static const char *const names[] = { "the API server", "Entra", "vault 0", "vault 1",
-		"vault 2", "vault 3", "nobody", "" };
+		"vault 2", "vault 3", "the metadata service", [HOST_UNKNOWN] = "nobody" };
 	return names[host];
 }
 
@@ -109,11 +110,59 @@ static void create_vaults(struct sim *sim) {
 	}
 }
 
+static void credential_text(
+	const struct sim *sim, const struct sim_spc *spc, unsigned serial, char out[static 128]) {
+	snprintf(out, 128, SIM_CANARY "client-secret~%llu/%s+%u", (unsigned long long)sim->seed,
+		spc->name, serial);
+}
+
+void sim_renew_credential(struct sim *sim, struct sim_spc *spc) {
+	char text[128];
+	struct azure_identity *identity = azure_identity_find(sim->azure, str_of(spc->client));
+	credential_text(sim, spc, ++spc->credential, text);
+	mem_free(identity->secret);
+	identity->secret = mem_strdup(str_of(text));
+	spc->stale = true;
+	sim_note(sim, "user: renews the client secret of %s at Entra", spc->name);
+}
+
+void sim_write_credential(struct sim *sim, struct sim_spc *spc) {
+	char path[256], text[128];
+	struct buf body;
+	buf_init(&body, 4096);
+	credential_text(sim, spc, spc->credential, text);
+	snprintf(path, sizeof path, "/api/v1/namespaces/%s/secrets/%s?fieldManager=user&force=true",
+		spc->ns, spc->secret);
+	buf_printf(&body,
+		"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"%s\"},\"data\":{"
+		"\"ClientID\":\"",
+		spc->secret);
+	buf_append_base64(&body, str_of(spc->client));
+	buf_append(&body, STR("\",\"other\":\"eA==\",\"clientSecret\":\""));
+	buf_append_base64(&body, str_of(text));
+	buf_append(&body, STR("\"}}"));
+	sim_kubectl(sim, "PATCH", path, "application/apply-patch+yaml", buf_str(&body));
+	buf_deinit(&body);
+	spc->stale = false;
+}
+
+/* The right to read that one Secret is the user's to give. */
+static void create_principals(struct sim *sim) {
+	for (unsigned s = 0; s < sim->spc_count; s++) {
+		struct sim_spc *spc = &sim->spcs[s];
+		if (spc->identity != IDENTITY_PRINCIPAL) continue;
+		kube_allow(sim->kube, SIM_USER, "get", "", "secrets", spc->ns, spc->secret);
+		sim_renew_credential(sim, spc);
+		sim_write_credential(sim, spc);
+	}
+}
+
 static void create_identities(struct sim *sim) {
 	for (unsigned s = 0; s < sim->spc_count; s++) {
 		struct sim_spc *spc = &sim->spcs[s];
 		struct azure_identity *identity =
 			azure_identity_add(sim->azure, STR(SIM_TENANT), str_of(spc->client));
+		identity->on_node = spc->identity == IDENTITY_MACHINE;
 		for (unsigned a = 0; a < sim->service_accounts; a++) {
 			char subject[3 * SIM_NAME_BYTES];
 			snprintf(subject, sizeof subject, "system:serviceaccount:%s:sa-%u", spc->ns,
@@ -151,11 +200,19 @@ static void write_class(const struct sim *sim, const struct sim_spc *spc, struct
 			buf_printf(&objects, "    objectAlias: %s\n", o->path);
 		if (o->history) buf_printf(&objects, "    objectVersionHistory: %u\n", o->history);
 	}
+	static const char *const identities[] = {
+		[IDENTITY_WORKLOAD] = "\"clientID\"",
+		[IDENTITY_PRINCIPAL] = "\"servicePrincipalSecretName\"",
+		[IDENTITY_MACHINE] =
+			"\"useVMManagedIdentity\":\"true\",\"userAssignedIdentityID\"",
+	};
 	buf_printf(out,
-		"{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"%s\",\"keyvaultName\":\"%"
+		"{\"provider\":\"azure\",\"parameters\":{%s:\"%s\",\"keyvaultName\":\"%"
 		"s\",\"tenantID\":\"%s\","
 		"\"objects\":",
-		spc->client, sim_vault(sim, spc->vault)->name, SIM_TENANT);
+		identities[spc->identity],
+		spc->identity == IDENTITY_PRINCIPAL ? spc->secret : spc->client,
+		sim_vault(sim, spc->vault)->name, SIM_TENANT);
 	buf_append_json(out, buf_str(&objects));
 	buf_append(out, STR("}}"));
 	buf_deinit(&objects);
@@ -188,6 +245,7 @@ void sim_apply_spc(struct sim *sim, struct sim_spc *spc) {
 	buf_init(&spec, BODY_BYTES);
 	snprintf(collection, sizeof collection,
 		"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses", spc->ns);
+	spc->vaults |= 1u << spc->vault;
 	write_class(sim, spc, &spec);
 	sim_apply(sim, collection,
 		"\"apiVersion\":\"secrets-store.csi.x-k8s.io/v1\",\"kind\":\"SecretProviderClass\"",
@@ -357,6 +415,7 @@ void sim_world_create(struct sim *sim) {
 	create_vaults(sim);
 	create_identities(sim);
 	create_namespaces(sim);
+	create_principals(sim);
 	share_keys(sim);
 }
 

@@ -38,6 +38,59 @@ static void the_form_is_complete_and_escaped(void **state) {
 	assert_int_equal(secret_arena_used_bytes(arena), 0);
 }
 
+static void exchange_secret(struct entra_call *call, struct str tenant) {
+	struct secret id, secret;
+	secret_init(&id, arena, 64);
+	secret_init(&secret, arena, 64);
+	secret_append(&id, STR("cl&ient"));
+	secret_append(&secret, STR("s~e+c/r="));
+	assert_int_equal(entra_exchange_secret(call, &site, STR("https://login.example"), tenant,
+				 STR("https://vault.azure.net/.default"), &id, &secret, arena),
+		OK);
+	secret_deinit(&id);
+	secret_deinit(&secret);
+}
+
+static void a_client_secret_stands_in_the_form_alone(void **state) {
+	struct entra_call call;
+	(void)state;
+	exchange_secret(&call, STR("t"));
+	assert_str(buf_str(&call.http.url), "https://login.example/t/oauth2/v2.0/token");
+	assert_str(secret_expose(call.http.secret_body),
+		"grant_type=client_credentials&client_id=cl%26ient&scope=https%3A%2F%2Fvault.azure."
+		"net%2F.default&client_secret=s~e%2Bc%2Fr%3D");
+	assert_ptr_equal(call.http.response_arena, arena);
+	entra_call_deinit(&call);
+	exchange_secret(&call, STR("ADFS"));
+	assert_str(buf_str(&call.http.url), "https://login.example/ADFS/oauth2/token");
+	entra_call_deinit(&call);
+	assert_int_equal(secret_arena_used_bytes(arena), 0);
+}
+
+static void errors_of_a_client_secret_name_the_secret(void **state) {
+	static const struct {
+		const char *body, *part;
+	} cases[] = {
+		{ "{\"error\":\"invalid_client\",\"error_codes\":[7000215]}",
+			"the secret's value, not its id" },
+		{ "{\"error\":\"invalid_client\",\"error_codes\":[7000222]}", "has expired" },
+		{ "{\"error\":\"invalid_client\",\"error_codes\":[1]}", "clientid and clientsecret" },
+	};
+	struct entra_call call;
+	(void)state;
+	exchange_secret(&call, STR("t"));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fault fault = { 0 };
+		answer(&call.http, 401, cases[i].body);
+		assert_int_equal(entra_result(&call, &fault, STR("tid"), STR("of Secret n/s")),
+			ERR_DENIED);
+		assert_text(fault.text, cases[i].part);
+		assert_text(fault.text, "for client of Secret n/s of tenant tid");
+		assert_null(strstr(fault.text, "federated"));
+	}
+	entra_call_deinit(&call);
+}
+
 static void read_token(const char *body, enum err err, int64_t expires_in_s, int64_t refresh_in_s) {
 	struct entra_call call;
 	struct entra_token token;
@@ -166,6 +219,8 @@ static void waits_are_the_servers_but_for_a_loop(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_form_is_complete_and_escaped),
+		cmocka_unit_test(a_client_secret_stands_in_the_form_alone),
+		cmocka_unit_test(errors_of_a_client_secret_name_the_secret),
 		cmocka_unit_test(a_token_is_read_with_its_life),
 		cmocka_unit_test(an_unusable_token_is_refused),
 		cmocka_unit_test(errors_are_told_apart_by_number_then_error_then_status),

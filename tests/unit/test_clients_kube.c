@@ -76,6 +76,38 @@ static void lists_and_watches_name_their_place(void **state) {
 	kube_call_deinit(&call);
 }
 
+static void read_data(const char *body, const char *key, enum err err, const char *value) {
+	struct kube_call call;
+	struct secret out;
+	assert_int_equal(kube_secret_get(&call, &kube, arena, STR("apps"), STR("sp")), OK);
+	expect_request(&call, HTTP_GET, "https://k:6443/api/v1/namespaces/apps/secrets/sp", NULL, "");
+	assert_ptr_equal(call.http.response_arena, arena);
+	answer(&call.http, 200, body);
+	secret_init(&out, arena, 16);
+	enum err got = kube_read_data(&call, str_of(key), &out);
+	if (got != err) fail_msg("%s: %s", body, err_name(got));
+	if (!err) assert_str(secret_expose(&out), value);
+	secret_deinit(&out);
+	kube_call_deinit(&call);
+}
+
+static void data_of_a_secret_is_read_by_key_of_any_case(void **state) {
+	(void)state;
+	read_data("{\"data\":{\"a\":\"eA==\",\"ClientID\":\"aWQ=\"}}", "clientid", OK, "id");
+	read_data("{\"data\":{\"clientid\":\"aWQ=\",\"clientidx\":\"eA==\"}}", "clientid", OK, "id");
+	read_data("{\"data\":{\"k\":\"IGEK\"}}", "k", OK, " a\n"); /* as it is: not trimmed */
+	read_data("{\"data\":{\"clientid\":\"aWQ=\",\"CLIENTID\":\"aWQ=\"}}", "clientid", ERR_INVALID, "");
+	read_data("{\"data\":{}}", "k", ERR_NOT_FOUND, "");
+	read_data("{\"data\":{\"k\":\"\"}}", "k", ERR_NOT_FOUND, "");
+	read_data("{\"data\":null}", "k", ERR_NOT_FOUND, "");
+	read_data("{}", "k", ERR_NOT_FOUND, "");
+	read_data("{\"data\":{\"k\":\"%%%%\"}}", "k", ERR_PARSE, "");
+	read_data("{\"data\":{\"k\":[1,2]}}", "k", ERR_PARSE, "");
+	read_data("{\"data\":[\"k\",\"eA==\"]}", "k", ERR_PARSE, "");
+	read_data("{\"data\":{\"k\":\"MDEyMzQ1Njc4OWFiY2RlZmc=\"}}", "k", ERR_TOO_LARGE, "");
+	assert_int_equal(secret_arena_used_bytes(arena), 0);
+}
+
 #define SECRETS "https://k:6443/api/v1/namespaces/apps/secrets"
 #define MANAGER "?fieldManager=secrets-store-sync-controller"
 #define META "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -461,6 +493,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_token_is_borrowed_as_it_is_now),
 		cmocka_unit_test(lists_and_watches_name_their_place),
+		cmocka_unit_test(data_of_a_secret_is_read_by_key_of_any_case),
 		cmocka_unit_test(secrets_are_written_with_probe_and_shape),
 		cmocka_unit_test(values_over_the_servers_limit_are_not_sent),
 		cmocka_unit_test(derived_objects_are_written_held),

@@ -34,6 +34,8 @@ static void test_defaults(void **state) {
 	assert_null(config.ca_file);
 	assert_int_equal(config.status_port, 8081);
 	assert_null(config.status_address);
+	assert_null(config.cloud_folder);
+	assert_null(config.machine_namespaces);
 	config_deinit(&config);
 }
 
@@ -47,7 +49,9 @@ static void test_all_keys(void **state) {
 			       "3\nrequestTimeoutInSeconds: 5\n"
 			       "breakerIntervalInSeconds: 7\nshutdownGraceInSeconds: 0\ncloudName: "
 			       "azureusgovernment\n"
-			       "caFile: \"/etc/ca.pem\"\nstatusPort: 0\nstatusAddress: \"::1\"\n",
+			       "caFile: \"/etc/ca.pem\"\nstatusPort: 0\nstatusAddress: \"::1\"\n"
+			       "cloudEnvironmentFolder: /etc/clouds\n"
+			       "managedIdentityNamespaces:\n- one\n- two.x\n",
 				 &config, &fault),
 		OK);
 	struct settings settings = config_settings(&config);
@@ -62,6 +66,14 @@ static void test_all_keys(void **state) {
 	assert_string_equal(config.ca_file, "/etc/ca.pem");
 	assert_int_equal(config.status_port, 0);
 	assert_string_equal(config.status_address, "::1");
+	assert_string_equal(config.cloud_folder, "/etc/clouds");
+	assert_string_equal(config.machine_namespaces, "one,two.x");
+	config_deinit(&config);
+	assert_int_equal(parse("managedIdentityNamespaces: []\n", &config, &fault), OK);
+	assert_null(config.machine_namespaces);
+	config_deinit(&config);
+	assert_int_equal(parse("managedIdentityNamespaces: one\n", &config, &fault), OK);
+	assert_string_equal(config.machine_namespaces, "one");
 	config_deinit(&config);
 }
 
@@ -108,6 +120,14 @@ static const struct {
 	{ "statusPort: 65536\n", "f.yaml:1:13: ", "0 to 65535" },
 	{ "statusAddress: localhost\n", "f.yaml:1:16: ", "an IP address, not \"localhost\"" },
 	{ "caFile: \"\"\n", "f.yaml:1:9: ", "the path of a file" },
+	{ "cloudEnvironmentFolder: \"\"\n", "f.yaml:1:25: ", "the path of a folder" },
+	{ "managedIdentityNamespaces: [one, \"a,b\"]\n",
+		"f.yaml:1:28: ", "a list of namespaces, not \"a,b\"" },
+	{ "managedIdentityNamespaces: [One]\n", "f.yaml:1:28: ", "a list of namespaces" },
+	{ "managedIdentityNamespaces: [[a]]\n", "f.yaml:1:28: ", "a list of plain names" },
+	{ "managedIdentityNamespaces: [~]\n", "f.yaml:1:28: ", "a list of plain names" },
+	{ "managedIdentityNamespaces: \"*\"\n", "f.yaml:1:28: ", "a list of namespaces" },
+	{ "managedIdentityNamespaces: {a: b}\n", "f.yaml:1:28: ", "takes one value" },
 	{ "workers: 1\nworkers: 2\n",
 		"f.yaml:2:1: ", "for the second time; the first is in line 1" },
 	{ "workers: &a 1\n", "f.yaml:1:10: ", "anchors" },
@@ -176,11 +196,15 @@ static void test_written_config_reads_back(void **state) {
 	buf_init(&text, 1 << 16);
 	buf_init(&text_again, 1 << 16);
 	assert_int_equal(
-		parse("workers: 3\nlogFormat: json\ncaFile: \"/a b\\\"c\"\n", &config, &fault), OK);
+		parse("workers: 3\nlogFormat: json\ncaFile: \"/a b\\\"c\"\n"
+		      "managedIdentityNamespaces: [a, b]\n",
+			 &config, &fault),
+		OK);
 	config_write(&config, &text);
 	assert_int_equal(buf_err(&text), OK);
 	assert_int_equal(config_parse(buf_str(&text), "again", &again, &fault), OK);
 	assert_string_equal(again.ca_file, "/a b\"c");
+	assert_string_equal(again.machine_namespaces, "a,b");
 	config_write(&again, &text_again);
 	assert_string_equal(buf_cstr(&text), buf_cstr(&text_again));
 	for (unsigned i = 0; config_key(i); i++)
@@ -225,7 +249,8 @@ static void test_documentation(void **state) {
 
 static void test_no_memory(void **state) {
 	(void)state;
-	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n",
+	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n"
+						"managedIdentityNamespaces: [a, b]\n",
 		"zzz: 1\n", "workers: 99\n" };
 	for (int i = 0; i < 3; i++) {
 		for (uint64_t nth = 1;; nth++) {

@@ -120,7 +120,7 @@ static int setup(void **state) {
 				.wake = ignore_wake,
 				.seed = 7 } },
 		.http = &w.main_http->http,
-		.cloud = cloud_find(STR("AzurePublicCloud")),
+		.classes.cloud = cloud_find(STR("AzurePublicCloud")),
 		.refresh_token = refresh_token,
 	};
 	return engine_create(&options, &w.engine) ? -1 : 0;

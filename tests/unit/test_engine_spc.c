@@ -15,13 +15,19 @@
 	"\"clientID\":\" cid " \
 	"\",\"keyvaultName\":\"My-Vault\",\"tenantID\":\"tid\",\"objects\":" OBJECTS
 
+static const char *machine_namespaces;
+
 static struct spc *build_class(const char *spec) {
 	char text[4096];
-	snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"cls\",\"uid\":\"u-1\",\"generation\":7},\"spec\":%s}",
+	snprintf(text, sizeof text,
+		"{\"metadata\":{\"namespace\":\"team\",\"name\":\"cls\",\"uid\":\"u-1\","
+		"\"generation\":7},\"spec\":%s}",
 		spec);
 	cJSON *json = cJSON_Parse(text);
 	assert_non_null(json);
-	struct spc_defaults defaults = { .cloud = cloud_find(STR("AzurePublicCloud")) };
+	struct spc_defaults defaults = { .cloud = cloud_find(STR("AzurePublicCloud")),
+		.machine_namespaces = machine_namespaces,
+		.cloud_folder = "." };
 	struct spc *spc = NULL;
 	assert_int_equal(spc_build(json, &defaults, &spc), OK);
 	cJSON_Delete(json);
@@ -67,12 +73,91 @@ static void test_clouds_and_spellings(void **state) {
 	assert_str(spc->vault_url, "https://vvv.vault.usgovcloudapi.net");
 	assert_str(spc->scope, "https://vault.usgovcloudapi.net/.default");
 	assert_str(spc->authority, "https://login.microsoftonline.us");
+	assert_str(spc->audience, "api://AzureADTokenExchangeUSGov");
 	spc_unref(spc);
 	spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
 			  ",\"cloudName\":\"AzureChinaCloud\"}}");
 	assert_str(spc->vault_url, "https://my-vault.vault.azure.cn");
 	assert_str(spc->authority, "https://login.chinacloudapi.cn");
 	spc_unref(spc);
+}
+
+/* The other kinds of identity, and what of the workload's they leave aside. */
+static void test_identities(void **state) {
+	(void)state;
+	machine_namespaces = "other,team,third";
+	struct spc *spc =
+		build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
+			    ",\"useVMManagedIdentity\":\"True\",\"userAssignedIdentityID\":\" uami\\u2003\"}}");
+	machine_namespaces = NULL;
+	assert_str(spc->fault, "");
+	assert_int_equal(spc->identity, IDENTITY_MACHINE);
+	assert_str(spc->client_id, "uami");
+	spc_unref(spc);
+	spc = build_class("{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"vvv\","
+			  "\"tenantID\":\"t\",\"servicePrincipalSecretName\":\" sp.x \",\"objects\":" OBJECTS
+			  "}}");
+	assert_str(spc->fault, "");
+	assert_int_equal(spc->identity, IDENTITY_PRINCIPAL);
+	assert_str(spc->client_id, "");
+	assert_str(spc->secret_name, "sp.x");
+	spc_unref(spc);
+	spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
+			  ",\"userAssignedIdentityID\":\"ignored\",\"CLIENTID\":\"ignored\"}}");
+	assert_int_equal(spc->identity, IDENTITY_WORKLOAD);
+	assert_str(spc->client_id, "cid");
+	assert_str(spc->audience, "api://AzureADTokenExchange");
+	spc_unref(spc);
+}
+
+/* A namespace is listed as a whole, not as a part of another's name. */
+static void test_machine_namespaces(void **state) {
+	(void)state;
+	static const char *const lists[] = { "", "teams", "eam,tea,team.x", "xteam" };
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		machine_namespaces = lists[i];
+		struct spc *spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
+					      ",\"useVMManagedIdentity\":\"1\"}}");
+		assert_true(str_find(spc->fault, STR("may not use")) != SIZE_MAX);
+		spc_unref(spc);
+	}
+	machine_namespaces = NULL;
+}
+
+/* Nothing to read: no vault's name is looked at, and no address is made of it. */
+static void test_no_objects(void **state) {
+	(void)state;
+	struct spc *spc = build_class(
+		"{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"c\",\"tenantID\":\"t\","
+		"\"keyvaultName\":\"evil.example/?\",\"objects\":\"array:\"}}");
+	assert_str(spc->fault, "");
+	assert_int_equal(spc->object_count, 0);
+	assert_str(spc->vault_url, "");
+	spc_unref(spc);
+}
+
+static void test_booleans(void **state) {
+	(void)state;
+	static const char *const good[] = { "0", "f", "F", "FALSE", "false", "False", "", " \\t",
+		"\\u00a0false\\u3000" };
+	static const char *const bad[] = { "tRUE", "yes", "on", "no", "off", "tru", "2", "00", "fALSE" };
+	char spec[1024];
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		snprintf(spec, sizeof spec,
+			"{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"usePodIdentity\":\"%s\"}}",
+			good[i]);
+		struct spc *spc = build_class(spec);
+		assert_str(spc->fault, "");
+		spc_unref(spc);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(spec, sizeof spec,
+			"{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"usePodIdentity\":\"%s\"}}",
+			bad[i]);
+		struct spc *spc = build_class(spec);
+		assert_true(str_find(spc->fault, STR("has to be true or false")) != SIZE_MAX);
+		spc_unref(spc);
+	}
 }
 
 static const struct {
@@ -92,7 +177,31 @@ static const struct {
 	  ",\"usePodIdentity\":\"true\",\"useVMManagedIdentity\":\"1\"}}",
 		"only one identity mode" },
 	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"useVMManagedIdentity\":\"T\"}}",
-		"spec.parameters.useVMManagedIdentity is not supported by this version" },
+		"useVMManagedIdentity: namespace \"team\" may not use the managed identity" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"usePodIdentity\":\"1\"}}",
+		"usePodIdentity is not supported: Microsoft has retired" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"useAzureTokenProxy\":\"1\"}}",
+		"useAzureTokenProxy is not supported" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD
+	  ",\"servicePrincipalSecretName\":\"sp\"}}",
+		"clientID (workload identity) and servicePrincipalSecretName exclude each other" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"vvv\",\"tenantID\":\"t\","
+	  "\"servicePrincipalSecretName\":\"../x\",\"objects\":" OBJECTS "}}",
+		"servicePrincipalSecretName \"../x\" is no name of a Secret" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"useVMManagedIdentity\":\"1\","
+	  "\"servicePrincipalSecretName\":\"sp\"}}",
+		"useVMManagedIdentity and servicePrincipalSecretName exclude each other" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"cloudName\":\"azuregermancloud\"}}",
+		"cloudName azuregermancloud is not valid: Microsoft closed this cloud in 2021" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"cloudName\":\"AzureStackCloud\"}}",
+		"spec.parameters.cloudEnvFileName is not set" },
+	{ "{\"provider\":\"azure\",\"parameters\":{" GOOD
+	  ",\"cloudName\":\"AzureStackCloud\",\"cloudEnvFileName\":\"nothing.json\"}}",
+		"cloudName AzureStackCloud is not valid: cloudEnvFileName: open ./nothing.json: No "
+		"such file" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"a b\",\"keyvaultName\":\"vvv\","
+	  "\"tenantID\":\"t\",\"objects\":" OBJECTS "}}",
+		"clientID \"a b\" is no client id" },
 	{ "{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"c\",\"tenantID\":\"t\","
 	  "\"objects\":" OBJECTS "}}",
 		"spec.parameters.keyvaultName is not set" },
@@ -132,6 +241,38 @@ static const struct {
 	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"_\",\"tenantID\":\"t\","
 	  "\"clientID\":\"c\",\"objects\":\"- x\"}}",
 		"spec.parameters.objects: " },
+	/* each line is wrong in everything that the lines before it name first */
+	{ "{\"provider\":\"azure\",\"parameters\":{\"useVMManagedIdentity\":\"x\","
+	  "\"usePodIdentity\":\"x\",\"useAzureTokenProxy\":\"x\"}}",
+		"usePodIdentity has to be" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"useVMManagedIdentity\":\"x\","
+	  "\"useAzureTokenProxy\":\"x\"}}",
+		"useVMManagedIdentity has to be" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"useVMManagedIdentity\":\"1\","
+	  "\"usePodIdentity\":\"1\"}}",
+		"only one identity mode" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"usePodIdentity\":\"1\"}}",
+		"keyvaultName is not set" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"usePodIdentity\":\"1\",\"keyvaultName\":\"_\","
+	  "\"cloudName\":\"x\"}}",
+		"tenantID is not set" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"usePodIdentity\":\"1\",\"keyvaultName\":\"_\","
+	  "\"cloudName\":\"x\",\"tenantID\":\"/\"}}",
+		"cloudName x is not valid" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"usePodIdentity\":\"1\",\"keyvaultName\":\"_\","
+	  "\"tenantID\":\"/\"}}",
+		"usePodIdentity is not supported" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"_\",\"tenantID\":\"/\"}}",
+		"clientID is not set" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"_\",\"tenantID\":\"/\","
+	  "\"clientID\":\"/\"}}",
+		"objects is not set" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"_\",\"tenantID\":\"/\","
+	  "\"clientID\":\"/\",\"objects\":" OBJECTS "}}",
+		"keyvaultName \"_\" has fewer" },
+	{ "{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"vvv\",\"tenantID\":\"/\","
+	  "\"clientID\":\"/\",\"objects\":" OBJECTS "}}",
+		"tenantID \"/\" is no tenant" },
 };
 
 static void test_faults(void **state) {
@@ -219,6 +360,10 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usable),
 		cmocka_unit_test(test_clouds_and_spellings),
+		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_machine_namespaces),
+		cmocka_unit_test(test_no_objects),
+		cmocka_unit_test(test_booleans),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_every_fault),
 		cmocka_unit_test(test_no_memory),
