@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/secret_type.h"
 #include "engine/spec_rules.h"
 #include "engine/text.h"
 
@@ -214,6 +215,10 @@ static enum err read_secret(const cJSON *secret, struct draft *draft) {
 	}
 	enum err err = pass(draft, read_type(secret, draft));
 	if (!err) err = pass(draft, read_items(member(secret, "data"), draft));
+	if (!err && draft->item_count) {
+		err = pass(draft, secret_type_check(draft->type, draft->items, draft->item_count,
+					  &draft->fault));
+	}
 	if (!err) {
 		err = read_pairs(draft, member(secret, "labels"), &LABEL_RULE, &draft->labels,
 			&draft->label_count);
@@ -221,6 +226,10 @@ static enum err read_secret(const cJSON *secret, struct draft *draft) {
 	if (!err) {
 		err = read_pairs(draft, member(secret, "annotations"), &ANNOTATION_RULE,
 			&draft->annotations, &draft->annotation_count);
+	}
+	if (!err) {
+		err = pass(draft, annotations_check(draft->annotations, draft->annotation_count,
+					  &draft->fault));
 	}
 	return err;
 }

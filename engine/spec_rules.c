@@ -53,7 +53,7 @@ bool rule_source_path(struct str s) {
 }
 
 bool rule_target_key(struct str s) {
-	return s.len <= PATH_MOST && is_name(s, true);
+	return s.len <= PATH_MOST && is_name(s, true) && !str_eq(s, STR("."));
 }
 
 bool rule_force(struct str s) {

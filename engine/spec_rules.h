@@ -11,7 +11,7 @@
  * ^[A-Za-z0-9.]([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)?(\/([0-9]+))*(\/tls\.(crt|key))?$ */
 bool rule_source_path(struct str s);
 
-/* The same without "/": the API server refuses one in a key. */
+/* The same without "/", and not ".": the API server refuses those as a key. */
 bool rule_target_key(struct str s);
 
 /* ^[A-Za-z0-9]([-A-Za-z0-9]+([-._a-zA-Z0-9]?[A-Za-z0-9])*)?$, at most 253 bytes */

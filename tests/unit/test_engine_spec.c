@@ -68,8 +68,8 @@ static void test_usable(void **state) {
 	struct source source;
 	struct spec *spec = build_spec(
 		"{" BASE ",\"forceSynchronization\":\"v1.2\",\"rotationPollIntervalInSeconds\":60,"
-		"\"secretSyncControllerName\":\"x\",\"secretObject\":{\"type\":\"kubernetes.io/"
-		"tls\"," DATA ","
+		"\"secretSyncControllerName\":\"x\",\"secretObject\":{\"type\":\"example.com/"
+		"own\"," DATA ","
 		"\"labels\":{\"app\":\"\",\"a.example/b\":\"C\"},\"annotations\":{\"A.example/"
 		"n\":\"any text: at all\"}}}",
 		&source);
@@ -81,7 +81,7 @@ static void test_usable(void **state) {
 	assert_false(spec->deleting);
 	assert_str(spec->class_name, "class");
 	assert_str(spec->service_account, "sa");
-	assert_str(spec->type, "kubernetes.io/tls");
+	assert_str(spec->type, "example.com/own");
 	assert_str(spec->force, "v1.2");
 	assert_int_equal(spec->interval_ns, 60 * NS_PER_S);
 	assert_int_equal(spec->item_count, 2);
@@ -133,6 +133,24 @@ static const struct {
 		"data[1].targetKey \"k\" stands here twice", true },
 	{ WITH("\"type\":\"kubernetes.io/service-account-token\"," DATA),
 		"must not be kubernetes.io/service-account-token", true },
+	{ WITH("\"type\":\"kubernetes.io/tls\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":\"tls.crt\"}]"),
+		"has no targetKey tls.key, which a Secret of type kubernetes.io/tls must have", true },
+	{ WITH("\"type\":\"kubernetes.io/tls\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":\"tls.key\"}]"),
+		"has no targetKey tls.crt,", true },
+	{ WITH("\"type\":\"kubernetes.io/dockerconfigjson\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":"
+	       "\".dockercfg\"}]"),
+		"has no targetKey .dockerconfigjson,", true },
+	{ WITH("\"type\":\"kubernetes.io/dockercfg\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":"
+	       "\".dockerconfigjson\"}]"),
+		"has no targetKey .dockercfg,", true },
+	{ WITH("\"type\":\"kubernetes.io/ssh-auth\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":"
+	       "\"ssh-publickey\"}]"),
+		"has no targetKey ssh-privatekey,", true },
+	{ WITH("\"type\":\"kubernetes.io/basic-auth\",\"data\":[{\"sourcePath\":\"a\",\"targetKey\":"
+	       "\"user\"}]"),
+		"has no targetKey username or password,", true },
+	{ WITH("\"data\":[{\"sourcePath\":\"a\",\"targetKey\":\".\"}]"),
+		"targetKey \".\" is no key of a Secret", true },
 	{ WITH("\"type\":5," DATA), "spec.secretObject.type has to be a string", true },
 	{ WITH(DATA ",\"labels\":[]"), "spec.secretObject.labels has to be a mapping", true },
 	{ WITH(DATA ",\"labels\":{\"secrets-store.sync.x-k8s.io\":\"\"}"),
@@ -178,10 +196,10 @@ static void test_patterns(void **state) {
 	(void)state;
 	static const char *const good[] = { "a", "ab", "A", "tls.crt", "tls.key",
 		".dockerconfigjson", "ssh-privatekey", "username", "ab.c", "ab_c", "my_secret",
-		"MY_SECRET", "ab--c", "ab-", "a-", "Foo.Bar-1_2", ".", ".a", "foo-.bar" };
+		"MY_SECRET", "ab--c", "ab-", "a-", "Foo.Bar-1_2", ".a", "foo-.bar" };
 	static const char *const bad[] = { "", "a.b", "a_b", "ab..c", "ab_", "foo._bar", "foo.-bar",
 		"-a", "..", "._a", "a b", "ab.", "ab.c-" };
-	static const char *const paths[] = { "foo/0", "foo/00", "foo/0/1", "foo/tls.crt",
+	static const char *const paths[] = { ".", "foo/0", "foo/00", "foo/0/1", "foo/tls.crt",
 		"foo/0/tls.key" };
 	static const char *const bad_paths[] = { "foo/", "foo/bar", "certs/foo", "foo//0", "/0",
 		"foo/tls.crt/0", "/tls.crt", "foo/tls.pem" };
