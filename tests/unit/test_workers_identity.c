@@ -78,12 +78,17 @@ static void identities_differ_by_everything_that_names_them(void **state) {
 	struct identity *first = NULL, *other = NULL;
 	struct worker *worker = pool_worker(b.pool, 0);
 	assert_int_equal(identity_get(worker, &b.spec, &b.spc, &first), OK);
-	struct spc spcs[3];
-	for (int i = 0; i < 3; i++) memcpy(&spcs[i], &b.spc, sizeof b.spc);
+	struct spc spcs[7];
+	for (int i = 0; i < 7; i++) memcpy(&spcs[i], &b.spc, sizeof b.spc);
 	spcs[0].tenant = STR("t2");
 	spcs[1].client_id = STR("c2");
 	spcs[2].authority = STR("https://login.chinacloudapi.cn");
-	for (int i = 0; i < 3; i++) {
+	spcs[3].scope = STR("https://vault.azure.cn/.default");
+	spcs[4].audience = STR("api://AzureADTokenExchangeChina");
+	spcs[5].identity = IDENTITY_MACHINE;
+	spcs[6].identity = IDENTITY_PRINCIPAL;
+	spcs[6].secret_name = b.spec.service_account;
+	for (int i = 0; i < 7; i++) {
 		assert_int_equal(identity_get(worker, &b.spec, &spcs[i], &other), OK);
 		assert_ptr_not_equal(first, other);
 		identity_put(other);

@@ -28,7 +28,7 @@ import (
 // scene is tests/sdk/scene.json: who and what there is in the world.
 var scene struct {
 	Tenant     string
-	Identities map[string]struct{ Client string }
+	Identities map[string]struct{ Client, Secret string }
 	Vaults     map[string]struct{ Name string }
 	Keys       map[string]string
 	// Certificates by the format of their secret.
