@@ -204,13 +204,15 @@ static enum err check_vault(struct str vault, struct fault *fault) {
 		TEXT_ARG(vault));
 }
 
-static enum err check_credential(const struct spc_parameters *p, struct fault *fault) {
-	if (p->tenant.len && !text_is_word(p->tenant, 253, "-.")) {
-		return fault_set(fault, ERR_INVALID,
-			"spec.parameters.tenantID \"%.*s\" is no tenant; it has letters, digits, "
-			"\"-\" and \".\" only",
-			TEXT_ARG(p->tenant));
-	}
+static enum err check_tenant(struct str tenant, struct fault *fault) {
+	if (tenant.len == 0 || text_is_word(tenant, 253, "-.")) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"spec.parameters.tenantID \"%.*s\" is no tenant; it has letters, digits, \"-\" and "
+		"\".\" only",
+		TEXT_ARG(tenant));
+}
+
+static enum err check_client(const struct spc_parameters *p, struct fault *fault) {
 	if (p->client.len == 0 || text_is_word(p->client, 253, "-._")) return OK;
 	return fault_set(fault, ERR_INVALID,
 		"spec.parameters.%s \"%.*s\" is no client id; it is a UUID",
@@ -261,7 +263,8 @@ static enum err check_last(struct reading *r) {
 	enum err err = OK;
 	bool asks = out->list.count || out->failed;
 	if (asks && out->vault.len) err = pass(r, check_vault(out->vault, r->fault));
-	return err ? err : pass(r, check_credential(out, r->fault));
+	if (!err) err = pass(r, check_tenant(out->tenant, r->fault));
+	return err ? err : pass(r, check_client(out, r->fault));
 }
 
 enum err spc_parameters_read(const struct spc_source *source, struct spc_parameters *out_parameters,
