@@ -193,7 +193,7 @@ enum err vault_read_list(const struct vault_call *call, enum vault_kind kind,
 		const cJSON *attributes = json_get(item, "attributes");
 		struct str id = json_str(item, "id");
 		struct str name = name_of_id(id.len ? id : json_str(item, "kid"), kind);
-		struct vault_row row = read_row(attributes);
+		struct vault_row row = vault_row_of(attributes);
 		if (attributes && name.len) visit(arg, name, &row);
 	}
 	cJSON_Delete(json);
