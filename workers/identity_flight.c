@@ -109,8 +109,7 @@ static void entra_done(struct gate_call *call) {
 			&identity->entra, identity->worker->arena, &token, &identity->fault);
 	}
 	entra_call_deinit(&identity->entra);
-	if (err)
-		entra_show_claims(&identity->fault, &identity->assertion, identity->worker->arena);
+	if (err) entra_show_claims(&identity->fault, &identity->assertion, identity->worker->arena);
 	take_answer(identity, err, &token);
 }
 
