@@ -302,8 +302,10 @@ static const struct step *probe_read(struct sync *sync) {
 	enum err err = result(sync, "probe", &fault);
 	if (err == ERR_NOT_FOUND) {
 		kube_call_deinit(&sync->kube);
+		if (!sync->looking) return &STEP_CREATE;
 		/* Deleted by hand: its values have to be read first. */
-		return sync->looking ? sync_read_values(sync) : &STEP_CREATE;
+		sync->repairing = true;
+		return sync_read_values(sync);
 	}
 	if (sync->looking && is_transient(err)) {
 		kube_call_deinit(&sync->kube);

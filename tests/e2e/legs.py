@@ -112,8 +112,8 @@ def takeover_and_rollback(lab):
     with lab.engine() as engine:
         engine.wait_for_line("ready")
         for name in [*old, "take-once"]:
-            lab.wait_reason(name, "UpdateNoValueChangeSucceeded")
-            check(managers(lab, name) == [OUR_APPLY], f"{name}: {managers(lab, name)}")
+            wait_for(f"the managers of {name} to be merged",
+                     lambda: lab.secret(name) and managers(lab, name) == [OUR_APPLY], 30)
         for name in old:
             lab.apply(sync(name, "take", {"a": "take-a"}))
         for name in old:
@@ -134,7 +134,7 @@ def a_restored_backup(lab):
     lab.apply(spc("backup", {"backup": {}}), sync("backup", "backup", {"k": "backup"}))
     with lab.engine() as engine:
         engine.wait_for_line("ready")
-        lab.wait_reason("backup", "UpdateNoValueChangeSucceeded")
+        wait_for("backup to be ready", lambda: lab.condition("backup").get("status") == "True", 30)
     secret, status = lab.secret("backup"), lab.sync("backup")["status"]
     lab.cluster.kubectl("delete", "secretsync", "backup", "-n", "my-namespace")
     wait_for("the Secret to be collected", lambda: lab.secret("backup") is None, 20)
@@ -150,7 +150,7 @@ def a_restored_backup(lab):
         lab.wait_data("backup", {"k": "value after the restore"}, timeout=30)
         uid = lab.sync("backup")["metadata"]["uid"]
         check([one["uid"] for one in lab.secret("backup")["metadata"]["ownerReferences"]] == [uid], "it has another owner")
-        lab.wait_reason("backup", "UpdateNoValueChangeSucceeded")
+        wait_for("backup to be ready", lambda: lab.condition("backup").get("status") == "True", 30)
         check(lab.sync("backup")["status"]["syncHash"].startswith(f"kv1:{uid}:"), "the status still speaks of the old uid")
 
 
