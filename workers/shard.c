@@ -17,7 +17,7 @@ static enum err shard_create(struct worker *worker, struct str url, struct shard
 		return err;
 	}
 	shard->worker = worker;
-	for (int i = 0; i < CLASS_COUNT; i++) list_init(&shard->ready[i]);
+	for (int i = 0; i < CLASS_COUNT; i++) line_init(&shard->ready[i], worker->shards._key);
 	gate_init(&shard->gate, &(struct gate_options){
 					.name = shard->url,
 					.http = worker->http,
@@ -43,6 +43,7 @@ enum err shard_get(struct worker *worker, struct str url, struct shard **out_sha
 static void shard_free(struct shard *shard) {
 	assert(!shard->objects && !shard->running && !shard->ready_count);
 	scan_destroy_all(shard);
+	for (int i = 0; i < CLASS_COUNT; i++) line_deinit(&shard->ready[i]);
 	list_remove(&shard->all);
 	map_remove(&shard->worker->shards, &shard->node);
 	gate_deinit(&shard->gate);
@@ -57,7 +58,8 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 	shard_dequeue(object);
 	object->in_ready = true;
 	object->wait_class = (uint8_t) class;
-	list_push_back(&shard->ready[class], &object->ready);
+	line_push(&shard->ready[class], object);
+	shard->waiting[class]++;
 	shard->ready_count++;
 	shard->worker->waiting[class]++;
 	shard->worker->again = true;
@@ -70,6 +72,7 @@ void shard_dequeue(struct object *object) {
 		struct shard *shard = object->shard;
 		assert(shard->ready_count > 0 && shard->worker->waiting[object->wait_class] > 0);
 		shard->ready_count--;
+		shard->waiting[object->wait_class]--;
 		shard->worker->waiting[object->wait_class]--;
 	}
 	object->in_ready = false;
@@ -80,20 +83,20 @@ bool shard_has_room(const struct shard *shard) {
 }
 
 /* The class whose share this turn is, should it wait; else the most urgent one. */
-static struct list *next_class(struct shard *shard) {
+static struct line *next_class(struct shard *shard) {
 	unsigned turn = shard->served % SHARE_TURNS;
-	if (turn > 0 && turn < CLASS_COUNT && !list_is_empty(&shard->ready[turn]))
-		return &shard->ready[turn];
+	if (turn > 0 && turn < CLASS_COUNT && shard->waiting[turn]) return &shard->ready[turn];
 	for (int class = 0; class < CLASS_COUNT; class ++) {
-		if (!list_is_empty(&shard->ready[class])) return &shard->ready[class];
+		if (shard->waiting[class]) return &shard->ready[class];
 	}
 	return NULL;
 }
 
 struct object *shard_next(struct shard *shard) {
-	struct list *class = next_class(shard);
+	struct line *class = next_class(shard);
 	if (!class) return NULL;
-	struct object *object = container_of(list_first(class), struct object, ready);
+	struct object *object = line_next(class);
+	assert(object && object->shard == shard);
 	shard_dequeue(object);
 	shard->served++;
 	return object;

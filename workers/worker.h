@@ -12,6 +12,7 @@
 #include "queue/timer.h"
 #include "workers/gate.h"
 #include "workers/identity.h"
+#include "workers/line.h"
 #include "workers/pool.h"
 #include "workers/scan.h"
 
@@ -28,7 +29,8 @@ struct shard {
 	char *url; /* "" for objects without a usable class */
 	struct worker *worker;
 	struct gate gate;
-	struct list ready[CLASS_COUNT];
+	struct line ready[CLASS_COUNT];
+	unsigned waiting[CLASS_COUNT];
 	unsigned ready_count;
 	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
