@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -168,6 +169,21 @@ enum err config_load(const char *path, struct config *out_config, struct fault *
 	if (!err) err = config_parse((struct str){ text, len }, path, out_config, fault);
 	mem_free(text);
 	return err;
+}
+
+bool config_file_changed(const char *path, struct config_stamp *stamp) {
+	struct stat file;
+	if (stat(path, &file) != 0) return false;
+	struct config_stamp now = {
+		.changed_ns = file.st_mtim.tv_sec * NS_PER_S + file.st_mtim.tv_nsec,
+		.bytes = file.st_size,
+		.inode = file.st_ino,
+	};
+	bool known = stamp->inode != 0;
+	bool same = now.changed_ns == stamp->changed_ns && now.bytes == stamp->bytes &&
+		    now.inode == stamp->inode;
+	*stamp = now;
+	return known && !same;
 }
 
 enum err config_set(struct config *config, const char *key, struct str value, struct fault *fault) {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -51,6 +52,16 @@ enum err config_parse(
 
 /* The same from a file; ERR_IO when it cannot be read. */
 enum err config_load(const char *path, struct config *out_config, struct fault *fault);
+
+/* What tells one state of a file from another, without reading it. */
+struct config_stamp {
+	int64_t changed_ns, bytes;
+	uint64_t inode; /* a ConfigMap is replaced behind a link */
+};
+
+/* True when the file is not as it was at the last call; the first call is never true. A file that is gone counts as unchanged:
+ * it is being replaced, or its loss is found at the next start. */
+bool config_file_changed(const char *path, struct config_stamp *stamp);
 
 /* Sets one option from a word of the command line (--log-level debug). ERR_INVALID says what is
  * allowed. */

@@ -36,8 +36,12 @@ struct process {
 	struct engine *engine;
 	struct status_server *status; /* NULL: none */
 	struct loop_fd signals; /* fd -1: none */
+	struct config_stamp config_stamp;
+	int64_t look_at_config_ns;
 	bool has_curl, has_kube, stopping;
 };
+
+static const int64_t LOOK_AT_CONFIG_NS = 2 * NS_PER_S;
 
 /* --- configuration --- */
 
@@ -62,11 +66,14 @@ static void tell_restart(const char *key, bool same) {
 	if (!same) log_warn("this change of the configuration needs a restart", kv("key", key));
 }
 
-/* SIGHUP: another file is taken as a whole, or not at all. */
+/* SIGHUP, or another file: it is taken as a whole, or not at all. */
 static void reload_config(struct process *process) {
 	struct fault fault = { 0 };
 	struct config fresh = { 0 };
 	const struct config *old = &process->config;
+	const char *path = process->options->config_path;
+	/* What is read now is not read again for having changed. */
+	if (path) config_file_changed(path, &process->config_stamp);
 	enum err err = load_config(process->options, &fresh, &fault);
 	struct settings settings = err ? settings_default() : config_settings(&fresh);
 	settings.names = (enum reason_names)old->condition_names;
@@ -97,6 +104,17 @@ static void reload_config(struct process *process) {
 	config_deinit(&fresh);
 	log_info("configuration read again",
 		kv_int("rotationPollIntervalInSeconds", process->config.poll_interval_s));
+}
+
+/* A ConfigMap is replaced without a signal. */
+static int64_t look_at_config(struct process *process, int64_t now_ns) {
+	const char *path = process->options->config_path;
+	if (!path) return NEVER_NS;
+	if (now_ns >= process->look_at_config_ns) {
+		if (config_file_changed(path, &process->config_stamp)) reload_config(process);
+		process->look_at_config_ns = now_ns + LOOK_AT_CONFIG_NS;
+	}
+	return process->look_at_config_ns;
 }
 
 /* --- the API token --- */
@@ -381,8 +399,10 @@ int run(const struct run_options *options) {
 	enum err err = start(&process, &fault);
 	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
 	while (!err && !process.stopping) {
-		int64_t deadline_ns = engine_turn(process.engine, loop_now(process.loop));
-		loop_wait(process.loop, deadline_ns);
+		struct now now = loop_now(process.loop);
+		int64_t look_ns = look_at_config(&process, now.mono_ns);
+		int64_t deadline_ns = engine_turn(process.engine, now);
+		loop_wait(process.loop, look_ns < deadline_ns ? look_ns : deadline_ns);
 	}
 	let_signals_kill();
 	finish(&process);

@@ -68,6 +68,16 @@ static void set_rate(struct ratelimit *limit, double rate_per_s, int64_t now_ns)
 	limit->rate_per_s = rate_per_s;
 }
 
+void ratelimit_set_ceiling(
+	struct ratelimit *limit, double ceiling_per_s, double burst, int64_t now_ns) {
+	assert(ceiling_per_s > 0 && ceiling_per_s <= 1e9 && burst >= 1);
+	double share = limit->rate_per_s / limit->ceiling_per_s;
+	limit->ceiling_per_s = ceiling_per_s;
+	limit->floor_per_s = ceiling_per_s < usual_floor_per_s ? ceiling_per_s : usual_floor_per_s;
+	limit->burst = burst;
+	set_rate(limit, share * ceiling_per_s, now_ns);
+}
+
 void ratelimit_throttled(struct ratelimit *limit, int64_t now_ns, int64_t retry_after_ns) {
 	/* Requests that were on their way when the first 429 came tell nothing new: one fall per pause. */
 	bool is_news = now_ns >= limit->_blocked_until_ns;

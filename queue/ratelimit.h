@@ -19,6 +19,10 @@ struct ratelimit {
 
 void ratelimit_init(struct ratelimit *limit, double ceiling_per_s, double burst, int64_t now_ns);
 
+/* Another ceiling and burst; what was learnt from 429s stays, as a share of the ceiling. */
+void ratelimit_set_ceiling(
+	struct ratelimit *limit, double ceiling_per_s, double burst, int64_t now_ns);
+
 /* 0: a request may go now, and is counted. Otherwise how long to wait (ns, > 0); nothing is counted. */
 int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns);
 

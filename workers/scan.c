@@ -39,7 +39,8 @@ static int64_t next_walk_ns(const struct scan *scan) {
 
 /* Fewer pages than GETs; of the last walk where there was one, that of a day ago tells nothing. */
 static bool is_worth_it(const struct scan *scan) {
-	if (worker_of(scan)->settings.change_detection == CHANGE_BY_LIST) return true;
+	enum change_detection detection = worker_of(scan)->settings.change_detection;
+	if (detection != CHANGE_AUTO) return detection == CHANGE_BY_LIST;
 	bool old = now_ns(scan) - scan->priced_ns > DAY_NS;
 	return scan->name_count > 1 && (old || scan->pages < scan->name_count);
 }
@@ -66,6 +67,15 @@ static void due(struct timer *timer) {
 	} else {
 		scan->eager = false;
 		scan_walk_begin(scan);
+	}
+}
+
+void scan_replan(struct shard *shard) {
+	for (int kind = 0; kind < VAULT_KINDS; kind++) {
+		struct scan *scan = shard->scans[kind];
+		bool waits = scan && !scan->walking && scan->mode != SCAN_UNDECIDED;
+		if (waits && scan->held_until_ns <= now_ns(scan))
+			set_timer(scan, next_walk_ns(scan));
 	}
 }
 
@@ -248,6 +258,8 @@ enum scan_state scan_state(const struct object *object) {
 }
 
 bool scan_covers(const struct object *object) {
+	const struct settings *settings = object->shard ? &object->shard->worker->settings : NULL;
+	if (!settings || settings->change_detection == CHANGE_BY_GET) return false;
 	for (unsigned i = 0; i < object->link_count; i++) {
 		if (object->links[i].scan->mode != SCAN_LIST) return false;
 	}

@@ -124,6 +124,9 @@ void scan_too_dear(struct scan *scan);
 /* Objects are checked by GET for hold_ns. */
 void scan_give_up(struct scan *scan, const char *why, const char *detail, int64_t hold_ns);
 
+/* The poll interval has changed: the next walk has another moment. */
+void scan_replan(struct shard *shard);
+
 /* For the worker's turn, its stop and its sweep. */
 void scan_turn(struct shard *shard);
 void scan_stop_all(struct worker *worker);

@@ -135,6 +135,7 @@ static bool begin_rest(struct sync *sync, const struct theft *theft) {
 }
 
 const struct step *sync_read_values(struct sync *sync) {
+	if (sync->looking) sync->repairing = true;
 	sync->looking = false;
 	sync->fetching_values = true;
 	sync_forget_rows(sync);
@@ -155,7 +156,6 @@ const struct step *sync_judge_drift(struct sync *sync) {
 	cJSON_Delete(list);
 	if (!taken) return sync->meta.must_settle ? &STEP_SETTLE : &STEP_STATUS;
 	if (begin_rest(sync, &theft)) return rest_fault(sync);
-	sync->repairing = true;
 	metric_add(METRIC_DRIFT_REPAIRS, 1);
 	log_info("the Secret was changed by somebody else, it is written again",
 		kv("secretsync", sync->object->key), kv("field", theft.field),

@@ -9,6 +9,7 @@ enum {
 	TAKES_PER_TURN = 512,
 	FIRES_PER_TURN = 512,
 	STARTS_PER_TURN = 256,
+	REPLANS_PER_TURN = 256,
 };
 
 /* Requests to the API server at once. Whatever arrives on an HTTP/2 connection makes libcurl look at every request on it, so
@@ -217,9 +218,50 @@ bool worker_is_drained(const struct worker *worker) {
 
 /* --- the turn --- */
 
+/* Pace and interval may have changed since the vault was met first. */
+static void apply_settings(struct worker *worker, const struct settings *old) {
+	const struct settings *now = &worker->settings;
+	bool pace = now->vault_rate_per_s != old->vault_rate_per_s ||
+		    now->vault_burst != old->vault_burst;
+	bool interval = now->poll_interval_ns != old->poll_interval_ns ||
+			now->change_detection != old->change_detection ||
+			now->safety_polls != old->safety_polls || now->drift != old->drift;
+	if (interval) worker->replan = worker->object_count;
+	list_for_each (link, &worker->shard_list) {
+		struct shard *shard = container_of(link, struct shard, all);
+		if (pace)
+			ratelimit_set_ceiling(&shard->gate.limit, now->vault_rate_per_s,
+				now->vault_burst, worker->now.mono_ns);
+		if (interval) scan_replan(shard);
+	}
+}
+
 static void read_settings(struct worker *worker) {
-	rcu_read_scope();
-	worker->settings = *rcu_load(worker->pool->settings);
+	struct settings old = worker->settings;
+	{
+		rcu_read_scope();
+		worker->settings = *rcu_load(worker->pool->settings);
+	}
+	apply_settings(worker, &old);
+}
+
+/* Another interval gives every object another moment; a slice per turn. */
+static void replan_slice(struct worker *worker) {
+	for (int i = 0; i < REPLANS_PER_TURN && worker->replan; i++, worker->replan--) {
+		struct list *node = list_pop(&worker->objects);
+		if (!node) {
+			worker->replan = 0;
+			return;
+		}
+		list_push_back(&worker->objects, node);
+		struct object *object = container_of(node, struct object, all);
+		bool waits = !object->sync && !object->failures && timer_is_set(&object->timer) &&
+			     (object->due == CLASS_PERIODIC || object->due == CLASS_SAFETY);
+		struct spec *spec = waits ? spec_borrow(object) : NULL;
+		if (spec) schedule_check(worker, object, spec);
+		spec_unref(spec);
+	}
+	if (worker->replan) worker->again = true;
 }
 
 static void publish(struct worker *worker) {
@@ -241,6 +283,7 @@ int64_t worker_turn(struct worker *worker, struct now now) {
 	bool more = take_inbox(worker);
 	timers_fire(&worker->timers, now.mono_ns, FIRES_PER_TURN);
 	worker->again = false;
+	replan_slice(worker);
 	more |= dispatch(worker);
 	int64_t next_ns = pump_gates(worker);
 	next_ns = earlier(next_ns, drain(worker));

@@ -61,6 +61,8 @@ struct worker {
 	struct map shards; /* home */
 	struct list shard_list; /* home */
 	unsigned scan_count; /* home */
+	unsigned
+		replan; /* home: objects whose next check is still to be moved to another interval */
 	struct map identities; /* home */
 	struct list identity_list; /* home */
 	struct list endpoints; /* home */

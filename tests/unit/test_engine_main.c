@@ -166,6 +166,12 @@ static void test_life_of_the_process(void **state) {
 	kill(child.pid, SIGHUP);
 	child_wait_for("the old one holds");
 	assert_non_null(strstr(child.text, "config.yaml:1:10: workers has to be"));
+	/* Another file in its place, as Kubernetes does it, and no signal. */
+	const char *other = write_file("other.yaml", "workers: 2\nrotationPollIntervalInSeconds: 79\nlogLevel: debug\nstatusPort: 0\n");
+	char target[128];
+	snprintf(target, sizeof target, "%s/config.yaml", folder);
+	assert_int_equal(rename(other, target), 0);
+	child_wait_for("rotationPollIntervalInSeconds=79");
 	kill(child.pid, SIGTERM);
 	assert_int_equal(child_end(), 0);
 	assert_non_null(strstr(child.text, "msg=stopped"));

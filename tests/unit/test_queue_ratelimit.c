@@ -152,6 +152,25 @@ static void test_endless_pause(void **state) {
 	assert_true(ratelimit_take(&limit, NS_PER_S) > 1000 * NS_PER_S);
 }
 
+/* Another ceiling keeps what was learnt, and never lets more through at once than the new burst. */
+static void test_new_ceiling(void **state) {
+	(void)state;
+	struct ratelimit limit;
+	int64_t now_ns = 5 * NS_PER_S;
+	ratelimit_init(&limit, 100, 10, now_ns);
+	ratelimit_throttled(&limit, now_ns, NS_PER_S);
+	ratelimit_set_ceiling(&limit, 10, 1, now_ns);
+	assert_true(limit.rate_per_s > 6.99 && limit.rate_per_s < 7.01);
+	assert_true(ratelimit_wait_ns(&limit, now_ns) == NS_PER_S);
+	now_ns += 10 * NS_PER_S;
+	assert_true(ratelimit_take(&limit, now_ns) == 0);
+	assert_true(ratelimit_take(&limit, now_ns) > 0);
+	ratelimit_set_ceiling(&limit, 0.5, 1, now_ns);
+	assert_true(limit.rate_per_s >= limit.floor_per_s && limit.floor_per_s <= 0.5);
+	for (int i = 0; i < 100; i++) ratelimit_succeeded(&limit, now_ns += 10 * NS_PER_S);
+	assert_true(limit.rate_per_s == 0.5);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),
@@ -160,6 +179,7 @@ int main(void) {
 		cmocka_unit_test(test_throttled),
 		cmocka_unit_test(test_floor),
 		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_new_ceiling),
 		cmocka_unit_test(test_endless_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,6 +276,43 @@ static void one_object_is_not_worth_a_list(void **state) {
 	bench_take_status();
 }
 
+/* Another interval and another pace hold from now on, not from the next check on. */
+static void new_settings_hold_at_once(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.change_detection = CHANGE_BY_LIST;
+	settings.drift = DRIFT_OFF;
+	begin_listed();
+	settings.poll_interval_ns = 30 * NS_PER_S;
+	settings.vault_rate_per_s = 5;
+	settings.vault_burst = 1;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	unsigned walks = 0;
+	for (int i = 0; i < 60; i++) {
+		pass_time(5 * NS_PER_S);
+		if (!bench_find(HTTP_GET, LIST)) continue;
+		walks++;
+		reply_now(LIST, LISTED("a", "1700000000", ""));
+	}
+	assert_in_range(walks, 9, 11);
+	struct shard *shard = container_of(
+		list_first(&pool_worker(b.pool, 0)->shard_list), struct shard, all);
+	assert_true(shard->gate.limit.ceiling_per_s == 5);
+	/* And so does the object's own moment, once it is checked by GET. */
+	settings.change_detection = CHANGE_BY_GET;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	unsigned gets = 0;
+	for (int i = 0; i < 60; i++) {
+		pass_time(5 * NS_PER_S);
+		if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+		if (!bench_find(HTTP_GET, GET)) continue;
+		gets++;
+		reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+		if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+	}
+	assert_in_range(gets, 9, 12);
+}
+
 /* The Secret is looked at once per poll all the same. */
 static void a_listed_object_is_probed_without_a_read(void **state) {
 	(void)state;
@@ -299,6 +336,26 @@ static void a_listed_object_is_probed_without_a_read(void **state) {
 	}
 	assert_int_equal(gets, 0);
 	assert_in_range(probes, 4, 7);
+	assert_int_equal(bench_active(), 0);
+}
+
+/* And written again when it is gone, after one read. */
+static void a_listed_object_whose_secret_is_gone_is_written_again(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.change_detection = CHANGE_BY_LIST;
+	begin_listed();
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	for (int i = 0; i < 800 && !bench_find(HTTP_PATCH, SECRETS_URL); i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+	}
+	reply(HTTP_PATCH, SECRETS_URL, 404, "{\"reason\":\"NotFound\"}");
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	for (int i = 0; i < 3 && bench_find(HTTP_PATCH, SECRETS_URL); i++)
+		reply(HTTP_PATCH, SECRETS_URL, 404, "{\"reason\":\"NotFound\"}");
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-2", "9", ""));
+	bench_take_status();
 	assert_int_equal(bench_active(), 0);
 }
 
@@ -332,7 +389,9 @@ int main(void) {
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
 		SCAN_TEST(one_object_is_not_worth_a_list),
+		SCAN_TEST(new_settings_hold_at_once),
 		SCAN_TEST(a_listed_object_is_probed_without_a_read),
+		SCAN_TEST(a_listed_object_whose_secret_is_gone_is_written_again),
 		SCAN_TEST(a_pinned_version_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
