@@ -278,8 +278,10 @@ static enum err keep_holder(struct akv_live *live, const cJSON *controller) {
 	return keep_text(&live->holder, str_of(text));
 }
 
+/* `is_answer`: to a write of our own, which may come after the watch has told of a status that is younger. */
 static enum err fill_live(struct akv_live *live, const struct object_meta *meta,
-	const cJSON *object, const cJSON *controller) {
+	const cJSON *object, const cJSON *controller, bool is_answer) {
+	bool keeps_status = is_answer && str_eq(str_of(live->uid), meta->uid);
 	struct str version = json_str(object, "metadata.resourceVersion");
 	if (version.len == 0 || version.len >= sizeof live->version) return ERR_INVALID;
 	copy_text(live->uid, sizeof live->uid, meta->uid);
@@ -290,7 +292,8 @@ static enum err fill_live(struct akv_live *live, const struct object_meta *meta,
 	live->deleting = meta->deleting;
 	live->digest = akv_digest(json_get(object, "spec"), NULL);
 	enum err err = keep_holder(live, controller);
-	return err || live->resource != KUBE_SYNCS ? err : keep_ready(live, object);
+	bool done = err || live->resource != KUBE_SYNCS || keeps_status;
+	return done ? err : keep_ready(live, object);
 }
 
 static struct akv_live *make_live(
@@ -342,7 +345,7 @@ enum err akv_table_saw(struct akv_table *table, enum kube_resource resource, con
 	move_home(live, home, is_child);
 	list_remove(&live->seen_link);
 	list_push_back(&table->seen[resource], &live->seen_link);
-	err = fill_live(live, &meta, object, controller);
+	err = fill_live(live, &meta, object, controller, asker != NULL);
 	akv_table_wake(home);
 	if (err) akv_table_lost(table, live);
 	return err;
