@@ -1,10 +1,12 @@
 """AKVSync on a real API server: stories that join those of scenarios.py."""
 
 import json
+import string
 import time
 
+from certificates import blocks, guard, key_of_certificate, matches, may_read_all, new_certificate, public_of, wait_until
 from cluster import ClusterError, wait_for
-from lab import INTERVAL, VAULTS, Failed, check, spc, sync
+from lab import INTERVAL, ROOT, VAULTS, Failed, check, example_variables, spc, sync
 from scenarios import scenario
 from world import CLIENT, TENANT
 
@@ -174,3 +176,43 @@ def akvsync_never_takes_what_is_not_its_own(lab, engine):
     one = wait_ready(lab, "late", "False", "OwnershipConflict")
     check("akvsync-late" in one["message"] and "rename" in one["message"], f"it says {one['message']}")
     check(get(lab, "secretsync", "late") is None, "a SecretSync was made for a foreign class")
+
+
+@scenario
+def akvsync_reference_example(lab, engine):
+    """deploy/akvsync/akvsync.yaml with its variables filled in: six entries, seven Secrets, and a renewed certificate arrives."""
+    may_read_all(lab)
+    lab.put("db-password", "the database's password")
+    lab.put("deploy-key", "the deploy key")
+    for number in range(3):
+        lab.put("api-key", f"api key number {number}")
+        for name in ("web", "signing"):
+            new_certificate(lab, name)
+        time.sleep(1.1)  # versions of one second have no order
+    text = (ROOT / "deploy" / "akvsync" / "akvsync.yaml").read_text()
+    lab.cluster.apply_text(string.Template(text).substitute(example_variables()))
+    lab.wait_data("db-password", {"v0": "the database's password"})
+    lab.wait_data("api-keys", {f"v{age}": f"api key number {2 - age}" for age in range(3)})
+    lab.wait_data("deploy-key", {"v0": "the deploy key", "ssh-privatekey": "the deploy key"})
+    signing = wait_until(lab, "signing", "three versions", lambda data: set(data) == {"v0", "v1", "v2"})
+    settings = wait_until(lab, "app-settings", "three keys", lambda data: len(data) == 3)
+    web = [wait_until(lab, f"web-v{age}", "both keys", lambda data: set(data) == {"tls.crt", "tls.key"}) for age in range(2)]
+    for pem in (*signing.values(), settings["web.pem"], *(data["tls.key"] for data in web)):
+        guard(lab, pem)
+    for pem in (*signing.values(), settings["web.pem"]):
+        check(blocks(pem) == ["PRIVATE KEY", "CERTIFICATE"] and key_of_certificate(pem) == public_of(pem),
+              f"a certificate became {blocks(pem)}, or its key is another's")
+    check(len(set(signing.values())) == 3, "two versions of signing are the same")
+    check(settings["password"] == b"the database's password" and settings["previous-api-key"] == b"api key number 1",
+          "app-settings holds other values")
+    for age, data in enumerate(web):
+        check(lab.secret(f"web-v{age}")["type"] == "kubernetes.io/tls", f"the type of web-v{age} is wrong")
+        check(matches(data), f"the key of web-v{age} is not its certificate's")
+    check(web[0] != web[1] and settings["web.pem"].endswith(web[0]["tls.crt"]), "web's newest version is not the first")
+    wait_ready(lab, "example", reason="AllSecretsReady")
+    new_certificate(lab, "web")
+    newer = wait_until(lab, "web-v0", "the new certificate", lambda data: data["tls.crt"] != web[0]["tls.crt"], INTERVAL + 15)
+    check(matches(newer), "the key of web-v0 is not its new certificate's")
+    guard(lab, newer["tls.key"])
+    wait_until(lab, "web-v1", "what web-v0 held", lambda data: data == web[0], INTERVAL + 15)
+    wait_until(lab, "app-settings", "the new certificate", lambda data: data["web.pem"].endswith(newer["tls.crt"]), INTERVAL + 15)
