@@ -323,9 +323,11 @@ static enum err check_class(
 	for (unsigned i = 0; i < spec->item_count; i++) {
 		unsigned index;
 		struct fault fault;
-		if (source_find(object->class->spc, spec->items[i].source_path, &index)) continue;
-		(void)source_unknown(spec, i, object->class->spc, &fault);
-		c.sink.add(&c.sink, &fault);
+		const struct spc_object *found =
+			source_find(object->class->spc, spec->items[i].source_path, &index);
+		if (found ? source_check_part(spec, i, found, &fault)
+			  : source_unknown(spec, i, object->class->spc, &fault))
+			c.sink.add(&c.sink, &fault);
 	}
 	return c.err;
 }

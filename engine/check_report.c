@@ -2,6 +2,7 @@
 
 #include "engine/check.h"
 #include "engine/json_writer.h"
+#include "workers/convert.h"
 #include "workers/source.h"
 
 static const char *const KIND_NAMES[] = {
@@ -150,6 +151,14 @@ static void add_place(struct json_writer *w, cJSON *json, const struct check_res
 	if (object->derived) json_add_text(w, json, "akvSync", result->objects[object->from].name);
 }
 
+static const char *const FORMATS[] = { [FORMAT_PEM] = "pem", [FORMAT_PFX] = "pfx" };
+static const char *const ENCODINGS[] = {
+	[ENCODING_UTF8] = "utf-8",
+	[ENCODING_BASE64] = "base64",
+	[ENCODING_HEX] = "hex",
+};
+static const char *const PARTS[] = { [TLS_CRT] = "tls.crt", [TLS_KEY] = "tls.key" };
+
 /* The version rule: "latest" or an id, and how many versions are kept from there on. */
 static void add_object(struct json_writer *w, cJSON *list, const struct spc_object *object) {
 	cJSON *json = json_add_entry(w, list);
@@ -158,6 +167,8 @@ static void add_object(struct json_writer *w, cJSON *list, const struct spc_obje
 	json_add_text(w, json, "version", object->version.len ? object->version : STR("latest"));
 	json_add_number(w, json, "versionHistory", object->history < 2 ? 1 : object->history);
 	json_add_text(w, json, "path", object->path);
+	json_add_text(w, json, "objectFormat", str_of(FORMATS[object->format]));
+	json_add_text(w, json, "objectEncoding", str_of(ENCODINGS[object->encoding]));
 }
 
 static void add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) {
@@ -188,16 +199,19 @@ static bool is_repeated(const struct spec *spec, const struct spc *spc, unsigned
 	return false;
 }
 
-static void add_item(
-	struct json_writer *w, cJSON *list, const struct spec_item *item, const struct spc *spc) {
+static void add_item(struct json_writer *w, cJSON *list, const struct spec *spec,
+	const struct spec_item *item, const struct spc *spc) {
 	unsigned index;
 	const struct spc_object *object = source_find(spc, item->source_path, &index);
+	enum tls_part part = source_part(object, item->source_path);
+	part = convert_plan_of(spec->type, item->target_key, part).part;
 	cJSON *json = json_add_entry(w, list);
 	json_add_text(w, json, "targetKey", item->target_key);
 	json_add_text(w, json, "sourcePath", item->source_path);
 	json_add_text(w, json, "type", str_of(vault_kind_name(object->kind)));
 	json_add_text(w, json, "name", object->name);
 	json_add_number(w, json, "index", index);
+	if (part != TLS_WHOLE) json_add_text(w, json, "part", str_of(PARTS[part]));
 }
 
 static void add_sync(struct json_writer *w, cJSON *list, const struct check_result *result,
@@ -219,7 +233,7 @@ static void add_sync(struct json_writer *w, cJSON *list, const struct check_resu
 		if (!is_repeated(spec, spc, i))
 			add_object(
 				w, objects, source_find(spc, spec->items[i].source_path, &index));
-		add_item(w, data, &spec->items[i], spc);
+		add_item(w, data, spec, &spec->items[i], spc);
 	}
 }
 

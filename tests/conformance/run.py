@@ -166,7 +166,8 @@ def judge_result(kind, answer, expected):
         return f"{len(answer[part])} {part}"
     actual = dict(answer[part][0])
     if kind == "data" and isinstance(rest.get("data"), dict):
-        actual["data"] = {one["targetKey"]: [one["type"], one["name"], one["index"]] for one in actual["data"]}
+        actual["data"] = {one["targetKey"]: [one["type"], one["name"], one["index"], *([one["part"]] if "part" in one else [])]
+                          for one in actual["data"]}
     return lacks(actual, rest)
 
 
