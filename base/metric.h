@@ -16,6 +16,10 @@
 	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")            \
 	X(DRIFT_REPAIRS, "drift_repairs", "Secrets written again after somebody changed them")   \
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
+	X(EVENTS_WRITTEN, "events_written", "Events about SecretSyncs")                          \
+	X(EVENTS_DROPPED, "events_dropped",                                                      \
+		"Events over eventsPerSecond, or with no way to the API server")                 \
+	X(EVENTS_FAILED, "events_failed", "Events that the API server did not take")             \
 	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                               \
 	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                            \
 	X(SCANS, "vault_scans", "walks over the list of a vault that came to their end")         \

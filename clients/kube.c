@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/encode.h"
 #include "base/mem.h"
 #include "base/rcu.h"
 
@@ -351,6 +352,42 @@ enum err kube_akv_status_patch(struct kube_call *call, struct kube *kube, struct
 	return status_patch(call, kube, KUBE_AKVS, ns, name, uid, status_json);
 }
 
+static void add_field(struct kube_call *call, const char *before, struct str value) {
+	buf_append(&call->_body, str_of(before));
+	buf_append_json(&call->_body, value);
+}
+
+enum err kube_event_create(
+	struct kube_call *call, struct kube *kube, const struct kube_event *event) {
+	char time[TIME_TEXT_BYTES];
+	struct str message = event->message;
+	if (message.len > KUBE_EVENT_MESSAGE_BYTES)
+		message.len = utf8_cut(message.ptr, KUBE_EVENT_MESSAGE_BYTES);
+	time_format(event->at_s, time);
+	begin(call, kube, &kube->site, HTTP_POST);
+	add_path(call, "/api/v1/namespaces/", event->ns);
+	add_text(call, "/events?fieldManager=" KUBE_FIELD_MANAGER);
+	http_req_header(&call->http, "Accept", STR(ACCEPT_META));
+	http_req_header(&call->http, "Content-Type", STR("application/json"));
+	buf_init(&call->_body, BODY_BYTES);
+	add_field(call,
+		"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":", event->name);
+	add_field(call, ",\"namespace\":", event->ns);
+	buf_append(&call->_body, STR("},\"involvedObject\":{\"apiVersion\":\"" KUBE_SYNC_API
+				     "\",\"kind\":\"SecretSync\""));
+	add_field(call, ",\"name\":", event->sync_name);
+	add_field(call, ",\"namespace\":", event->ns);
+	add_field(call, ",\"uid\":", event->sync_uid);
+	add_field(call, "},\"reason\":", event->reason);
+	add_field(call, ",\"message\":", message);
+	add_field(call, ",\"type\":", event->warning ? STR("Warning") : STR("Normal"));
+	add_field(call, ",\"count\":1,\"firstTimestamp\":", str_of(time));
+	add_field(call, ",\"lastTimestamp\":", str_of(time));
+	buf_append(&call->_body,
+		STR(",\"source\":{\"component\":\"kvsync\"},\"reportingComponent\":\"kvsync\"}"));
+	return ready(call);
+}
+
 enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
 	struct str ns, struct str service_account, struct str audience) {
 	begin(call, kube, &kube->site, HTTP_POST);
@@ -378,11 +415,6 @@ static void begin_custom(struct kube_call *call, struct kube *kube, enum http_me
 	if (name.len) add_path(call, "/", name);
 	http_req_header(&call->http, "Accept", STR("application/json"));
 	buf_init(&call->_body, BODY_BYTES);
-}
-
-static void add_field(struct kube_call *call, const char *before, struct str value) {
-	buf_append(&call->_body, str_of(before));
-	buf_append_json(&call->_body, value);
 }
 
 /* The owner is the controller and does not block: deletion is the garbage collector's, and nobody waits for it. */

@@ -166,6 +166,20 @@ enum err kube_custom_delete(struct kube_call *call, struct kube *kube, enum kube
 enum err kube_akv_status_patch(struct kube_call *call, struct kube *kube, struct str ns,
 	struct str name, struct str uid, struct str status_json);
 
+/* An Event about a SecretSync, in its namespace. */
+enum { KUBE_EVENT_MESSAGE_BYTES = 1024 };
+struct kube_event {
+	struct str name; /* of the Event itself */
+	struct str ns, sync_name, sync_uid;
+	struct str reason;
+	struct str message; /* cut at KUBE_EVENT_MESSAGE_BYTES */
+	bool warning;
+	int64_t at_s; /* unix seconds */
+};
+/* POST of a core/v1 Event. Without an eventTime the server holds it to nothing but its namespace. */
+enum err kube_event_create(
+	struct kube_call *call, struct kube *kube, const struct kube_event *event);
+
 /* A token of a ServiceAccount for one audience, 600 s. The answer is received in secret memory. */
 enum err kube_token_request(struct kube_call *call, struct kube *kube, struct secret_arena *arena,
 	struct str ns, struct str service_account, struct str audience);

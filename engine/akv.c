@@ -32,12 +32,30 @@ static struct akv_owner *known_owner(const struct akv *akv, const struct object_
 	return owner && owner->uid[0] ? owner : NULL;
 }
 
+/* What the watch tells may be newer than the answer of a request that is under way: that is not believed then. */
+static void overtake(struct akv *akv, enum kube_resource resource, struct str name) {
+	list_for_each (node, &akv->calls) {
+		struct akv_call *call = container_of(node, struct akv_call, link);
+		bool about = call->name && call->resource == resource &&
+			     str_eq(str_of(call->name), name);
+		if (about) call->overtaken = true;
+	}
+}
+
+static void lost(struct akv *akv, struct akv_live *live) {
+	overtake(akv, live->resource, akv_live_name(live));
+	akv_table_lost(&akv->table, live);
+}
+
 enum err akv_upsert(struct akv *akv, enum kube_resource resource, const cJSON *object) {
 	assert_main();
-	if (is_derived(resource)) return akv_table_saw(&akv->table, resource, object, NULL);
 	struct object_meta meta;
 	enum err err = object_meta_read(object, &meta);
 	if (err) return err;
+	if (is_derived(resource)) {
+		overtake(akv, resource, meta.name);
+		return akv_table_saw(&akv->table, resource, object, NULL);
+	}
 	struct akv_owner *owner = known_owner(akv, &meta);
 	if (owner && !str_eq(str_of(owner->uid), meta.uid)) drop_owner(akv, owner);
 	return akv_table_upsert(&akv->table, object);
@@ -50,7 +68,7 @@ enum err akv_remove(struct akv *akv, enum kube_resource resource, const cJSON *o
 	if (err) return err;
 	if (is_derived(resource)) {
 		struct akv_live *live = akv_table_find(&akv->table, resource, meta.ns, meta.name);
-		if (live && str_eq(str_of(live->uid), meta.uid)) akv_table_lost(&akv->table, live);
+		if (live && str_eq(str_of(live->uid), meta.uid)) lost(akv, live);
 		return OK;
 	}
 	struct akv_owner *owner = known_owner(akv, &meta);
@@ -73,7 +91,7 @@ void akv_list_end(struct akv *akv, enum kube_resource resource) {
 		is_derived(resource) ? &table->unseen[resource] : &table->unseen_owners;
 	for (struct list *node; (node = list_pop(unseen));) {
 		if (is_derived(resource))
-			akv_table_lost(table, container_of(node, struct akv_live, seen_link));
+			lost(akv, container_of(node, struct akv_live, seen_link));
 		else
 			drop_owner(akv, container_of(node, struct akv_owner, seen_link));
 	}

@@ -80,7 +80,7 @@ static enum err prepare(struct akv *akv, struct akv_call *call) {
 }
 
 void akv_call_launch(struct akv *akv, struct akv_call *call) {
-	call->ended = false;
+	call->ended = call->overtaken = false;
 	call->http.http.owner = call;
 	call->http.http.on_done = request_done;
 	http_start(akv->http, &call->http.http);
@@ -221,6 +221,7 @@ static bool succeeded(struct akv *akv, struct akv_call *call, struct now now) {
 		return false;
 	}
 	if (call->op != AKV_GET) say_done(call);
+	if (call->overtaken && chain(akv, call, AKV_GET, now) == OK) return true;
 	if (take_answer(akv, call) != OK) {
 		forget(akv, call);
 		return false;

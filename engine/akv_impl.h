@@ -19,6 +19,7 @@ struct akv_call {
 	char *name; /* owned; of a derived object; NULL: the status */
 	struct akv_summary summary; /* of the status */
 	bool ended;
+	bool overtaken; /* the watch told of the object while this was under way */
 };
 
 struct akv {

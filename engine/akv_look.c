@@ -5,6 +5,8 @@
 
 enum { STATUS_BYTES = 1 << 20 };
 
+static const int64_t COLLECT_NS = 60 * NS_PER_S;
+
 /* --- derived objects --- */
 
 static struct akv_live *find_live(
@@ -44,6 +46,15 @@ static void propose(struct akv_job *job, enum akv_op op, enum kube_resource reso
 	job->name = name;
 }
 
+/* What an older AKVSync of the name has left is the garbage collector's, and the watch tells when it is gone; should it not
+ * have come to that, it is read. */
+static void wait_for_collection(struct akv_live *live, struct akv_job *job, struct now now) {
+	if (!live->retry_ns) live->retry_ns = now.mono_ns + COLLECT_NS;
+	bool due = live->retry_ns <= now.mono_ns && !job->found;
+	propose(job, AKV_GET, live->resource, akv_live_name(live), live->retry_ns, now);
+	if (due) live->retry_ns = now.mono_ns + COLLECT_NS;
+}
+
 /* SecretSyncs are written only behind a class that is the AKVSync's own: they would read by a stranger's. */
 static void look_at_children(
 	struct akv *akv, struct akv_owner *owner, struct akv_job *job, struct now now) {
@@ -57,6 +68,7 @@ static void look_at_children(
 		if (i == 0) class_is_well = state == STATE_EQUAL;
 		blocked |= state == STATE_STRANGER;
 		if (state == STATE_EQUAL) child_is_well(child);
+		if (state == STATE_LEAVING) wait_for_collection(live, job, now);
 		if (i > 0 && !class_is_well) continue;
 		if (state == STATE_ABSENT || state == STATE_DIFFERENT)
 			propose(job, state == STATE_ABSENT ? AKV_CREATE : AKV_APPLY,

@@ -51,6 +51,9 @@ const struct option_row CONFIG_OPTIONS[] = {
 	{ "safetyRereadPolls", OPTION_NUMBER, AT(safety_polls), 1, 10000, 24, NULL, NULL,
 		"An object whose changes are found by listing is read all the same every so many "
 		"intervals, with its own identity, which may have lost its right meanwhile." },
+	{ "eventsPerSecond", OPTION_NUMBER, AT(events_per_s), 0, 1000, 10, NULL, NULL,
+		"Kubernetes Events at most, one where the condition Ready of a SecretSync turns; "
+		"those above are dropped. 0: no Events." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

@@ -10,6 +10,7 @@ struct settings settings_default(void) {
 		.drift_probes_per_s = 30,
 		.change_detection = CHANGE_AUTO,
 		.safety_polls = 24,
+		.events_per_s = 10,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

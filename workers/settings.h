@@ -18,6 +18,7 @@ enum drift_mode { DRIFT_OFF, DRIFT_PROBE };
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
 	bool partial; /* enablePartialSecretSync */
+	double events_per_s; /* of the whole process; 0: none */
 	enum reason_names names; /* conditionNames; the same until the end */
 	enum drift_mode drift; /* driftDetection */
 	double drift_probes_per_s; /* of the whole process */

@@ -3,7 +3,7 @@
  * Each step is a function that does its part and names the next one. STEP_PARKED says that a call is under way and that its
  * on_done will go on. Any step may end in sync_fail(), the one place that decides condition, retry and log.
  *
- *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CONVERT -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> END
+ *   BORROW -> TOKEN -> FETCH -> COMPARE -+-> VALUES -> CONVERT -> CREATE or PROBE -+-> SETTLE -> APPLY -+-> STATUS -> EVENT -> END
  *                                        |                                         +-> PATCH (partial) -+
  *                                        +-- unchanged (PROBE where due, SETTLE) -----------------------^
  *
@@ -28,7 +28,7 @@ struct step {
 
 extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE,
 	STEP_VALUES, STEP_CONVERT, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_PATCH,
-	STEP_STATUS, STEP_END;
+	STEP_STATUS, STEP_EVENT, STEP_END;
 
 /* One version of an object that the Secret needs. */
 struct sync_value {

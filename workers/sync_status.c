@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "workers/event.h"
 #include "workers/sync.h"
 
 enum { STATUS_BYTES = 512 << 10, STATUS_THROTTLE_TRIES = 5 };
@@ -216,8 +217,10 @@ static const struct step *status_read(struct sync *sync) {
 	kube_call_deinit(&sync->kube);
 	if (!err) {
 		metric_add(METRIC_STATUS_WRITES, 1);
+		bool news = event_is_due(&sync->object->status.conditions[CONDITION_READY],
+			&sync->status.conditions[CONDITION_READY]);
 		remember(sync);
-		return &STEP_END;
+		return news ? &STEP_EVENT : &STEP_END;
 	}
 	if (err == ERR_THROTTLED && ++sync->kube_throttled <= STATUS_THROTTLE_TRIES)
 		return &STEP_STATUS;
@@ -260,3 +263,12 @@ static const struct step *status_run(struct sync *sync) {
 }
 
 const struct step STEP_STATUS = { "status", status_run };
+
+/* --- EVENT: the status has been written, nobody waits for this --- */
+
+static const struct step *event_run(struct sync *sync) {
+	event_send(sync->worker, sync->spec, &sync->object->status.conditions[CONDITION_READY]);
+	return &STEP_END;
+}
+
+const struct step STEP_EVENT = { "event", event_run };

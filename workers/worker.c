@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "workers/event.h"
 #include "workers/sync.h"
 
 enum {
@@ -209,11 +210,12 @@ static int64_t drain(struct worker *worker) {
 	if (worker->now.mono_ns < worker->drain_until_ns) return worker->drain_until_ns;
 	list_for_each_safe (link, &worker->syncs)
 		sync_cancel(container_of(link, struct sync, link));
+	event_cancel_all(worker);
 	return NEVER_NS;
 }
 
 bool worker_is_drained(const struct worker *worker) {
-	return worker->stopping && worker->sync_count == 0;
+	return worker->stopping && worker->sync_count == 0 && worker->event_count == 0;
 }
 
 /* --- the turn --- */
@@ -328,6 +330,7 @@ static void init_lists(struct worker *worker) {
 	list_init(&worker->objects);
 	list_init(&worker->seen_order);
 	list_init(&worker->syncs);
+	list_init(&worker->events);
 	timer_init(&worker->sweep, sweep);
 }
 

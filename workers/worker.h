@@ -73,6 +73,9 @@ struct worker {
 	unsigned sync_count; /* home */
 	struct list
 		seen_order; /* home: objects with a Secret, the one that was seen longest ago first */
+	struct list events; /* home: Events that are under way */
+	unsigned event_count; /* home */
+	struct ratelimit event_limit; /* home */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
 	struct {
 		_Atomic unsigned objects, running, waiting[CLASS_COUNT];

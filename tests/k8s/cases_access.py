@@ -1,6 +1,6 @@
 """Tokens of service accounts, missing rights, admission."""
 
-from bodies import MERGE, NAMESPACES, SYNC_API, owner_reference, token_request
+from bodies import MERGE, METADATA, NAMESPACES, SYNC_API, owner_reference, token_request
 from case import case
 from normal import NO_UID
 
@@ -94,3 +94,30 @@ def policy_denies(k):
 def policy_forbids(k):
     """A policy that names reason Forbidden denies with 403."""
     denied(k, "Forbidden", 403)
+
+
+def event_about(k, name, uid, **members):
+    about = {"apiVersion": SYNC_API, "kind": "SecretSync", "name": "s", "namespace": k.namespace, "uid": uid}
+    return {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": k.namespace},
+            "involvedObject": {**about, **members.pop("about", {})}, "reason": "CreateSucceeded",
+            "message": "The Secret was created.", "type": "Normal", "count": 1,
+            "firstTimestamp": "2027-01-15T08:00:00Z", "lastTimestamp": "2027-01-15T08:00:00Z",
+            "source": {"component": "kvsync"}, "reportingComponent": "kvsync", **members}
+
+
+@case()
+def event_create(k):
+    """An Event needs the right namespace and a name of its own; its message may be long, its object gone."""
+    path = f"{NAMESPACES}/{k.namespace}/events"
+    query = {"fieldManager": "secrets-store-sync-controller"}
+    k.send("create", "POST", path, event_about(k, "s.1", NO_UID), accept=METADATA, expect=201, **query)
+    k.send("as stored", "GET", path + "/s.1", expect=200)
+    k.send("the same name again", "POST", path, event_about(k, "s.1", NO_UID), accept=METADATA, expect=409, **query)
+    k.send("about another namespace", "POST", path, event_about(k, "s.2", NO_UID, about={"namespace": "other"}),
+           accept=METADATA, expect=422, **query)
+    k.send("about no namespace", "POST", path, event_about(k, "s.3", NO_UID, about={"namespace": ""}),
+           accept=METADATA, expect=422, **query)
+    k.send("a long message", "POST", path, event_about(k, "s.4", NO_UID, message="m" * 1025), accept=METADATA,
+           expect=201, **query)
+    k.send("a name that other objects may not have", "POST", path, event_about(k, "s-.5", NO_UID), accept=METADATA,
+           expect=201, **query)

@@ -90,6 +90,9 @@ def namespace_terminating(k):
     t.post("create", {"a": "1"}, expect=403)
     t.apply("create by apply", {"a": "1"}, expect=403)
     k.sync("a SecretSync", "t", expect=403)
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "t.1"},
+             "involvedObject": {"kind": "SecretSync", "name": "t", "namespace": k.namespace}}
+    k.send("an Event", "POST", f"{NAMESPACES}/{k.namespace}/events", event, accept=METADATA, expect=403)
     wait_until_marked(k, s)
     s.probe("probe")
     s.apply("apply", {"a": "2"})

@@ -268,6 +268,20 @@ static void note_uid(struct sim *sim, const struct kube_write *w) {
 		STR_ARG(world_json_str(w->after, "metadata.uid")));
 }
 
+/* About a SecretSync beside it, and never more than there were statuses to tell of. */
+static void check_kube_event(struct sim *sim, const struct kube_write *w) {
+	struct str type = world_json_str(w->after, "type");
+	struct str message = world_json_str(w->after, "message");
+	bool good = str_eq(world_json_str(w->after, "involvedObject.kind"), STR("SecretSync")) &&
+		    str_eq(world_json_str(w->after, "involvedObject.namespace"), str_of(w->namespace)) &&
+		    world_json_str(w->after, "involvedObject.uid").len && message.len &&
+		    message.len <= 1024 && (str_eq(type, STR("Normal")) || str_eq(type, STR("Warning")));
+	if (!good || w->before) sim_fail(sim, "shape of Events", "%s/%s", w->namespace, w->name);
+	if (++sim->checks.event_writes > sim->checks.status_writes)
+		sim_fail(sim, "one Event per status at most", "%s/%s", w->namespace, w->name);
+	sim_check_text(sim, "an Event", message);
+}
+
 void sim_check_write(const struct kube_write *w, void *arg) {
 	struct sim *sim = arg;
 	bool is_sync = strcmp(w->resource, "secretsyncs") == 0;
@@ -278,11 +292,14 @@ void sim_check_write(const struct kube_write *w, void *arg) {
 	if (strcmp(w->resource, "secrets") == 0) {
 		check_secret(sim, w);
 	} else if (is_sync && strcmp(w->subresource, "status") == 0) {
+		sim->checks.status_writes++;
 		check_status(sim, w);
+	} else if (strcmp(w->resource, "events") == 0) {
+		check_kube_event(sim, w);
 	} else if (is_akv || is_sync || strcmp(w->resource, "secretproviderclasses") == 0) {
 		sim_akv_check_write(sim, w);
 	} else if (strcmp(w->resource, "serviceaccounts") != 0) {
-		sim_fail(sim, "only Secrets, status and what is derived are written", "%s %s/%s", w->verb,
+		sim_fail(sim, "only Secrets, status, Events and what is derived are written", "%s %s/%s", w->verb,
 			w->resource, w->subresource);
 	}
 }

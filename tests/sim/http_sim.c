@@ -45,6 +45,7 @@ static enum sim_row kube_row(const struct exchange *x, const char *method, struc
 	if (strcmp(method, "GET") == 0) return has(path, "watch=") ? ROW_WATCH : ROW_LIST;
 	if (has(path, "/token")) return ROW_TOKEN;
 	if (has(path, "/status")) return ROW_STATUS;
+	if (has(path, "/events?")) return ROW_EVENT;
 	if (strcmp(method, "POST") == 0) return ROW_CREATE;
 	if (has(type, "merge-patch")) return x->body_len == 2 ? ROW_PROBE : ROW_PATCH;
 	return has(type, "json-patch") ? ROW_SETTLE : ROW_APPLY;

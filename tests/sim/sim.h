@@ -185,6 +185,7 @@ struct sim_checks {
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
 	uint64_t requests[ROW_COUNT];
 	uint64_t product_writes; /* of what is stored, by the product */
+	uint64_t status_writes, event_writes; /* of what is stored, by the product */
 	int64_t silent_since_ns, silent_version;
 	uint64_t silent_requests[ROW_COUNT], silent_product_writes;
 };

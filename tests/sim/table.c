@@ -39,7 +39,9 @@ enum {
 		      BIT(ROW_PATCH),
 	WRITE_ROWS = SECRET_ROWS | BIT(ROW_STATUS) | BIT(ROW_TOKEN),
 	MAIN_ROWS = BIT(ROW_LIST) | BIT(ROW_WATCH),
-	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE) | BIT(ROW_PAGE),
+	EVENT_ROWS = BIT(ROW_EVENT),
+	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE) | BIT(ROW_PAGE) |
+		      EVENT_ROWS,
 	WAITING_ROWS = WRITE_ROWS | VAULT_ROWS,
 };
 
@@ -54,18 +56,18 @@ static const char NO_EFFECT[] = "a read leaves nothing done behind";
 static struct reach reach_of(enum sim_fault fault) {
 	switch (fault) {
 	case SIM_STALL_DONE:
-		return (struct reach){ WRITE_ROWS, NO_EFFECT };
+		return (struct reach){ WRITE_ROWS | EVENT_ROWS, NO_EFFECT };
 	case SIM_504_DONE:
-		return (struct reach){ WRITE_ROWS, NO_EFFECT };
+		return (struct reach){ WRITE_ROWS | EVENT_ROWS, NO_EFFECT };
 	case SIM_LATE:
 		/* A status patch tests the uid alone, so that one which arrives after a later one wins: known, see README. */
-		return (struct reach){ SECRET_ROWS | BIT(ROW_TOKEN),
+		return (struct reach){ SECRET_ROWS | BIT(ROW_TOKEN) | EVENT_ROWS,
 			"a read that is served late changes nothing; of status see README" };
 	case SIM_GARBAGE:
 		return (struct reach){ ASKING_ROWS & ~BIT(ROW_WATCH),
 			"bytes of a watch are cut, not replaced; test_engine_informer does" };
 	case SIM_409:
-		return (struct reach){ WRITE_ROWS, "only writes of the API server conflict" };
+		return (struct reach){ WRITE_ROWS | EVENT_ROWS, "only writes of the API server conflict" };
 	case SIM_410:
 		return (struct reach){ MAIN_ROWS, "only lists and watches expire" };
 	case SIM_AKV10046:
@@ -87,8 +89,8 @@ static struct reach reach_of(enum sim_fault fault) {
 	case SIM_STOPPED:
 	case SIM_KILLED:
 		return (struct reach){ WAITING_ROWS,
-			"no reconcile is in this step; the exchange is waited for in step token, "
-			"pages by none" };
+			"no reconcile waits in this step; the exchange is waited for in step token, "
+			"pages and Events by none" };
 	case SIM_REFUSED:
 		return (struct reach){ BIT(ROW_BORROW) | BIT(ROW_CREATE) | BIT(ROW_PROBE),
 			"settle, apply and patch follow an answer in the same instant; elsewhere a "

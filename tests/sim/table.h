@@ -11,7 +11,7 @@
 	X(BORROW, "borrow")                                                                   \
 	X(TOKEN, "token") X(EXCHANGE, "exchange") X(FETCH, "fetch") X(COMPARE, "compare")     \
 		X(VALUES, "values") X(CREATE, "create") X(PROBE, "probe") X(SETTLE, "settle") \
-			X(APPLY, "apply") X(PATCH, "patch") X(STATUS, "status") X(PAGE, "page")       \
+			X(APPLY, "apply") X(PATCH, "patch") X(EVENT, "event") X(STATUS, "status") X(PAGE, "page")       \
 				X(LIST, "list") X(WATCH, "watch")
 
 enum sim_row {

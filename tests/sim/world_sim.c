@@ -352,6 +352,7 @@ static void allow(struct sim *sim) {
 	kube_allow(sim->kube, SIM_USER, "create,patch", "", "secrets", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "create", "", "serviceaccounts/token", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "get", "coordination.k8s.io", "leases", NULL, NULL);
+	kube_allow(sim->kube, SIM_USER, "create", "", "events", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch", "secrets-store.csi.x-k8s.io",
 		"secretproviderclasses", NULL, NULL);
 	kube_allow(sim->kube, SIM_USER, "get,list,watch,create,patch,delete",

@@ -288,12 +288,15 @@ static inline enum err bench_make_pool(unsigned workers) {
 			.seed = 7 } };
 	/* A test that wants probes of unchanged Secrets says so: bench_set_drift(). */
 	options.settings.drift = DRIFT_OFF;
+	/* Events are asked for by the tests that are about them. */
+	options.settings.events_per_s = 0;
 	return pool_create(&options, &b.pool);
 }
 
 static inline void bench_set_drift(enum drift_mode mode) {
 	struct settings settings = settings_default();
 	settings.drift = mode;
+	settings.events_per_s = 0;
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 }
 

@@ -324,6 +324,57 @@ static void an_older_one_of_the_name_is_not_confused(void **state) {
 	assert_text(body_of(asked(HTTP_POST, CLASSES)), "\"uid\":\"u2\"");
 }
 
+/* The status that the watch told of is newer than the one in the answer. */
+static void an_answer_that_an_event_overtook_is_read_again(void **state) {
+	(void)state;
+	settle();
+	tell(KUBE_AKVS, AKV_OF("u1", "2", TWO));
+	tell(KUBE_CLASSES, CLASS(ITEM("one") ITEM("two")));
+	turn();
+	struct http_req *req = asked(HTTP_POST, SYNCS "?");
+	tell(KUBE_SYNCS, SYNC("two", READY("True", "CreateSucceeded")));
+	give(req, 201, SYNC("two", READY("False", "ProviderError")));
+	give(asked(HTTP_GET, SYNCS "/two"), 200, SYNC("two", READY("True", "CreateSucceeded")));
+	later(1);
+	assert_text(body_of(asked(HTTP_PATCH, STATUS)), "\"readySecrets\":\"2/2\"");
+	give(asked(HTTP_PATCH, STATUS), 200, "{}");
+}
+
+/* Its deletion may have been missed: it is read now and then. */
+static void an_older_one_that_stays_is_read(void **state) {
+	(void)state;
+	settle();
+	tell(KUBE_AKVS, AKV_OF("u2", "1", ONE));
+	turn();
+	give(asked(HTTP_PATCH, STATUS), 200, "{}");
+	later(59);
+	nothing_is_asked();
+	later(2);
+	give(asked(HTTP_GET, CLASSES "/akvsync-app"), 200, CLASS(ITEM("one")));
+	give(asked(HTTP_GET, SYNCS "/one"), 200, SYNC("one", ""));
+	if (t.active[0]) give(asked(HTTP_PATCH, STATUS), 200, "{}");
+	later(59);
+	nothing_is_asked();
+	later(2);
+	give(asked(HTTP_GET, CLASSES "/akvsync-app"), 404, "{\"reason\":\"NotFound\"}");
+	asked(HTTP_POST, CLASSES);
+}
+
+/* Created for an AKVSync that was gone already, and collected: the answer comes last, and is not believed. */
+static void an_answer_that_its_deletion_overtook_is_read_again(void **state) {
+	(void)state;
+	settle();
+	tell_gone(KUBE_SYNCS, SYNC("one", ""));
+	turn();
+	struct http_req *req = asked(HTTP_POST, SYNCS "?");
+	tell(KUBE_SYNCS, SYNC("one", ""));
+	tell_gone(KUBE_SYNCS, SYNC("one", ""));
+	give(req, 201, SYNC("one", ""));
+	give(asked(HTTP_GET, SYNCS "/one"), 404, "{\"reason\":\"NotFound\"}");
+	later(60);
+	asked(HTTP_POST, SYNCS "?");
+}
+
 static void what_no_longer_follows_is_deleted_by_uid(void **state) {
 	(void)state;
 	settle();
@@ -492,6 +543,9 @@ int main(void) {
 		TEST(a_strangers_object_is_read_and_left),
 		TEST(nothing_is_written_behind_a_strangers_class),
 		TEST(an_older_one_of_the_name_is_not_confused),
+		TEST(an_answer_that_its_deletion_overtook_is_read_again),
+		TEST(an_older_one_that_stays_is_read),
+		TEST(an_answer_that_an_event_overtook_is_read_again),
 		TEST(what_no_longer_follows_is_deleted_by_uid),
 		TEST(a_bad_spec_deletes_nothing),
 		TEST(a_refusal_is_told_and_tried_again),

@@ -16,6 +16,7 @@
 static int setup(void **state) {
 	if (bench_setup(state)) return -1;
 	struct settings settings = settings_default();
+	settings.events_per_s = 0;
 	settings.change_detection = CHANGE_BY_LIST;
 	settings.drift = DRIFT_OFF;
 	return pool_set_settings(b.pool, &settings) == OK ? 0 : -1;
@@ -265,6 +266,7 @@ static void a_version_that_no_walk_announced_ends_the_trust(void **state) {
 static void one_object_is_not_worth_a_list(void **state) {
 	(void)state;
 	struct settings settings = settings_default();
+	settings.events_per_s = 0;
 	settings.drift = DRIFT_OFF;
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 	bench_begin();
@@ -317,6 +319,7 @@ static void new_settings_hold_at_once(void **state) {
 static void a_listed_object_is_probed_without_a_read(void **state) {
 	(void)state;
 	struct settings settings = settings_default();
+	settings.events_per_s = 0;
 	settings.change_detection = CHANGE_BY_LIST;
 	begin_listed();
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);

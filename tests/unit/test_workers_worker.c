@@ -43,13 +43,13 @@ static void an_object_goes_where_its_vault_is_at_home(void **state) {
 }
 
 static void another_vault_moves_it_when_its_turn_is_over(void **state) {
-	char first[64], second[64];
+	static char first[64], second[64];
 	(void)state;
 	set_vault(vault_of(0, first));
 	bench_begin();
 	bench_give_token();
 	assert_int_equal(home_index(), 0);
-	struct spc moved;
+	static struct spc moved; /* read until the worker is gone */
 	memcpy(&moved, &b.spc, sizeof moved);
 	moved.vault_url = vault_of(1, second);
 	moved.home_hash = hash64_stable(moved.vault_url);

@@ -79,6 +79,14 @@ static bool settle_unknown(struct kube_call *call, cJSON *unknown) {
 	return kube_fail_bad_request(call, "strict decoding error: unknown field \"%s\"", unknown->child->valuestring);
 }
 
+/* Members that the server writes though they are empty. */
+static void complete_event(cJSON *object) {
+	static const char *const texts[] = { "reportingComponent", "reportingInstance" };
+	for (size_t i = 0; i < 2; i++)
+		if (!kj_get(object, texts[i])) kj_set_text(object, texts[i], "");
+	if (!kj_get(object, "eventTime")) kj_set(object, "eventTime", kj_must(cJSON_CreateNull()));
+}
+
 bool kube_normalize(struct kube_call *call, cJSON *object) {
 	const struct kube_type *type = call->type;
 	cJSON *meta = kj_object(object, "metadata");
@@ -91,6 +99,7 @@ bool kube_normalize(struct kube_call *call, cJSON *object) {
 	kube_crd_default(object, type->schema);
 	if (strcmp(type->plural, "secrets") == 0) return kube_secret_normalize(call, object);
 	if (type->builtin) drop_null_members(object);
+	if (type->builtin && strcmp(type->plural, "events") == 0) complete_event(object);
 	return true;
 }
 
@@ -195,12 +204,12 @@ static void check_common(const cJSON *meta, struct kube_invalid *invalid) {
 	check_owners(kj_get(meta, "ownerReferences"), invalid);
 }
 
-static void check_new_meta(const cJSON *meta, struct kube_invalid *invalid) {
+static void check_new_meta(const cJSON *meta, bool any_name, struct kube_invalid *invalid) {
 	const char *name = kj_text(meta, "name");
 	if (!name[0]) {
 		kube_cause(invalid, "FieldValueRequired", "metadata.name",
 			   "Required value: name or generateName is required");
-	} else if (!is_subdomain(str_of(name))) {
+	} else if (!any_name && !is_subdomain(str_of(name))) {
 		kube_cause(invalid, "FieldValueInvalid", "metadata.name", "Invalid value: \"%s\": %s", name,
 			   SUBDOMAIN_RULE);
 	}
@@ -237,7 +246,14 @@ void kube_validate(const struct kube_type *type, const cJSON *object, const cJSO
 		check_changed_meta(meta, old_meta, invalid);
 		if (secret) kube_secret_validate_change(object, old, invalid);
 	}
-	if (!old || secret) check_new_meta(meta, invalid);
+	/* Of an Event without an eventTime nothing else is looked at. */
+	bool event = type->builtin && strcmp(type->plural, "events") == 0;
+	if (!old || secret) check_new_meta(meta, event, invalid);
+	const char *about = kj_text2(object, "involvedObject", "namespace");
+	if (event && strcmp(about, kj_text(meta, "namespace")) != 0) {
+		kube_cause(invalid, "FieldValueInvalid", "involvedObject.namespace",
+			   "Invalid value: \"%s\": does not match event.namespace", about);
+	}
 	if (secret) kube_secret_validate(object, invalid);
 	if (!type->builtin) kube_crd_validate_object(object, type->schema, invalid);
 }

@@ -61,7 +61,8 @@ static const struct builtin BUILTINS[] = {
 	{ "", "v1", "secrets", "Secret", true, SECRET_SCHEMA, "{'metadata':{}}", NULL },
 	{ "", "v1", "serviceaccounts", "ServiceAccount", true, ACCOUNT_SCHEMA, "{'metadata':{}}", NULL },
 	{ "", "v1", "events", "Event", true, EVENT_SCHEMA,
-	  "{'metadata':{},'involvedObject':{},'source':{},'reportingComponent':'','reportingInstance':''}", NULL },
+	  "{'metadata':{},'involvedObject':{},'source':{},'eventTime':null,'reportingComponent':'',"
+	  "'reportingInstance':''}", NULL },
 	{ "coordination.k8s.io", "v1", "leases", "Lease", true, LEASE_SCHEMA, "{'metadata':{},'spec':{}}", NULL },
 };
 
