@@ -123,6 +123,7 @@ void sync_note_read(struct sync *sync, const struct vault_row *row, int64_t serv
 				       : sync->worker->now.wall_ns / NS_PER_S + shard->skew_s;
 	if (row->updated_s + SCAN_SETTLE_S > date_s) sync->unsettled = true;
 	if (row->updated_s > sync->newest_s) sync->newest_s = row->updated_s;
+	if (!sync->has_read || date_s < sync->read_s) sync->read_s = date_s;
 	sync->has_read = true;
 }
 
@@ -152,9 +153,12 @@ static void check_announced(struct sync *sync) {
 		if (sync_is_pinned(sync->reads[i].object)) continue;
 		struct scan *scan = object->links[link].scan;
 		bool known = scan_row(object, link++, &listed);
+		if (!sync->reads[i].values[0].known) continue; /* it failed, and tells nothing */
 		if (known && listed.updated_s > read->updated_s) sync->unsettled = true;
 		bool same =
 			listed.updated_s == read->updated_s && listed.created_s == read->created_s;
+		/* A reconcile that took long has read before that walk. */
+		if (sync->read_s < scan->complete_s) continue;
 		if (!known || same || read->updated_s + SCAN_SETTLE_S > scan->complete_s) continue;
 		scan_distrust(scan, sync->reads[i].object->name);
 		return;
