@@ -179,6 +179,12 @@ const struct step STEP_BORROW = { "borrow", borrow_run };
 
 /* --- TOKEN --- */
 
+static void add_account_remedy(struct fault *fault) {
+	struct fault told = fault_make(
+		fault->err, "%s; create it, or correct spec.serviceAccountName", fault->text);
+	memcpy(fault->text, told.text, sizeof fault->text);
+}
+
 static const struct step *token_failed(struct sync *sync) {
 	const struct identity *identity = sync->identity;
 	struct fault fault = identity->fault;
@@ -191,6 +197,7 @@ static const struct step *token_failed(struct sync *sync) {
 			: fault.err == ERR_POLICY  ? BLAME_POLICY
 						   : BLAME_INTERNAL;
 	}
+	if (blame == BLAME_INPUT) add_account_remedy(&fault);
 	/* The identity knows when it may ask again: no object of it comes earlier. */
 	int64_t wait_ns = identity->retry_ns - sync->worker->now.mono_ns;
 	if (wait_ns > fault.retry_after_ns) fault.retry_after_ns = wait_ns;

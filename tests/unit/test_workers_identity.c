@@ -210,6 +210,7 @@ static void a_missing_service_account_is_found_within_a_minute(void **state) {
 		if (!i) bench_take_status();
 		assert_int_equal(bench_reason(), REASON_USER_INPUT);
 		assert_text(bench_message(), "ServiceAccount apps/sa");
+		assert_text(bench_message(), "create it, or correct spec.serviceAccountName");
 		for (; seconds < 60 && !bench_find(HTTP_POST, TOKEN_URL); seconds++) bench_advance(NS_PER_S);
 		assert_in_range(seconds, 30, 60);
 	}
