@@ -147,6 +147,21 @@ static void a_partial_write_and_its_completion(void **state) {
 	assert_audit(3, "objects=\"a@v2 b@w1\"");
 }
 
+/* Nothing has changed in the vault; the key has another owner. */
+static void a_repair_is_told_apart(void **state) {
+	static const char edited[] = OURS("s-1", "6", ",\"managedFields\":[{\"manager\":\"kubectl-edit\",\"operation\":\"Update\","
+					  "\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:data\":{\"f:k\":{}}}}]");
+	(void)state;
+	first_write();
+	bench_set_drift(DRIFT_PROBE);
+	check("v1");
+	reply(HTTP_PATCH, SECRETS_URL "/db?", 200, edited);
+	reply(HTTP_PATCH, SECRETS_URL "/db?", 200, edited);
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "7", ""));
+	bench_take_status();
+	assert_audit(2, "what=updated why=drift-repaired");
+}
+
 static void a_lost_answer_is_said_to_be_one(void **state) {
 	(void)state;
 	bench_begin();
@@ -197,6 +212,7 @@ int main(void) {
 		AUDIT_TEST(after_a_restart_a_force_is_a_changed_request),
 		AUDIT_TEST(a_secret_of_the_predecessor_is_taken_over),
 		AUDIT_TEST(a_partial_write_and_its_completion),
+		AUDIT_TEST(a_repair_is_told_apart),
 		AUDIT_TEST(a_lost_answer_is_said_to_be_one),
 		AUDIT_TEST(a_refused_write_has_no_line),
 		AUDIT_TEST(many_long_names_are_bounded),
