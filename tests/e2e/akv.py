@@ -91,7 +91,7 @@ def akvsync_derives_and_silence_follows(lab, engine):
     row = lab.cluster.kubectl("get", "akvsync", "akv", "-n", NAMESPACE).splitlines()[1].split()
     check(row[:4] == ["akv", "True", "AllSecretsReady", "4/4"], f"kubectl get shows {row}")
     for name in ("akv-plain", "akv-renamed", "akv-compound", "akv-ssh"):
-        lab.wait_reason(name, "UpdateNoValueChangeSucceeded")
+        lab.wait_rest(name)
     time.sleep(INTERVAL)
     objects = (("akvsync", "akv"), ("secretproviderclass", "akvsync-akv"), ("secretsync", "akv-plain"),
                ("secretsync", "akv-renamed"), ("secretsync", "akv-compound"), ("secretsync", "akv-ssh"))

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import datetime
 import json
 import pathlib
 import string
@@ -16,6 +17,8 @@ MANAGED = "secrets-store.sync.x-k8s.io"
 NAMESPACES = ("my-namespace", "other")
 VAULTS = ("kv-one", "kv-two")
 INTERVAL = 4
+NEVER = "1970-01-01T00:00:00Z"
+SETTLE = datetime.timedelta(seconds=3)  # what docs/architecture.md calls settled
 CONFIG = f"""\
 rotationPollIntervalInSeconds: {INTERVAL}
 workers: 2
@@ -165,6 +168,21 @@ class Lab:
         try:
             return wait_for(f"{kind} of {name} to say {reason}", lambda: (
                 lambda one: one if one.get("reason") == reason else None)(self.condition(name, kind, namespace)), timeout)
+        except ClusterError as error:
+            raise Failed(f"{error}; {self.describe(name, namespace)}") from None
+
+    def wait_rest(self, name, timeout=30, namespace="my-namespace"):
+        """Until all is well and the status will not be written again: a GET has said that nothing changed, or, where changes are
+        found by listing, which says nothing, what is in the Secret was read so late that no version of its second is younger."""
+        def rests():
+            ready, status = self.condition(name, "Ready", namespace), self.sync(name, namespace).get("status", {})
+            if ready.get("reason") == "UpdateNoValueChangeSucceeded":
+                return True
+            read = datetime.datetime.fromisoformat(status.get("lastSuccessfulSyncTime", NEVER).replace("Z", "+00:00"))
+            updated = [datetime.datetime.fromisoformat(one["updated"].replace("Z", "+00:00")) for one in status.get("objects", [])]
+            return ready.get("status") == "True" and updated and read >= max(updated) + SETTLE
+        try:
+            wait_for(f"SecretSync {name} to rest", rests, timeout)
         except ClusterError as error:
             raise Failed(f"{error}; {self.describe(name, namespace)}") from None
 

@@ -30,7 +30,7 @@ def a_restart_writes_nothing(lab):
     lab.apply(spc("restart", {"restart": {}}), sync("restart", "restart", {"k": "restart"}))
     with lab.engine() as engine:
         engine.wait_for_line("ready")
-        lab.wait_reason("restart", "UpdateNoValueChangeSucceeded")
+        lab.wait_rest("restart")
     version = lab.secret("restart")["metadata"]["resourceVersion"]
     mark = lab.audit_mark()
     with lab.engine() as engine:
@@ -61,7 +61,7 @@ def a_restart_while_offline_changes_nothing(lab):
         check(lab.secret("dark")["metadata"]["resourceVersion"] == version, "the Secret moved while offline")
         lab.world.say("heal")
         lab.wait_data("dark", {"k": "during the cut"}, timeout=40)
-        lab.wait_reason("dark", "UpdateNoValueChangeSucceeded", timeout=30)
+        lab.wait_rest("dark")
 
 
 def upstream_applies(lab, name, manager, data, annotations=None):
