@@ -362,6 +362,9 @@ void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts)
 			kv("cause", fault->text));
 		metric_add(METRIC_SCAN_FALLBACKS, 1);
 		to_get(scan);
+	} else if (!counts && scan->mode == SCAN_UNDECIDED) {
+		/* Objects do not wait for a walk that cannot begin: their own attempts say what is away, without a request. */
+		to_get(scan);
 	}
 	int64_t next_ns = next_walk_ns(scan), again_ns = now_ns(scan) + RETRY_NS;
 	set_timer(scan, again_ns < next_ns || !counts ? again_ns : next_ns);

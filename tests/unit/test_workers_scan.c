@@ -217,6 +217,26 @@ static void a_restart_costs_pages_only(void **state) {
 	assert_int_equal(bench_started(), 3);
 }
 
+/* No walk can begin: the objects do not wait for one, and their conditions say so. */
+static void a_restart_without_entra_is_told(void **state) {
+	(void)state;
+	begin_listed();
+	struct status status;
+	assert_int_equal(status_copy(&b.object->status, &status), OK);
+	bench_teardown(NULL);
+	setup(NULL);
+	b.status = status;
+	bench_begin();
+	for (int i = 0; i < 400 && !bench_find(HTTP_PATCH, STATUS_URL); i++) {
+		bench_advance(20 * NS_PER_S);
+		if (bench_find(HTTP_POST, TOKEN_URL))
+			reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+		if (bench_find(HTTP_POST, ENTRA_URL)) lose(HTTP_POST, ENTRA_URL, ERR_NETWORK, false);
+	}
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");
+	bench_take_status();
+}
+
 static void a_restart_finds_what_changed_meanwhile(void **state) {
 	(void)state;
 	begin_listed();
@@ -389,6 +409,7 @@ int main(void) {
 		SCAN_TEST(where_listing_is_denied_objects_are_read),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
+		SCAN_TEST(a_restart_without_entra_is_told),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
 		SCAN_TEST(one_object_is_not_worth_a_list),
