@@ -19,6 +19,11 @@ EMBED(crd_classes, "10-crd-secretproviderclasses.yaml");
 EMBED(crd_syncs, "11-crd-secretsyncs.yaml");
 EMBED(crd_akvsyncs, "12-crd-akvsyncs.yaml");
 
+/* By address: to the language the two symbols are two objects. */
+static struct str embedded(const char *start, const char *end) {
+	return (struct str){ start, (size_t)((uintptr_t)end - (uintptr_t)start) };
+}
+
 static const struct doc_limits LIMITS = {
 	.bytes = 1 << 20,
 	.nodes = 20000,
@@ -63,9 +68,9 @@ static bool take_schema(
 
 enum err crd_schema(struct str group, struct str version, struct str kind, cJSON **out_schema) {
 	const struct str files[] = {
-		{ crd_classes, (size_t)(crd_classes_end - crd_classes) },
-		{ crd_syncs, (size_t)(crd_syncs_end - crd_syncs) },
-		{ crd_akvsyncs, (size_t)(crd_akvsyncs_end - crd_akvsyncs) },
+		embedded(crd_classes, crd_classes_end),
+		embedded(crd_syncs, crd_syncs_end),
+		embedded(crd_akvsyncs, crd_akvsyncs_end),
 	};
 	*out_schema = NULL;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

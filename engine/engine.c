@@ -220,6 +220,10 @@ static void upstream_part(struct engine *engine, struct now now) {
 	pool_pause(engine->pool, upstream_holds(&engine->upstream));
 }
 
+static bool upstream_is_held(const struct engine *engine) {
+	return engine->watch_upstream && upstream_holds(&engine->upstream);
+}
+
 static int64_t upstream_deadline(const struct engine *engine, struct now now) {
 	if (!engine->watch_upstream || engine->stopped) return NEVER_NS;
 	return upstream_deadline_ns(&engine->upstream, now);
@@ -258,12 +262,13 @@ int64_t engine_turn(struct engine *engine, struct now now) {
 	struct informer *akvs = &engine->watchers[KUBE_AKVS].informer;
 	int64_t deadline_ns = token_turn(engine, now);
 	informers_turn(engine, now);
-	akv_turn(engine->akv, now);
 	upstream_part(engine, now);
+	if (!upstream_is_held(engine)) akv_turn(engine->akv, now);
 	bool more = take_retired(engine, RETIRED_PER_TURN);
 	if (store_turn(engine->store) || more) deadline_ns = now.mono_ns;
 	deadline_ns = earlier(deadline_ns, http_turn(engine->http, now));
-	deadline_ns = earlier(deadline_ns, akv_deadline_ns(engine->akv, now));
+	if (!upstream_is_held(engine))
+		deadline_ns = earlier(deadline_ns, akv_deadline_ns(engine->akv, now));
 	deadline_ns = earlier(deadline_ns, upstream_deadline(engine, now));
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(akvs, now));
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(classes, now));

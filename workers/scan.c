@@ -338,8 +338,26 @@ static void tell_missing(struct scan *scan) {
 	}
 }
 
+/* A walk that finds nothing is a check that finds nothing: the first one after a write has to be told, later ones have not. */
+static bool has_news(const struct object *object) {
+	const struct condition *ready = &object->status.conditions[CONDITION_READY];
+	return !object->sync && !object->failures && ready->value == CONDITION_TRUE &&
+	       ready->reason != REASON_UPDATE_NO_CHANGE;
+}
+
+static void tell_unchanged(struct scan *scan) {
+	list_for_each (order, &scan->order) {
+		struct scan_name *name = container_of(order, struct scan_name, order);
+		list_for_each (node, &name->users) {
+			struct object *object = container_of(node, struct scan_link, link)->object;
+			if (has_news(object)) schedule_ready(object, CLASS_PERIODIC);
+		}
+	}
+}
+
 void scan_walk_ended(struct scan *scan) {
 	tell_missing(scan);
+	tell_unchanged(scan);
 	scan->failures = 0;
 	scan->pages = scan->walked_pages;
 	scan->priced_ns = now_ns(scan);

@@ -144,10 +144,6 @@ static enum err compose_unchanged(struct sync *sync) {
 		if (!err) err = compose_objects(sync);
 	}
 	if (sync_has_settled(sync)) sync->status.last_successful_s = sync_success_s(sync);
-	/* A listed object is read so seldom that "no change" would be one write more, and tell nobody anything. */
-	if (err || (scan_covers(sync->object) &&
-			   sync->status.conditions[CONDITION_READY].value == CONDITION_TRUE))
-		return err;
 	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 	return err ? err
 		   : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
