@@ -77,7 +77,7 @@ static enum err refused(const struct imds_call *call, struct fault *fault, struc
 
 enum err imds_result(const struct imds_call *call, struct fault *fault, struct str client_id) {
 	const struct http_req *http = &call->http;
-	struct fault own;
+	struct fault own = { 0 };
 	struct fault *out = fault ? fault : &own;
 	if (http->err) {
 		*out = http->fault;

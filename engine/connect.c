@@ -23,6 +23,7 @@ struct trial {
 	struct reach reach;
 	bool has_reach;
 	bool has_curl;
+	bool done; /* the one request that is under way */
 };
 
 const char *connect_step_name(enum connect_step step) {
@@ -75,19 +76,20 @@ static enum err find_connections(
 /* --- one request --- */
 
 static void request_done(struct http_req *req) {
-	*(bool *)req->owner = true;
+	((struct trial *)req->owner)->done = true;
 }
 
 /* Sends, and waits for the end. */
 static void exchange(struct trial *trial, struct http_req *req) {
-	bool done = false;
-	req->owner = &done;
+	trial->done = false;
+	req->owner = trial;
 	req->on_done = request_done;
 	req->timeout_ns = trial->options->timeout_ns;
 	http_start(trial->http, req);
-	while (!done) {
+	for (;;) {
 		int64_t deadline_ns = http_turn(trial->http, loop_now(trial->loop));
-		if (!done) loop_wait(trial->loop, deadline_ns);
+		if (trial->done) return;
+		loop_wait(trial->loop, deadline_ns);
 	}
 }
 
