@@ -49,6 +49,7 @@ static void propose(struct akv_job *job, enum akv_op op, enum kube_resource reso
 /* What an older AKVSync of the name has left is the garbage collector's, and the watch tells when it is gone; should it not
  * have come to that, it is read. */
 static void wait_for_collection(struct akv_live *live, struct akv_job *job, struct now now) {
+	assert(live);
 	if (!live->retry_ns) live->retry_ns = now.mono_ns + COLLECT_NS;
 	bool due = live->retry_ns <= now.mono_ns && !job->found;
 	propose(job, AKV_GET, live->resource, akv_live_name(live), live->retry_ns, now);
