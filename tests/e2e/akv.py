@@ -90,8 +90,7 @@ def akvsync_derives_and_silence_follows(lab, engine):
                           "uid": uid, "controller": True}], f"owners of {name} are {owners}")
     row = lab.cluster.kubectl("get", "akvsync", "akv", "-n", NAMESPACE).splitlines()[1].split()
     check(row[:4] == ["akv", "True", "AllSecretsReady", "4/4"], f"kubectl get shows {row}")
-    for name in ("akv-plain", "akv-renamed", "akv-compound", "akv-ssh"):
-        lab.wait_rest(name)
+    lab.wait_rest("akv-plain", "akv-renamed", "akv-compound", "akv-ssh")
     time.sleep(INTERVAL)
     objects = (("akvsync", "akv"), ("secretproviderclass", "akvsync-akv"), ("secretsync", "akv-plain"),
                ("secretsync", "akv-renamed"), ("secretsync", "akv-compound"), ("secretsync", "akv-ssh"))

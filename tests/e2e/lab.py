@@ -2,10 +2,10 @@
 
 import base64
 import contextlib
-import datetime
 import json
 import pathlib
 import string
+import time
 
 from cluster import MANIFESTS, POLICIES, Cluster, ClusterError, wait_for
 from engine import Engine
@@ -17,8 +17,6 @@ MANAGED = "secrets-store.sync.x-k8s.io"
 NAMESPACES = ("my-namespace", "other")
 VAULTS = ("kv-one", "kv-two")
 INTERVAL = 4
-NEVER = "1970-01-01T00:00:00Z"
-SETTLE = datetime.timedelta(seconds=3)  # what docs/architecture.md calls settled
 CONFIG = f"""\
 rotationPollIntervalInSeconds: {INTERVAL}
 workers: 2
@@ -171,20 +169,21 @@ class Lab:
         except ClusterError as error:
             raise Failed(f"{error}; {self.describe(name, namespace)}") from None
 
-    def wait_rest(self, name, timeout=30, namespace="my-namespace"):
-        """Until all is well and the status will not be written again: a GET has said that nothing changed, or, where changes are
-        found by listing, which says nothing, what is in the Secret was read so late that no version of its second is younger."""
-        def rests():
-            ready, status = self.condition(name, "Ready", namespace), self.sync(name, namespace).get("status", {})
-            if ready.get("reason") == "UpdateNoValueChangeSucceeded":
-                return True
-            read = datetime.datetime.fromisoformat(status.get("lastSuccessfulSyncTime", NEVER).replace("Z", "+00:00"))
-            updated = [datetime.datetime.fromisoformat(one["updated"].replace("Z", "+00:00")) for one in status.get("objects", [])]
-            return ready.get("status") == "True" and updated and read >= max(updated) + SETTLE
+    def wait_rest(self, *names, timeout=45, namespace="my-namespace"):
+        """Until a check of each has found nothing new, and has had nothing more to say for longer than an interval: a value that
+        was read within seconds of its birth is read once more, and the status then says so."""
+        seen = {}
+
+        def rests(name):
+            version = self.sync(name, namespace)["metadata"]["resourceVersion"]
+            if seen.get(name, (None,))[0] != version:
+                seen[name] = version, time.monotonic()
+            reason = self.condition(name, "Ready", namespace).get("reason")
+            return reason == "UpdateNoValueChangeSucceeded" and time.monotonic() > seen[name][1] + INTERVAL + 4
         try:
-            wait_for(f"SecretSync {name} to rest", rests, timeout)
+            wait_for(f"SecretSyncs {', '.join(names)} to rest", lambda: all([rests(name) for name in names]), timeout, interval=0.5)
         except ClusterError as error:
-            raise Failed(f"{error}; {self.describe(name, namespace)}") from None
+            raise Failed(f"{error}; {self.describe(names[0], namespace)}") from None
 
     def describe(self, name, namespace="my-namespace"):
         with contextlib.suppress(ClusterError):

@@ -204,7 +204,7 @@ def values_stay_in_secret_memory(lab, engine):
               *(sync(name, "memory", {"k": name}) for name in names))
     for name in names:
         lab.wait_data(name, {"k": values[name]})
-        lab.wait_rest(name)
+    lab.wait_rest(*names)
     if os.geteuid() != 0:
         return  # the kernel refuses to show it, which is the other half of the promise
     patterns = b"quagga 8842 marmalade", base64.b64encode(b"Zanzibar quagga 8842 marmalade, " * 3)[:-4]
@@ -274,7 +274,7 @@ def offline(lab, engine):
     lab.world.say("heal")
     for name in names:
         lab.wait_data(name, {"k": f"rotated {name}"}, timeout=30)
-        lab.wait_rest(name, timeout=20)
+    lab.wait_rest(*names)
 
 
 def items(condition):
