@@ -1,10 +1,8 @@
 /* Which issuer, subject and audience a service account token presents: what a person compares with a federated credential.
  * The token stays in secret memory; these three claims are no secret and are all that is copied out of it. */
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
-#include "base/encode.h"
+#include "base/decode.h"
 #include "clients/entra.h"
 #include "clients/json.h"
 
@@ -16,22 +14,8 @@ static const char *const CODES[] = { "AADSTS70021", "AADSTS700211", "AADSTS70021
 	"AADSTS50013", "AADSTS500133", "AADSTS50166", "AADSTS501661", "AADSTS90061",
 	"AADSTS700222" };
 
-/* Four characters of base64url at a time; the last group may lack its padding. */
-static enum err decode_base64url(struct str text, struct secret *out_bytes) {
-	unsigned char group[4], bytes[3];
-	enum err err = OK;
-	for (size_t at = 0; at < text.len && !err; at += 4) {
-		struct str part = str_slice(text, at, 4);
-		for (size_t i = 0; i < 4; i++) {
-			char c = i < part.len ? part.ptr[i] : '=';
-			group[i] = (unsigned char)(c == '-' ? '+' : c == '_' ? '/' : c);
-		}
-		if (part.len < 2 || EVP_DecodeBlock(bytes, group, 4) != 3) err = ERR_PARSE;
-		if (!err) secret_append(out_bytes, (struct str){ (char *)bytes, part.len - 1 });
-	}
-	OPENSSL_cleanse(group, sizeof group);
-	OPENSSL_cleanse(bytes, sizeof bytes);
-	return err ? err : secret_err(out_bytes);
+static void put(void *arg, struct str bytes) {
+	secret_append(arg, bytes);
 }
 
 /* A JSON string, or the first element of a list of them; "" where it is neither. */
@@ -79,7 +63,9 @@ void entra_show_claims(
 	secret_init(&scratch, arena, PAYLOAD_BYTES);
 	struct str rest = secret_expose(assertion);
 	(void)str_next(&rest, '.');
-	if (decode_base64url(str_next(&rest, '.'), &payload)) goto out;
+	struct sink sink = { put, &payload };
+	if (decode_base64(BASE64_URL, str_next(&rest, '.'), sink, NULL) || secret_err(&payload))
+		goto out;
 	struct str text = secret_expose(&payload);
 	copy_claim(text, "iss", &scratch, issuer, sizeof issuer);
 	copy_claim(text, "sub", &scratch, subject, sizeof subject);
