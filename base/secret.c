@@ -62,16 +62,20 @@ static void put(void *arg, struct str piece) {
 	secret_append(arg, piece);
 }
 
+struct sink secret_sink(struct secret *secret) {
+	return (struct sink){ put, secret };
+}
+
 void secret_append_base64(struct secret *secret, struct str s) {
-	encode_base64((struct sink){ put, secret }, s);
+	encode_base64(secret_sink(secret), s);
 }
 
 void secret_append_json(struct secret *secret, struct str s) {
-	encode_json((struct sink){ put, secret }, s);
+	encode_json(secret_sink(secret), s);
 }
 
 void secret_append_url(struct secret *secret, struct str s) {
-	encode_url((struct sink){ put, secret }, s);
+	encode_url(secret_sink(secret), s);
 }
 
 enum err secret_err(const struct secret *secret) {

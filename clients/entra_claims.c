@@ -14,10 +14,6 @@ static const char *const CODES[] = { "AADSTS70021", "AADSTS700211", "AADSTS70021
 	"AADSTS50013", "AADSTS500133", "AADSTS50166", "AADSTS501661", "AADSTS90061",
 	"AADSTS700222" };
 
-static void put(void *arg, struct str bytes) {
-	secret_append(arg, bytes);
-}
-
 /* A JSON string, or the first element of a list of them; "" where it is neither. */
 static void copy_claim(
 	struct str payload, const char *name, struct secret *scratch, char *out, size_t bytes) {
@@ -63,7 +59,7 @@ void entra_show_claims(
 	secret_init(&scratch, arena, PAYLOAD_BYTES);
 	struct str rest = secret_expose(assertion);
 	(void)str_next(&rest, '.');
-	struct sink sink = { put, &payload };
+	struct sink sink = secret_sink(&payload);
 	if (decode_base64(BASE64_URL, str_next(&rest, '.'), sink, NULL) || secret_err(&payload))
 		goto out;
 	struct str text = secret_expose(&payload);

@@ -156,10 +156,6 @@ static enum err split(struct str pem, enum tls_part part, struct splitter *s) {
 			  "secret");
 }
 
-static void put(void *arg, struct str piece) {
-	secret_append(arg, piece);
-}
-
 /* PKCS#12, as bytes or in base64, becomes PEM. */
 static enum err unpack(
 	struct str text, struct secret_arena *arena, struct secret *out_pem, struct fault *fault) {
@@ -169,8 +165,7 @@ static enum err unpack(
 	bool is_der = text.len && (unsigned char)text.ptr[0] == 0x30 && text.len > 1 &&
 		      ((unsigned char)text.ptr[1] & 0x80);
 	if (!is_der) {
-		err = decode_base64(
-			BASE64_PADDED, str_trim(text), (struct sink){ put, &der }, NULL);
+		err = decode_base64(BASE64_PADDED, str_trim(text), secret_sink(&der), NULL);
 		if (!err) err = secret_err(&der);
 	}
 	if (err == ERR_INVALID || (!is_der && !secret_len(&der))) {

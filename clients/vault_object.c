@@ -124,17 +124,13 @@ static enum err read_key(const cJSON *json, struct secret *out_pem, struct fault
 	return jwk_write_pem(key, out_pem, fault);
 }
 
-static void put(void *arg, struct str piece) {
-	secret_append(arg, piece);
-}
-
 /* The bytes are passed on as they are, a certificate or not. */
 static enum err read_certificate(const cJSON *json, struct secret_arena *arena,
 	struct secret *out_pem, struct fault *fault) {
 	struct secret der = { 0 };
 	struct str cer = json_str(json, "cer");
 	secret_init(&der, arena, VALUE_BYTES);
-	enum err err = decode_base64(BASE64_PADDED, cer, (struct sink){ put, &der }, NULL);
+	enum err err = decode_base64(BASE64_PADDED, cer, secret_sink(&der), NULL);
 	if (!err) err = secret_err(&der);
 	if (!err && secret_len(&der)) {
 		pem_write(out_pem, "CERTIFICATE", secret_expose(&der));

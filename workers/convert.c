@@ -25,16 +25,12 @@ bool convert_is_identity(const struct spc_object *object, enum vault_form form) 
 	       object->encoding == ENCODING_UTF8;
 }
 
-static void put(void *arg, struct str piece) {
-	secret_append(arg, piece);
-}
-
 static enum err pfx_to_pem(
 	struct str text, struct secret_arena *arena, struct secret *out, struct fault *fault) {
 	struct secret der = { 0 };
 	size_t at = 0;
 	secret_init(&der, arena, PKCS12_MOST_BYTES);
-	enum err err = decode_base64(BASE64_PADDED, text, (struct sink){ put, &der }, &at);
+	enum err err = decode_base64(BASE64_PADDED, text, secret_sink(&der), &at);
 	if (err) {
 		err = fault_set(fault, err,
 			"its contentType says PKCS#12, but the value is no base64 (at byte "
@@ -52,7 +48,7 @@ static enum err pfx_to_pem(
 static enum err decode(
 	enum spc_encoding encoding, struct str text, struct secret *out, struct fault *fault) {
 	size_t at = 0;
-	struct sink sink = { put, out };
+	struct sink sink = secret_sink(out);
 	bool hex = encoding == ENCODING_HEX;
 	enum err err =
 		hex ? decode_hex(text, sink, &at) : decode_base64(BASE64_PADDED, text, sink, &at);
