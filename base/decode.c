@@ -35,8 +35,8 @@ static unsigned base64_digit(enum base64_kind kind, char c) {
 	return NO_DIGIT;
 }
 
-static bool is_line_end(char c) {
-	return c == '\r' || c == '\n';
+static bool is_skipped(enum base64_kind kind, char c) {
+	return c == '\r' || c == '\n' || (kind == BASE64_BLANKS && (c == ' ' || c == '\t'));
 }
 
 /* Behind the digits of the last group: the padding that it needs, and nothing else. */
@@ -45,7 +45,7 @@ static enum err check_end(
 	unsigned padding = digits == 0 ? 0 : 4 - digits;
 	if (kind == BASE64_URL) padding = 0;
 	for (; at < text.len; at++) {
-		if (is_line_end(text.ptr[at])) continue;
+		if (is_skipped(kind, text.ptr[at])) continue;
 		if (padding == 0 || digits < 2 || text.ptr[at] != '=') return fail(at, out_at);
 		padding--;
 	}
@@ -58,7 +58,7 @@ enum err decode_base64(enum base64_kind kind, struct str text, struct sink sink,
 	unsigned digits = 0; /* of the group that is being read */
 	size_t at = 0;
 	for (; at < text.len; at++) {
-		if (is_line_end(text.ptr[at])) continue;
+		if (is_skipped(kind, text.ptr[at])) continue;
 		unsigned digit = base64_digit(kind, text.ptr[at]);
 		if (digit == NO_DIGIT) break;
 		bits = bits << 6 | digit;

@@ -10,6 +10,7 @@
 
 enum base64_kind {
 	BASE64_PADDED, /* RFC 4648 section 4: "+" and "/", padding demanded */
+	BASE64_BLANKS, /* the same, and blanks and tabs may stand where line ends may */
 	BASE64_URL, /* RFC 4648 section 5: "-" and "_", no padding */
 };
 

@@ -1,7 +1,7 @@
 /* What the answers of a Kubernetes API server mean. */
 #include <stdio.h>
 
-#include "base/secret_base64.h"
+#include "base/decode.h"
 #include "clients/json.h"
 #include "clients/kube.h"
 #include "clients/kube_fields.h"
@@ -203,8 +203,9 @@ enum err kube_read_data(const struct kube_call *call, struct str key, struct sec
 	enum err err = find_data(data, key, &raw);
 	if (err) return err;
 	if (raw.ptr[0] != '"') return ERR_PARSE;
-	err = secret_append_unbase64(out_value, str_slice(raw, 1, raw.len - 2));
-	return err == ERR_INVALID ? ERR_PARSE : err;
+	struct str text = str_slice(raw, 1, raw.len - 2);
+	if (decode_base64(BASE64_PADDED, text, secret_sink(out_value), NULL)) return ERR_PARSE;
+	return secret_err(out_value);
 }
 
 /* --- errors --- */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <yaml.h>
 
+#include "base/decode.h"
 #include "base/mem.h"
 
 enum { ALIASES_MAX = 64, DEPTH_MAX = 32, TEXT_FACTOR = 4, TEXT_ROOM = 64 };
@@ -86,37 +87,20 @@ static enum err add(struct reader *r, enum doc_kind kind, const yaml_event_t *ev
 	return OK;
 }
 
-static int base64_digit(char c) {
-	if (c >= 'A' && c <= 'Z') return c - 'A';
-	if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-	if (c >= '0' && c <= '9') return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+static void put_back(void *arg, struct str piece) {
+	struct str *out = arg;
+	memcpy((char *)out->ptr + out->len, piece.ptr, piece.len); /* our own copy */
+	out->len += piece.len;
 }
 
-/* Standard base64, line ends and blanks skipped, decoded in place. False when it is none. */
-static bool decode_base64(struct str *s) {
-	assert(s->ptr);
-	char *out = (char *)s->ptr; /* our own copy */
-	size_t len = 0;
-	uint32_t bits = 0;
-	unsigned digits = 0, pad = 0;
-	for (size_t i = 0; i < s->len; i++) {
-		if (strchr(" \t\r\n", s->ptr[i])) continue;
-		int digit = base64_digit(s->ptr[i]);
-		if (s->ptr[i] == '=')
-			pad++;
-		else if (digit < 0 || pad)
-			return false;
-		bits = bits << 6 | (uint32_t)(digit < 0 ? 0 : digit);
-		if (++digits % 4) continue;
-		if (pad > 2) return false;
-		for (unsigned byte = 0; byte + pad < 3; byte++) {
-			out[len++] = (char)(bits >> (16 - 8 * byte));
-		}
-	}
-	out[len] = '\0';
-	s->len = len;
-	return digits % 4 == 0;
+/* In place: no piece is put before the digits that it comes from were read. False when it is no base64. */
+static bool decode_binary(struct str *text) {
+	struct str plain = { text->ptr, 0 };
+	enum err err = decode_base64(BASE64_BLANKS, *text, (struct sink){ put_back, &plain }, NULL);
+	if (err) return false;
+	*text = plain;
+	((char *)text->ptr)[text->len] = '\0';
+	return true;
 }
 
 static bool tag_is(const yaml_char_t *tag, const char *name) {
@@ -135,7 +119,7 @@ static enum err add_scalar(struct reader *r, const yaml_event_t *event) {
 	node->is_string = tag_is(tag, YAML_STR_TAG) || tag_is(tag, "!") || binary ||
 			  (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE && !typed);
 	node->text = keep(r, value);
-	if (!binary || decode_base64(&node->text)) return OK;
+	if (!binary || decode_binary(&node->text)) return OK;
 	return refuse(r, ERR_INVALID, event->start_mark, "a !!binary value that is not base64");
 }
 

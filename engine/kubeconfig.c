@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/secret_base64.h"
+#include "base/decode.h"
 #include "clients/http.h"
 #include "engine/doc.h"
 #include "engine/secret_file.h"
@@ -81,7 +81,8 @@ static enum err read_blob(struct reader *reader, const struct doc_node *mapping,
 	struct str data = text_of(reader, mapping, data_key), file = text_of(reader, mapping, key);
 	secret_init(out, reader->arena, PEM_BYTES);
 	if (data.len) {
-		err = secret_append_unbase64(out, data);
+		err = decode_base64(BASE64_BLANKS, data, secret_sink(out), NULL);
+		if (!err) err = secret_err(out);
 		if (err == ERR_INVALID || err == ERR_TOO_LARGE) {
 			char what[128];
 			snprintf(what, sizeof what, "%s is %s", data_key,

@@ -78,6 +78,26 @@ static void padded_base64(void **state) {
 	assert_int_equal(decode_base64(BASE64_PADDED, STR("YQ==\0"), fresh(), NULL), ERR_INVALID);
 }
 
+static void base64_with_blanks(void **state) {
+	static const struct row rows[] = {
+		{ "", "", 0 },
+		{ " Y W\nJ\tj\r\n", "abc", 0 },
+		{ "YQ= =\t", "a", 0 },
+		{ "+/+/", "\xfb\xff\xbf", 0 },
+		{ "Y Q", NULL, 3 },
+		{ "Y Q=a", NULL, 4 },
+		{ "YQ== YQ==", NULL, 5 },
+		{ "Y\x0bQ==", NULL, 1 },
+		{ "YW-_", NULL, 2 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t at = 0;
+		enum err err = decode_base64(BASE64_BLANKS, str_of(rows[i].text), fresh(), &at);
+		check(&rows[i], err, at);
+	}
+}
+
 static void url_base64(void **state) {
 	static const struct row rows[] = {
 		{ "", "", 0 },
@@ -147,6 +167,7 @@ static void any_bytes_come_back(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(padded_base64),
+		cmocka_unit_test(base64_with_blanks),
 		cmocka_unit_test(url_base64),
 		cmocka_unit_test(hexadecimal),
 		cmocka_unit_test(any_bytes_come_back),
