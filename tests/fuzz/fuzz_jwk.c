@@ -1,22 +1,10 @@
 /* A JSON Web Key: what is taken for a key is one that OpenSSL reads back. */
-#include <assert.h>
+#include "secret_fuzz.h"
+
 #include <openssl/pem.h>
 
-#include "base/mem.h"
 #include "clients/json.h"
 #include "clients/jwk.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-static struct secret_arena *arena;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-	(void)argc, (void)argv;
-	mem_wipe_libraries();
-	arena = secret_arena_create(4 << 20);
-	return 0;
-}
 
 static void check_pem(struct str pem) {
 	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);

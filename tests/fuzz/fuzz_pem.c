@@ -1,20 +1,7 @@
 /* A text of a vault, split into certificate and key: its first byte says which part and form. What comes out splits into itself. */
-#include <assert.h>
+#include "secret_fuzz.h"
 
-#include "base/mem.h"
 #include "clients/tls_part.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-static struct secret_arena *arena;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-	(void)argc, (void)argv;
-	mem_wipe_libraries();
-	arena = secret_arena_create(16 << 20);
-	return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct secret pem, again;

@@ -1,20 +1,7 @@
 /* PKCS#12 from the vault: whatever comes, memory is given back, work is bounded, and what comes out is PEM. */
-#include <assert.h>
+#include "secret_fuzz.h"
 
-#include "base/mem.h"
 #include "clients/pkcs12.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-static struct secret_arena *arena;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-	(void)argc, (void)argv;
-	mem_wipe_libraries();
-	arena = secret_arena_create(16 << 20);
-	return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct secret pem;

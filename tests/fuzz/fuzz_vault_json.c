@@ -1,21 +1,8 @@
 /* What a vault, or something in its place, answers: the first byte says to what (an object of a kind, a page of versions) and
  * with which status. */
-#include <assert.h>
+#include "secret_fuzz.h"
 
-#include "base/mem.h"
 #include "clients/vault.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-static struct secret_arena *arena;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-	(void)argc, (void)argv;
-	mem_wipe_libraries();
-	arena = secret_arena_create(4 << 20);
-	return 0;
-}
 
 static void read_object(const struct vault_call *call, enum vault_kind kind) {
 	struct vault_object object = { 0 };
