@@ -103,7 +103,8 @@ struct kube_meta {
 	char uid[KUBE_UID_BYTES];
 	char resource_version[KUBE_VERSION_BYTES];
 	bool has_label; /* the label is there, with the empty value */
-	bool has_annotation; /* the annotation is there */
+	bool has_annotation; /* the annotation is there, with the empty value */
+	bool annotation_changed; /* the annotation is there, with another value */
 	bool deleting; /* a deletionTimestamp is set */
 	unsigned owner_count;
 	char owner_uid[KUBE_UID_BYTES]; /* of the first owner */

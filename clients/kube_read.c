@@ -85,7 +85,9 @@ enum err kube_read_meta(
 	}
 	struct str label = member(member(metadata, "labels"), KUBE_MANAGED_KEY);
 	meta.has_label = str_eq(label, STR("\"\""));
-	meta.has_annotation = member(member(metadata, "annotations"), KUBE_MANAGED_KEY).len > 0;
+	struct str annotation = member(member(metadata, "annotations"), KUBE_MANAGED_KEY);
+	meta.has_annotation = str_eq(annotation, STR("\"\""));
+	meta.annotation_changed = annotation.len > 0 && !meta.has_annotation;
 	meta.deleting = member(metadata, "deletionTimestamp").len > 0;
 	/* Only shown; a server that leaves it out costs nothing but the display. */
 	if (copy_member(metadata, "creationTimestamp", meta.created, sizeof meta.created) != OK)

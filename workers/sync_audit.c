@@ -57,6 +57,15 @@ static unsigned list_objects(const struct sync *sync, struct buf *out_text) {
 	return left_out;
 }
 
+static const char *identity_of(const struct spc *spc) {
+	static const char *const names[] = {
+		[IDENTITY_WORKLOAD] = "workload",
+		[IDENTITY_PRINCIPAL] = "principal",
+		[IDENTITY_MACHINE] = "machine",
+	};
+	return names[spc->identity];
+}
+
 void sync_audit(const struct sync *sync, const struct step *write, bool certain) {
 	const struct spec *spec = sync->spec;
 	const struct spc *spc = sync->spc;
@@ -67,8 +76,8 @@ void sync_audit(const struct sync *sync, const struct step *write, bool certain)
 		kv("secretsync", sync->object->key), kv_str("uid", spec->uid),
 		kv_str("secret", spec->name), kv("what", what_of(write)),
 		kv("why", why_of(sync, write)), kv_str("vault", spc->vault_url),
-		kv_str("tenant", spc->tenant), kv_str("client", spc->client_id),
-		kv_str("serviceaccount", spec->service_account), kv_int("objectsLeftOut", left_out),
-		kv_str("objects", buf_str(&objects)));
+		kv("identity", identity_of(spc)), kv_str("tenant", spc->tenant),
+		kv_str("client", spc->client_id), kv_str("serviceaccount", spec->service_account),
+		kv_int("objectsLeftOut", left_out), kv_str("objects", buf_str(&objects)));
 	buf_deinit(&objects);
 }

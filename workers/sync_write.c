@@ -271,8 +271,8 @@ static const struct step *not_ours(struct sync *sync, enum blame blame, const ch
 	return sync_fail(sync, blame, NULL, &fault);
 }
 
-/* A Secret is ours when it carries the label and exactly one owner reference, with our uid. The annotation is demanded only
- * where kvsync itself wrote last: the Secrets of its predecessor carry none and are taken over. */
+/* A Secret is ours when it carries the label and exactly one owner reference, with our uid. That there is an annotation is
+ * demanded only where kvsync itself wrote last: the Secrets of its predecessor carry none and are taken over. */
 static const struct step *judge_owner(struct sync *sync) {
 	const struct kube_meta *meta = &sync->meta;
 	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), sync->spec->uid);
@@ -283,6 +283,10 @@ static const struct step *judge_owner(struct sync *sync) {
 		return not_ours(
 			sync, BLAME_LABEL, "does not carry the label " KUBE_MANAGED_KEY "=\"\"");
 	if (!owned) return not_ours(sync, BLAME_LABEL, "is not owned by this SecretSync alone");
+	if (meta->annotation_changed) {
+		return not_ours(sync, BLAME_ANNOTATION,
+			"carries the annotation " KUBE_MANAGED_KEY " with another value than \"\"");
+	}
 	if (!meta->has_annotation && status_is_ours(&sync->object->status, sync->spec->uid)) {
 		return not_ours(sync, BLAME_ANNOTATION,
 			"does not carry the annotation " KUBE_MANAGED_KEY " any more");

@@ -1,9 +1,6 @@
 """Every reason of a condition on a real API server: how it is reached, what its message says, that it goes with its cause.
 
 CreateSucceeded, UpdateNoValueChangeSucceeded and UpdateValueChangeOrForceUpdateSucceeded are seen by their Events.
-
-Not reached: CreateFailedInvalidAnnotation. The annotation is demanded of Secrets that kvsync wrote itself; of others label and
-owner decide, so that what the upstream controller wrote, which has none, can be taken over.
 """
 
 import json
@@ -83,6 +80,21 @@ def reason_annotation(lab, name):
     written(lab, name)
     lab.cluster.kubectl("annotate", "secret", name, "-n", NAMESPACE, f"{MANAGED}-")
     lab.put(name, "newer than the annotation")
+    return delete_secret(lab, name)
+
+
+@reach("CreateFailedInvalidAnnotation", "with another value", "kubectl delete secret")
+def reason_changed_annotation(lab, name):
+    """A Secret that looks like ours in all but the annotation's value is there before the first write."""
+    lab.put(name, "for a name that is taken")
+    lab.apply(sync(name, name, {"k": name}))
+    lab.wait_reason(name, "ControllerSpcError")
+    owner = {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync", "name": name,
+             "uid": lab.sync(name)["metadata"]["uid"]}
+    lab.apply({"apiVersion": "v1", "kind": "Secret",
+               "metadata": {"name": name, "namespace": NAMESPACE, "labels": {MANAGED: ""}, "annotations": {MANAGED: "theirs"},
+                            "ownerReferences": [owner]}})
+    lab.apply(spc(name, {name: {}}))
     return delete_secret(lab, name)
 
 

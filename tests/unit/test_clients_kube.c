@@ -326,7 +326,7 @@ static void metadata_is_kept_as_far_as_it_decides(void **state) {
 	assert_string_equal(meta.resource_version, "12");
 	assert_string_equal(meta.created, "2026-11-24T03:14:15Z");
 	assert_true(meta.has_label && meta.has_annotation && meta.owner_is_sync);
-	assert_false(meta.deleting || meta.must_settle);
+	assert_false(meta.annotation_changed || meta.deleting || meta.must_settle);
 	assert_int_equal(meta.owner_count, 1);
 	assert_string_equal(meta.owner_uid, "o-1");
 	assert_non_null(strstr(buf_cstr(&meta.managed_fields), "kubectl"));
@@ -337,19 +337,20 @@ static void a_foreign_secret_is_seen_as_one(void **state) {
 	struct kube_meta meta;
 	(void)state;
 	assert_int_equal(read_meta("{\"uid\":\"u\",\"resourceVersion\":\"1\"}", &meta), OK);
-	assert_false(meta.has_label || meta.has_annotation || meta.owner_is_sync ||
-		     meta.owner_count || meta.deleting || meta.must_settle);
+	assert_false(meta.has_label || meta.has_annotation || meta.annotation_changed ||
+		     meta.owner_is_sync || meta.owner_count || meta.deleting || meta.must_settle);
 	kube_meta_deinit(&meta);
 	assert_int_equal(read_meta("{\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{\"secrets-"
 				   "store.sync.x-k8s.io\":\"x\"},"
+				   "\"annotations\":{\"secrets-store.sync.x-k8s.io\":\"x\"},"
 				   "\"deletionTimestamp\":\"2026-11-24T03:14:15Z\","
 				   "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
 				   "\"SecretSync\",\"uid\":\"o-2\"}," OWNER
 				   "],\"managedFields\":[" ENTRY(OURS, "Update", "{}") "]}",
 				 &meta),
 		OK);
-	assert_false(meta.has_label || meta.owner_is_sync);
-	assert_true(meta.deleting && meta.must_settle);
+	assert_false(meta.has_label || meta.has_annotation || meta.owner_is_sync);
+	assert_true(meta.annotation_changed && meta.deleting && meta.must_settle);
 	assert_int_equal(meta.owner_count, 2);
 	assert_string_equal(meta.owner_uid, "o-2");
 	kube_meta_deinit(&meta);

@@ -61,7 +61,7 @@ static void a_line_says_who_what_and_why(void **state) {
 	(void)state;
 	first_write();
 	assert_audit(1, "level=info msg=\"secret written\" secretsync=apps/db uid=o-1 secret=db what=created "
-			"why=first-write vault=https://v.vault.azure.net tenant=t client=c serviceaccount=sa "
+			"why=first-write vault=https://v.vault.azure.net identity=workload tenant=t client=c serviceaccount=sa "
 			"objectsLeftOut=0 objects=a@v1");
 }
 

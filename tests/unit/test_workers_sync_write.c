@@ -157,6 +157,16 @@ static void an_annotation_that_kvsync_wrote_is_demanded(void **state) {
 	expect_rest(REASON_UPDATE_FAILED_ANNOTATION, "does not carry the annotation");
 }
 
+static void an_annotation_with_another_value_is_somebody_elses(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL, 409, EXISTS);
+	probe(META("s-7", "70", MARK, "{\"secrets-store.sync.x-k8s.io\":\"theirs\"}", OWNER("o-1"), ""));
+	expect_rest(REASON_CREATE_FAILED_ANNOTATION, "with another value");
+	assert_null(bench_find(HTTP_PATCH, "&force=true"));
+}
+
 static void what_a_predecessor_wrote_is_taken_over(void **state) {
 	(void)state;
 	set_status("a hash of another form");
@@ -509,6 +519,7 @@ int main(void) {
 		BENCH_TEST(settling_that_the_server_ignores_is_not_believed),
 		BENCH_TEST(a_foreign_secret_is_never_written),
 		BENCH_TEST(an_annotation_that_kvsync_wrote_is_demanded),
+		BENCH_TEST(an_annotation_with_another_value_is_somebody_elses),
 		BENCH_TEST(what_a_predecessor_wrote_is_taken_over),
 		BENCH_TEST(a_hash_of_another_uid_is_not_trusted),
 		BENCH_TEST(the_secret_of_a_deleted_predecessor_is_waited_for),
