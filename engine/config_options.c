@@ -54,6 +54,10 @@ const struct option_row CONFIG_OPTIONS[] = {
 	{ "eventsPerSecond", OPTION_NUMBER, AT(events_per_s), 0, 1000, 10, NULL, NULL,
 		"Kubernetes Events at most, one where the condition Ready of a SecretSync turns; "
 		"those above are dropped. 0: no Events." },
+	{ "kubeWritesPerSecond", OPTION_NUMBER, AT(kube_writes_per_s), 0, 1000000, 100, NULL, NULL,
+		"Writes of Secrets in one second at most, of all workers together; after a rest a "
+		"tenth of that may go at once. 0: as many as the API server takes. Whatever stands "
+		"here, kvsync waits when the API server answers 429, or 503 with Retry-After." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

@@ -97,7 +97,7 @@ static void write_process(struct buf *out) {
 }
 
 struct load {
-	uint64_t running, waiting[CLASS_COUNT];
+	uint64_t running, writes_waiting, waiting[CLASS_COUNT];
 	int64_t secret_unseen_ns;
 };
 
@@ -119,6 +119,7 @@ static void write_turns(const struct status_options *options, const struct statu
 		snprintf(thread, sizeof thread, "worker-%u", i);
 		turn(out, longest, thread, worker.turn_longest_ns);
 		out_load->running += worker.running;
+		out_load->writes_waiting += worker.writes_waiting;
 		for (int class = 0; class < CLASS_COUNT; class ++)
 			out_load->waiting[class] += worker.waiting[class];
 	}
@@ -147,6 +148,9 @@ unsigned status_write_metrics(const struct status_options *options, struct buf *
 		"how long the Secret that was looked at longest ago has not been looked at",
 		(uint64_t)(load.secret_unseen_ns / NS_PER_S));
 	number(out_text, "kvsync_reconciles_running", "reconciles under way", load.running);
+	number(out_text, "kvsync_secret_writes_waiting",
+		"writes of Secrets that wait for kubeWritesPerSecond, Retry-After or a place",
+		load.writes_waiting);
 	begin(out_text, waiting, "gauge", "objects that are due and wait for their turn");
 	for (enum object_class class = 0; class < CLASS_COUNT; class ++) {
 		buf_printf(out_text, "%s{class=\"%s\"} %llu\n", waiting, object_class_name(class),

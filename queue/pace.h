@@ -1,6 +1,7 @@
 /* queue/pace.h - a pace that several threads keep together: GCRA in one word, changed by compare-and-swap.
  *
- * Any window of T seconds holds at most rate * T + one second's worth. Any thread. Times are mono_ns.
+ * Any window of T seconds holds at most rate * T + burst, and one more for each slot that waits in another thread.
+ * Any thread; a slot has one owner. Times are mono_ns.
  */
 #pragma once
 
@@ -12,5 +13,24 @@ struct pace {
 	_Atomic int64_t _tat_ns; /* atomic: relaxed; nothing else is published by it. 0 at first */
 };
 
-/* True: one may go now, and is counted. */
+/* One thread's place in the order of those who wait. Zeroed at first. */
+struct pace_slot {
+	int64_t _at_ns; /* the moment that was given to it; 0: none */
+};
+
+/* True: one may go now, and is counted. The burst is one second's worth. */
 bool pace_take(struct pace *pace, double rate_per_s, int64_t now_ns);
+
+/* 0: one may go now. Otherwise how long to wait (ns, > 0): it has been counted, and its moment is kept in the slot until it is
+ * asked for again, so that nobody who comes later overtakes and nobody starves. burst: at least 1. */
+int64_t pace_wait_ns(
+	struct pace *pace, struct pace_slot *slot, double rate_per_s, double burst, int64_t now_ns);
+
+/* Until when a server has asked to be left alone, for all threads that ask it. */
+struct pause {
+	_Atomic int64_t _until_ns; /* atomic: relaxed; nothing else is published by it. 0: never */
+};
+
+/* Nothing goes before until_ns; an earlier moment than the one that holds changes nothing. */
+void pause_extend(struct pause *pause, int64_t until_ns);
+int64_t pause_until_ns(const struct pause *pause);

@@ -111,6 +111,7 @@ void event_send(struct worker *worker, const struct spec *spec, const struct con
 	event->kube.http.timeout_ns = TIMEOUT_NS;
 	event->call.req = &event->kube.http;
 	event->call.on_done = answered;
+	event->call.lane = LANE_BEHIND;
 	gate_start(&worker->kube_gate, &event->call);
 	return;
 dropped:

@@ -9,6 +9,9 @@
 /* A connection that dies once may be chance; this many in a row are not. */
 enum { FAILURES_TO_OPEN = 3 };
 
+/* Of so many calls one is of LANE_BEHIND, should some wait there. */
+enum { BEHIND_SHARE = 5 };
+
 /* How long it is remembered that a server could not be reached, when nobody asks it any more. */
 static const int64_t REMEMBER_NS = 600 * NS_PER_S;
 
@@ -21,16 +24,31 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 		.limited = options->rate_per_s > 0,
 		.max_in_flight = options->max_in_flight,
 		.breaker_interval_ns = options->breaker_interval_ns,
+		.pause = options->pause,
 		.wake = options->wake,
 	};
 	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6,
 		gate->limited ? options->burst : 1e6, options->now->mono_ns);
-	list_init(&gate->pending);
+	for (int i = 0; i < GATE_LANES; i++) list_init(&gate->lanes[i].pending);
 	list_init(&gate->waiters);
 }
 
+void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
+	double rate_per_s, double burst) {
+	assert(rate_per_s >= 0 && burst >= 1);
+	gate->lanes[lane].pace = pace;
+	gate->lanes[lane].rate_per_s = rate_per_s;
+	gate->lanes[lane].burst = burst;
+}
+
+static bool is_anything_pending(const struct gate *gate) {
+	bool pending = false;
+	for (int i = 0; i < GATE_LANES; i++) pending |= !list_is_empty(&gate->lanes[i].pending);
+	return pending;
+}
+
 bool gate_is_idle(const struct gate *gate) {
-	return !gate->in_flight && list_is_empty(&gate->pending) && list_is_empty(&gate->waiters);
+	return !gate->in_flight && !is_anything_pending(gate) && list_is_empty(&gate->waiters);
 }
 
 bool gate_is_forgettable(const struct gate *gate) {
@@ -51,9 +69,15 @@ bool gate_admits(const struct gate *gate, struct fault *out_fault) {
 	return false;
 }
 
+static void leave_line(struct gate *gate, struct gate_call *call) {
+	assert(gate->lanes[call->lane].waiting > 0);
+	list_remove(&call->link);
+	gate->lanes[call->lane].waiting--;
+}
+
 /* Ends a call that was never sent with the failure that opened the breaker. */
 static void refuse(struct gate *gate, struct gate_call *call) {
-	list_remove(&call->link);
+	leave_line(gate, call);
 	call->gate = NULL;
 	call->req->err = gate->fault.err;
 	call->req->fault = gate->fault;
@@ -103,10 +127,17 @@ static bool judge(struct gate *gate, const struct http_req *req, bool was_trial)
 	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
 		ratelimit_throttled(
 			&gate->limit, now_ns, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
+		if (gate->pause)
+			pause_extend(gate->pause, now_ns + ratelimit_wait_ns(&gate->limit, now_ns));
 	} else if (req->status < 500) {
 		ratelimit_succeeded(&gate->limit, now_ns);
 	}
 	return false;
+}
+
+/* All that waits, in order of the lanes. */
+static void clear_lanes(struct gate *gate, struct list *out_calls) {
+	for (int i = 0; i < GATE_LANES; i++) list_splice(out_calls, &gate->lanes[i].pending);
 }
 
 static void request_done(struct http_req *req) {
@@ -122,19 +153,20 @@ static void request_done(struct http_req *req) {
 	/* Whoever asked is told before others are refused: one of those may be its own, and must find this one answered. What
 	 * on_done puts in line anew is not for this round. */
 	list_init(&refused);
-	if (judge(gate, req, was_trial)) list_splice(&refused, &gate->pending);
+	if (judge(gate, req, was_trial)) clear_lanes(gate, &refused);
 	call->on_done(call);
 	while (!list_is_empty(&refused))
 		refuse(gate, container_of(list_first(&refused), struct gate_call, link));
 }
 
 void gate_start(struct gate *gate, struct gate_call *call) {
-	assert(!call->gate && call->req && call->on_done);
+	assert(!call->gate && call->req && call->on_done && call->lane < GATE_LANES);
 	call->gate = gate;
 	call->started = false;
 	call->req->owner = call;
 	call->req->on_done = request_done;
-	list_push_back(&gate->pending, &call->link);
+	list_push_back(&gate->lanes[call->lane].pending, &call->link);
+	gate->lanes[call->lane].waiting++;
 	gate_pump(gate);
 }
 
@@ -143,7 +175,7 @@ void gate_cancel(struct gate_call *call) {
 	if (!gate) return;
 	call->gate = NULL;
 	if (!call->started) {
-		list_remove(&call->link);
+		leave_line(gate, call);
 		return;
 	}
 	http_cancel(gate->http, call->req);
@@ -158,11 +190,32 @@ void gate_wait(struct gate *gate, struct list *waiter) {
 	list_push_back(&gate->waiters, waiter);
 }
 
-static void send_first(struct gate *gate) {
-	struct gate_call *call = container_of(list_pop(&gate->pending), struct gate_call, link);
+static struct gate_call *first_of(const struct gate_lane *lane) {
+	return container_of(list_first(&lane->pending), struct gate_call, link);
+}
+
+static void send(struct gate *gate, struct gate_call *call) {
+	leave_line(gate, call);
+	gate->ahead = call->lane == LANE_BEHIND ? 0 : gate->ahead + 1;
 	call->started = true;
 	gate->in_flight++;
 	http_start(gate->http, call->req);
+}
+
+/* What a server asked for, be it from another worker, and the gate's own pace. */
+static int64_t held_until_ns(const struct gate *gate) {
+	int64_t now_ns = gate->now->mono_ns;
+	int64_t own_ns = now_ns + ratelimit_wait_ns(&gate->limit, now_ns);
+	int64_t pause_ns = gate->pause ? pause_until_ns(gate->pause) : 0;
+	return own_ns > pause_ns ? own_ns : pause_ns;
+}
+
+/* The first call of the first lane that has one. */
+static struct gate_call *first_pending(const struct gate *gate) {
+	for (int i = 0; i < GATE_LANES; i++) {
+		if (!list_is_empty(&gate->lanes[i].pending)) return first_of(&gate->lanes[i]);
+	}
+	return NULL;
 }
 
 /* While the breaker is open: one request per interval, and somebody to make it. */
@@ -170,17 +223,15 @@ static int64_t pump_open(struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
 	if (gate->trial || gate->in_flight) return NEVER_NS;
 	/* What the server asked for before it went away still holds. */
-	int64_t due_ns = now_ns + ratelimit_wait_ns(&gate->limit, now_ns);
+	int64_t due_ns = held_until_ns(gate);
 	if (due_ns < gate->trial_at_ns) due_ns = gate->trial_at_ns;
-	if (now_ns < due_ns) {
-		bool wanted = !list_is_empty(&gate->pending) || !list_is_empty(&gate->waiters);
-		return wanted ? due_ns : NEVER_NS;
-	}
-	if (!list_is_empty(&gate->pending)) {
+	struct gate_call *call = first_pending(gate);
+	if (now_ns < due_ns) return call || !list_is_empty(&gate->waiters) ? due_ns : NEVER_NS;
+	if (call) {
 		gate->trial = true;
 		gate->trial_at_ns = now_ns + gate->breaker_interval_ns;
 		metric_add(METRIC_BREAKER_TRIALS, 1);
-		send_first(gate);
+		send(gate, call);
 		return NEVER_NS;
 	}
 	if (list_is_empty(&gate->waiters)) return NEVER_NS;
@@ -192,14 +243,42 @@ static int64_t pump_open(struct gate *gate) {
 	return gate->next_wake_ns;
 }
 
+/* The first call of the lane, should its pace allow it now; else *io_next_ns becomes the moment when it will. */
+static struct gate_call *take_from(
+	struct gate *gate, enum gate_lane_name name, int64_t *io_next_ns) {
+	struct gate_lane *lane = &gate->lanes[name];
+	int64_t now_ns = gate->now->mono_ns;
+	if (list_is_empty(&lane->pending)) return NULL;
+	int64_t wait_ns = lane->pace && lane->rate_per_s > 0
+				  ? pace_wait_ns(lane->pace, &lane->slot, lane->rate_per_s,
+					    lane->burst, now_ns)
+				  : 0;
+	if (!wait_ns) return first_of(lane);
+	if (now_ns + wait_ns < *io_next_ns) *io_next_ns = now_ns + wait_ns;
+	return NULL;
+}
+
+/* The call whose turn it is; NULL: none before *out_next_ns. */
+static struct gate_call *next_call(struct gate *gate, int64_t *out_next_ns) {
+	struct gate_call *call = NULL;
+	*out_next_ns = NEVER_NS;
+	if (gate->ahead + 1 >= BEHIND_SHARE) call = take_from(gate, LANE_BEHIND, out_next_ns);
+	for (int i = 0; i < GATE_LANES && !call; i++) call = take_from(gate, i, out_next_ns);
+	return call;
+}
+
 int64_t gate_pump(struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
 	if (gate->open) return pump_open(gate);
-	while (!list_is_empty(&gate->pending)) {
+	while (is_anything_pending(gate)) {
+		int64_t next_ns = held_until_ns(gate);
 		if (gate->in_flight >= gate->max_in_flight) return NEVER_NS;
+		if (next_ns > now_ns) return next_ns;
+		struct gate_call *call = next_call(gate, &next_ns);
+		if (!call) return next_ns;
 		int64_t wait_ns = ratelimit_take(&gate->limit, now_ns);
-		if (wait_ns > 0) return now_ns + wait_ns;
-		send_first(gate);
+		assert(wait_ns == 0);
+		send(gate, call);
 	}
 	return NEVER_NS;
 }

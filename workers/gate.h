@@ -1,7 +1,7 @@
 /* workers/gate.h - the way of all requests of one worker to one server: pace, room, and a breaker.
  *
- * There is one gate per vault, one per token endpoint and one for the API server. A call waits in the gate's line until the
- * pace allows it and a place is free. When the server cannot be reached the breaker opens: what waits is refused, and one
+ * There is one gate per vault, one per token endpoint and one for the API server. A call waits in its lane of the gate until
+ * the pace allows it and a place is free. When the server cannot be reached the breaker opens: what waits is refused, and one
  * trial per interval goes out until an answer of any status closes it again.
  *
  * One owner: the worker. Times are mono_ns.
@@ -10,15 +10,33 @@
 
 #include "base/list.h"
 #include "clients/http.h"
+#include "queue/pace.h"
 #include "queue/ratelimit.h"
 
 struct gate;
+
+/* Calls of one gate that stand in line apart from others. */
+enum gate_lane_name {
+	LANE_USUAL,
+	LANE_WRITE, /* writes of Secrets */
+	LANE_BEHIND, /* what nobody waits for: it goes when the others have what they need, and every so often at least */
+	GATE_LANES
+};
+
+struct gate_lane {
+	struct list pending;
+	unsigned waiting; /* calls in it */
+	struct pace *pace; /* shared with other workers; NULL: none */
+	double rate_per_s, burst; /* of the pace; rate 0: it does not hold */
+	struct pace_slot slot;
+};
 
 /* One request on its way. Embedded by whoever asks; must stay until on_done or gate_cancel. */
 struct gate_call {
 	struct list link;
 	struct http_req *req; /* borrowed */
 	struct gate *gate; /* NULL: not under way */
+	uint8_t lane; /* enum gate_lane_name */
 	bool started;
 	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of
 	 * the failure that opened it, and was not sent. Never called from inside gate_start or gate_cancel. */
@@ -32,7 +50,9 @@ struct gate {
 	bool limited; /* the limit's ceiling applies; without it only Retry-After holds calls back */
 	unsigned max_in_flight;
 	unsigned in_flight;
-	struct list pending;
+	struct gate_lane lanes[GATE_LANES];
+	unsigned ahead; /* sent since LANE_BEHIND had its turn */
+	struct pause *pause; /* shared with other workers' gates to the same server; NULL: none */
 	/* Breaker. */
 	bool open;
 	bool trial; /* the one request that goes out while open is under way */
@@ -54,6 +74,7 @@ struct gate_options {
 	double burst;
 	unsigned max_in_flight;
 	int64_t breaker_interval_ns;
+	struct pause *pause; /* kept; NULL: none */
 	void (*wake)(struct gate *gate, struct list *waiter);
 };
 
@@ -64,7 +85,11 @@ void gate_deinit(struct gate *gate);
 /* True when a request may be asked for now. False: the breaker is open and it is not time for a trial; *out_fault says why. */
 bool gate_admits(const struct gate *gate, struct fault *out_fault);
 
-/* Puts the call in line and sends what may be sent. */
+/* A lane's calls keep this pace together with those of other gates; rate 0: they keep none. burst: at least 1. */
+void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
+	double rate_per_s, double burst);
+
+/* Puts the call in its lane and sends what may be sent. */
 void gate_start(struct gate *gate, struct gate_call *call);
 
 /* Ends a call without on_done. Harmless when it is not under way. */

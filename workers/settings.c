@@ -11,6 +11,7 @@ struct settings settings_default(void) {
 		.change_detection = CHANGE_AUTO,
 		.safety_polls = 24,
 		.events_per_s = 10,
+		.kube_writes_per_s = 100,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

@@ -235,7 +235,8 @@ static void kube_done(struct gate_call *call) {
 	sync_resume(sync);
 }
 
-const struct step *sync_ask_kube(struct sync *sync, const struct step *next) {
+static const struct step *ask_kube(
+	struct sync *sync, enum gate_lane_name lane, const struct step *next) {
 	struct fault fault = { 0 };
 	struct gate *gate = &sync->worker->kube_gate;
 	if (!gate_admits(gate, &fault)) {
@@ -246,6 +247,15 @@ const struct step *sync_ask_kube(struct sync *sync, const struct step *next) {
 	sync->kube.http.timeout_ns = sync->worker->settings.kube_timeout_ns;
 	sync->kube_gate.req = &sync->kube.http;
 	sync->kube_gate.on_done = kube_done;
+	sync->kube_gate.lane = lane;
 	gate_start(gate, &sync->kube_gate);
 	return &STEP_PARKED;
+}
+
+const struct step *sync_ask_kube(struct sync *sync, const struct step *next) {
+	return ask_kube(sync, LANE_USUAL, next);
+}
+
+const struct step *sync_write_kube(struct sync *sync, const struct step *next) {
+	return ask_kube(sync, LANE_WRITE, next);
 }

@@ -200,5 +200,7 @@ const struct step *sync_fail(
 	struct sync *sync, enum blame blame, struct gate *gate, const struct fault *fault);
 enum err sync_status_compose(struct sync *sync);
 
-/* Asks the API server; `next` reads the answer. The call has been prepared in sync->kube. */
+/* Asks the API server; `next` reads the answer. The call has been prepared in sync->kube. sync_write_kube: at the pace of
+ * writes. */
 const struct step *sync_ask_kube(struct sync *sync, const struct step *next);
+const struct step *sync_write_kube(struct sync *sync, const struct step *next);

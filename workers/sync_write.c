@@ -242,7 +242,7 @@ static const struct step *create_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &CREATE_READ);
+	return err ? cannot_build(sync, err) : sync_write_kube(sync, &CREATE_READ);
 }
 
 const struct step STEP_CREATE = { "create", create_run };
@@ -355,7 +355,7 @@ static const struct step SETTLE_READ = { "settled", settle_read };
 static const struct step *settle_run(struct sync *sync) {
 	enum err err = kube_secret_settle(&sync->kube, sync->worker->pool->options.kube,
 		sync->worker->arena, sync->spec->ns, sync->spec->name, &sync->meta);
-	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &SETTLE_READ);
+	return err ? cannot_build(sync, err) : sync_write_kube(sync, &SETTLE_READ);
 }
 
 const struct step STEP_SETTLE = { "settle", settle_run };
@@ -389,7 +389,7 @@ static const struct step *apply_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret, &sync->meta);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &APPLY_READ);
+	return err ? cannot_build(sync, err) : sync_write_kube(sync, &APPLY_READ);
 }
 
 const struct step STEP_APPLY = { "apply", apply_run };
@@ -410,7 +410,7 @@ static const struct step *patch_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret, &sync->meta);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PATCH_READ);
+	return err ? cannot_build(sync, err) : sync_write_kube(sync, &PATCH_READ);
 }
 
 const struct step STEP_PATCH = { "patch", patch_run };

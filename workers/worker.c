@@ -17,6 +17,12 @@ enum {
  * that many at once cost more than they gain: with 64 a sync takes half as much CPU again. */
 enum { KUBE_IN_FLIGHT = 16 };
 
+/* While writes of Secrets stand in line: so many reconciles under way, and no further one begins. Each holds values in memory. */
+enum { SYNCS_BEHIND_WRITES = 128 };
+
+/* Of the writes of a second, what may go at once after a rest. */
+static const double WRITE_BURST_S = 0.1;
+
 static const int64_t SWEEP_NS = 60 * NS_PER_S;
 
 /* --- the inbox --- */
@@ -148,12 +154,17 @@ static void start_object(struct worker *worker, struct object *object) {
 	queue_done(&object->item);
 }
 
+static bool has_room(const struct worker *worker) {
+	return !worker->kube_gate.lanes[LANE_WRITE].waiting ||
+	       worker->sync_count < SYNCS_BEHIND_WRITES;
+}
+
 /* Round robin over the vaults, one object each, so that no vault waits for another. */
 static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 	unsigned started = 0;
 	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
-		if (started == budget) break;
+		if (started == budget || !has_room(worker)) break;
 		if (!shard->ready_count || !shard_has_room(shard)) continue;
 		struct object *object = shard_next(shard);
 		if (!object) continue;
@@ -181,7 +192,10 @@ static int64_t earlier(int64_t a, int64_t b) {
 }
 
 static int64_t pump_gates(struct worker *worker) {
+	bool was_full = !has_room(worker);
 	int64_t next_ns = gate_pump(&worker->kube_gate);
+	/* The line is gone: who was not begun for want of room is begun now. */
+	if (was_full && has_room(worker)) worker->again = true;
 	list_for_each (link, &worker->endpoints) {
 		next_ns = earlier(
 			next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
@@ -220,6 +234,12 @@ bool worker_is_drained(const struct worker *worker) {
 
 /* --- the turn --- */
 
+static void pace_writes(struct worker *worker) {
+	double rate_per_s = worker->settings.kube_writes_per_s, burst = rate_per_s * WRITE_BURST_S;
+	gate_set_pace(&worker->kube_gate, LANE_WRITE, &worker->pool->write_pace, rate_per_s,
+		burst > 1 ? burst : 1);
+}
+
 /* Pace and interval may have changed since the vault was met first. */
 static void apply_settings(struct worker *worker, const struct settings *old) {
 	const struct settings *now = &worker->settings;
@@ -228,6 +248,7 @@ static void apply_settings(struct worker *worker, const struct settings *old) {
 	bool interval = now->poll_interval_ns != old->poll_interval_ns ||
 			now->change_detection != old->change_detection ||
 			now->safety_polls != old->safety_polls || now->drift != old->drift;
+	if (now->kube_writes_per_s != old->kube_writes_per_s) pace_writes(worker);
 	if (interval) worker->replan = worker->object_count;
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
@@ -270,6 +291,8 @@ static void publish(struct worker *worker) {
 	const memory_order relaxed = memory_order_relaxed;
 	atomic_store_explicit(&worker->published.objects, worker->object_count, relaxed);
 	atomic_store_explicit(&worker->published.running, worker->sync_count, relaxed);
+	atomic_store_explicit(&worker->published.writes_waiting,
+		worker->kube_gate.lanes[LANE_WRITE].waiting, relaxed);
 	atomic_store_explicit(
 		&worker->published.secret_unseen_ns, secret_unseen_ns(worker), relaxed);
 	for (int i = 0; i < CLASS_COUNT; i++)
@@ -357,8 +380,10 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 			.now = &worker->now,
 			.max_in_flight = KUBE_IN_FLIGHT,
 			.breaker_interval_ns = worker->settings.breaker_interval_ns,
+			.pause = &pool->kube_pause,
 			.wake = schedule_waiter_woken,
 		});
+	pace_writes(worker);
 	enum err err = timers_reserve(&worker->timers, 1);
 	return err ? err
 		   : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
@@ -407,6 +432,7 @@ void worker_read_numbers(const struct worker *worker, struct worker_numbers *out
 	*out_numbers = (struct worker_numbers){
 		.objects = atomic_load_explicit(&worker->published.objects, relaxed),
 		.running = atomic_load_explicit(&worker->published.running, relaxed),
+		.writes_waiting = atomic_load_explicit(&worker->published.writes_waiting, relaxed),
 		.secret_unseen_ns =
 			atomic_load_explicit(&worker->published.secret_unseen_ns, relaxed),
 	};

@@ -78,7 +78,7 @@ struct worker {
 	struct ratelimit event_limit; /* home */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
 	struct {
-		_Atomic unsigned objects, running, waiting[CLASS_COUNT];
+		_Atomic unsigned objects, running, writes_waiting, waiting[CLASS_COUNT];
 		_Atomic int64_t secret_unseen_ns;
 	} published; /* atomic: relaxed; writer home, once per turn */
 	struct timer sweep; /* home */
@@ -93,6 +93,8 @@ struct pool {
 	struct inbox retired; /* atomic: producers workers, consumer main */
 	struct hash_key hash_key; /* const */
 	struct pace drift_pace; /* atomic */
+	struct pace write_pace; /* atomic: writes of Secrets */
+	struct pause kube_pause; /* atomic: what the API server asked for */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
 	_Atomic bool paused; /* atomic: relaxed; writer main, nothing else is published by it */
 	_Atomic bool stop; /* atomic: release by main, acquire by workers */

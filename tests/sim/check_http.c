@@ -73,6 +73,28 @@ static void check_body(struct sim *sim, const struct sim_asked *asked) {
 
 /* --- pace --- */
 
+/* Any ten seconds hold ten seconds' worth, what may go at once after a rest, and what waited in other workers or tried an open
+ * breaker. */
+static void check_rate(struct sim *sim, struct sim_paced *paced, unsigned per_s, const char *what) {
+	unsigned most = 10 * per_s + (per_s + 9) / 10 + 2 * sim->engine.worker_count;
+	assert(most < SIM_PACED);
+	int64_t first_ns = paced->at_ns[(paced->next + SIM_PACED - most) % SIM_PACED];
+	if (sim->now_ns - first_ns < 10 * NS_PER_S)
+		sim_fail(sim, "never above the limit in any window", "more than %u %s in 10 s",
+			most, what);
+	paced->at_ns[paced->next] = sim->now_ns;
+	paced->next = (paced->next + 1) % SIM_PACED;
+}
+
+static void check_rates(struct sim *sim, const struct sim_asked *asked) {
+	bool writes = asked->row == ROW_CREATE || asked->row == ROW_SETTLE ||
+		      asked->row == ROW_APPLY || asked->row == ROW_PATCH;
+	if (asked->role == ROLE_MAIN || asked->host != HOST_KUBE) return;
+	if (writes && sim->kube_writes_per_s)
+		check_rate(sim, &sim->checks.secret_writes, sim->kube_writes_per_s,
+			"writes of Secrets");
+}
+
 void sim_check_start(struct sim *sim, const struct sim_asked *asked) {
 	if (asked->host == HOST_UNKNOWN)
 		sim_fail(sim, "only known hosts are asked", "%.*s", STR_ARG(asked->host_name));
@@ -80,6 +102,7 @@ void sim_check_start(struct sim *sim, const struct sim_asked *asked) {
 	sim->checks.requests[asked->row]++;
 	check_bearer(sim, asked);
 	check_body(sim, asked);
+	check_rates(sim, asked);
 	if (sim->now_ns < told->not_before_ns) {
 		sim_fail(sim, "Retry-After is respected", "%s is asked %lld ms too early (%s)",
 			sim_host_name(asked->host),

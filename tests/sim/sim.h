@@ -175,6 +175,13 @@ struct sim_told {
 	int64_t last_start_ns;
 };
 
+/* When requests of one kind went out, all workers together. */
+enum { SIM_PACED = 2048 };
+struct sim_paced {
+	int64_t at_ns[SIM_PACED]; /* a ring; as if long ago at first */
+	unsigned next;
+};
+
 enum { SIM_ASKERS = SIM_MAX_WORKERS + 5, SIM_MAX_UIDS = 4096 };
 
 struct sim_checks {
@@ -183,6 +190,7 @@ struct sim_checks {
 	struct sim_uid *uids; /* every SecretSync there ever was */
 	unsigned uid_count;
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
+	struct sim_paced secret_writes;
 	uint64_t requests[ROW_COUNT];
 	uint64_t product_writes; /* of what is stored, by the product */
 	uint64_t status_writes, event_writes; /* of what is stored, by the product */
@@ -231,6 +239,7 @@ struct sim {
 	int64_t default_interval_s, longest_interval_s;
 	enum change_detection change_detection;
 	unsigned safety_polls;
+	unsigned kube_writes_per_s; /* 0: no limit */
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */

@@ -24,6 +24,7 @@ static void test_defaults(void **state) {
 	assert_int_equal(config.poll_interval_s, 3600);
 	assert_int_equal(config.vault_requests_per_10s, 2800);
 	assert_int_equal(config.vault_connections, 16);
+	assert_int_equal(config.kube_writes_per_s, 100);
 	assert_int_equal(config.request_timeout_s, 30);
 	assert_int_equal(config.breaker_interval_s, 10);
 	assert_int_equal(config.shutdown_grace_s, 20);
@@ -49,6 +50,7 @@ static void test_all_keys(void **state) {
 			       "3\nrequestTimeoutInSeconds: 5\n"
 			       "breakerIntervalInSeconds: 7\nshutdownGraceInSeconds: 0\ncloudName: "
 			       "azureusgovernment\n"
+			       "kubeWritesPerSecond: 0\n"
 			       "caFile: \"/etc/ca.pem\"\nstatusPort: 0\nstatusAddress: \"::1\"\n"
 			       "cloudEnvironmentFolder: /etc/clouds\n"
 			       "managedIdentityNamespaces:\n- one\n- two.x\n",
@@ -57,6 +59,7 @@ static void test_all_keys(void **state) {
 	struct settings settings = config_settings(&config);
 	assert_int_equal(settings.poll_interval_ns, 60 * NS_PER_S);
 	assert_int_equal(settings.request_timeout_ns, 5 * NS_PER_S);
+	assert_true(settings.kube_writes_per_s < 0.5);
 	assert_int_equal(settings.breaker_interval_ns, 7 * NS_PER_S);
 	assert_int_equal(settings.vault_connections, 3);
 	assert_int_equal(config.workers, 2);
@@ -114,6 +117,8 @@ static const struct {
 	{ "rotationPollIntervalInSeconds:\n", "f.yaml:1:31: ", "has no value" },
 	{ "workers: [1]\n", "f.yaml:1:10: ", "takes one value, not a list" },
 	{ "workers: {a: 1}\n", "f.yaml:1:10: ", "takes one value, not a mapping" },
+	{ "kubeWritesPerSecond: -1\n", "f.yaml:1:22: ", "0 to 1000000, not \"-1\"" },
+	{ "kubeWritesPerSec: 1\n", "f.yaml:1:1: ", "did you mean \"kubeWritesPerSecond\"" },
 	{ "logLevel: loud\n", "f.yaml:1:11: ", "error, warn, info or debug, not \"loud\"" },
 	{ "logFormat: xml\n", "f.yaml:1:12: ", "logfmt or json" },
 	{ "cloudName: Moon\n", "f.yaml:1:12: ", "AzurePublicCloud, AzureUSGovernmentCloud" },

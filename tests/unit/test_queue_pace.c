@@ -34,10 +34,67 @@ static void less_than_one_a_second_is_a_pace_too(void **state) {
 	assert_int_equal(take_all(&pace, 0.5, 3 * NS_PER_S), 1);
 }
 
+/* Sixteen threads ask at their own times; what any window of a second holds, and who goes how often. */
+static void slots_keep_the_pace_and_starve_nobody(void **state) {
+	enum { SLOTS = 16, RATE = 100, BURST = 10, SECONDS = 20, MOST = SECONDS * RATE + BURST };
+	static int64_t went_ns[MOST + 1];
+	struct pace pace = { 0 };
+	struct pace_slot slots[SLOTS] = { 0 };
+	unsigned went[SLOTS] = { 0 }, count = 0;
+	const int64_t start_ns = 7 * NS_PER_S;
+	(void)state;
+	for (int64_t ms = 0; ms < SECONDS * 1000; ms++) {
+		for (unsigned i = 0; i < SLOTS; i++) {
+			/* Some look often, some late: one in 17 ms. */
+			if (ms % (i + 2)) continue;
+			if (pace_wait_ns(&pace, &slots[i], RATE, BURST, start_ns + ms * NS_PER_MS)) continue;
+			assert_true(count < MOST);
+			went_ns[count++] = ms * NS_PER_MS;
+			went[i]++;
+		}
+	}
+	assert_true(count > MOST - RATE / 2);
+	for (unsigned i = RATE + BURST + SLOTS; i < count; i++)
+		assert_true(went_ns[i] - went_ns[i - RATE - BURST - SLOTS] >= NS_PER_S);
+	for (unsigned i = 0; i < SLOTS; i++) assert_in_range(went[i], count / SLOTS / 2, count);
+}
+
+static void who_waits_is_not_overtaken(void **state) {
+	struct pace pace = { 0 };
+	struct pace_slot first = { 0 }, second = { 0 };
+	int64_t now_ns = 5 * NS_PER_S;
+	(void)state;
+	assert_int_equal(pace_wait_ns(&pace, &first, 1, 1, now_ns), 0);
+	int64_t wait_ns = pace_wait_ns(&pace, &first, 1, 1, now_ns);
+	assert_in_range(wait_ns, NS_PER_S, NS_PER_S + 1);
+	/* The other one asks all the time; the moment is the first one's. */
+	int64_t later_ns = now_ns + wait_ns;
+	assert_true(pace_wait_ns(&pace, &second, 1, 1, now_ns + 1) > NS_PER_S);
+	assert_true(pace_wait_ns(&pace, &second, 1, 1, later_ns) > 0);
+	assert_int_equal(pace_wait_ns(&pace, &first, 1, 1, later_ns), 0);
+	assert_int_equal(pace_wait_ns(&pace, &second, 1, 1, later_ns + NS_PER_S + 1), 0);
+	/* Waiting costs nothing more: what was counted once is not counted again. */
+	assert_in_range(pace_wait_ns(&pace, &first, 1, 1, later_ns + NS_PER_S + 1), 1, NS_PER_S + 1);
+}
+
+static void a_pause_only_grows(void **state) {
+	struct pause pause = { 0 };
+	(void)state;
+	assert_int_equal(pause_until_ns(&pause), 0);
+	pause_extend(&pause, 30);
+	pause_extend(&pause, 20);
+	assert_int_equal(pause_until_ns(&pause), 30);
+	pause_extend(&pause, 40);
+	assert_int_equal(pause_until_ns(&pause), 40);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_second_is_had_at_once_then_the_rate),
 		cmocka_unit_test(less_than_one_a_second_is_a_pace_too),
+		cmocka_unit_test(slots_keep_the_pace_and_starve_nobody),
+		cmocka_unit_test(who_waits_is_not_overtaken),
+		cmocka_unit_test(a_pause_only_grows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,9 @@ static const struct http_ops FAKE_OPS = { fake_start, fake_cancel, NULL, NULL };
 struct fixture {
 	struct fake fake;
 	struct now now;
-	struct gate gate;
+	struct gate gate, other; /* the other one: another worker's way to the same server */
+	struct pace pace;
+	struct pause pause;
 	struct http_req reqs[CALLS];
 	struct gate_call calls[CALLS];
 	unsigned ended;
@@ -239,6 +241,132 @@ static void cancelling_a_waiting_call_sends_nothing(void **state) {
 	assert_int_equal(f->fake.cancelled, 0);
 }
 
+/* --- lanes --- */
+
+static void init_kube(struct fixture *f, struct gate *gate, double rate_per_s) {
+	gate_init(gate, &(struct gate_options){ .name = "kube", .http = &f->fake.http, .now = &f->now, .max_in_flight = 16,
+		.breaker_interval_ns = 10 * NS_PER_S, .pause = &f->pause, .wake = wake });
+	gate_set_pace(gate, LANE_WRITE, &f->pace, rate_per_s, 1);
+}
+
+static void start_in(struct fixture *f, struct gate *gate, unsigned call, enum gate_lane_name lane) {
+	f->calls[call].lane = lane;
+	gate_start(gate, &f->calls[call]);
+}
+
+static bool is_sent(const struct fixture *f, unsigned call) {
+	return f->calls[call].started || !f->calls[call].gate;
+}
+
+static void a_paced_lane_holds_up_no_other(void **state) {
+	struct fixture *f = *state;
+	init_kube(f, &f->gate, 2);
+	for (unsigned i = 0; i < 3; i++) start_in(f, &f->gate, i, LANE_WRITE);
+	start_in(f, &f->gate, 3, LANE_USUAL);
+	start_in(f, &f->gate, 4, LANE_BEHIND);
+	assert_int_equal(f->gate.lanes[LANE_WRITE].waiting, 2);
+	assert_true(is_sent(f, 0) && is_sent(f, 3) && is_sent(f, 4));
+	/* It says when it wants to be called again; it is not asked before. */
+	int64_t next_ns = gate_pump(&f->gate);
+	assert_in_range(next_ns - f->now.mono_ns, NS_PER_S / 2, NS_PER_S / 2 + 1);
+	f->now.mono_ns = next_ns - 1;
+	assert_int_equal(gate_pump(&f->gate), next_ns);
+	assert_int_equal(f->fake.count, 3);
+	f->now.mono_ns = next_ns;
+	gate_pump(&f->gate);
+	assert_int_equal(f->fake.count, 4);
+	gate_cancel(&f->calls[2]);
+	assert_int_equal(f->gate.lanes[LANE_WRITE].waiting, 0);
+	assert_int_equal(gate_pump(&f->gate), NEVER_NS);
+}
+
+/* Two workers: together the rate, and each its part, though one of them is always asked first. */
+static void gates_share_one_pace(void **state) {
+	struct fixture *f = *state;
+	unsigned counts[2] = { 0 }, answered = 0;
+	struct gate *gates[2] = { &f->gate, &f->other };
+	init_kube(f, &f->gate, 10);
+	init_kube(f, &f->other, 10);
+	for (int ms = 0; ms < 2000; ms++) {
+		for (unsigned g = 0; g < 2; g++) {
+			for (unsigned i = g * 20; i < g * 20 + 5; i++)
+				if (!f->calls[i].gate) start_in(f, gates[g], i, LANE_WRITE);
+			unsigned before = f->fake.count;
+			gate_pump(gates[g]);
+			counts[g] += f->fake.count - before;
+		}
+		while (answered < f->fake.count) answer(f, answered++, 200, -1);
+		f->now.mono_ns += NS_PER_MS;
+	}
+	assert_in_range(f->fake.count, 19, 21);
+	assert_in_range(counts[0], 8, 11);
+	assert_in_range(counts[1], 8, 11);
+}
+
+static void zero_lifts_the_pace(void **state) {
+	struct fixture *f = *state;
+	init_kube(f, &f->gate, 1);
+	for (unsigned i = 0; i < 10; i++) start_in(f, &f->gate, i, LANE_WRITE);
+	assert_int_equal(f->fake.count, 1);
+	gate_set_pace(&f->gate, LANE_WRITE, &f->pace, 0, 1);
+	gate_pump(&f->gate);
+	assert_int_equal(f->fake.count, 10);
+}
+
+/* API Priority and Fairness means the account, not the connection. */
+static void what_one_worker_is_told_holds_for_all(void **state) {
+	static const int statuses[] = { 429, 503 };
+	struct fixture *f = *state;
+	init_kube(f, &f->gate, 0);
+	init_kube(f, &f->other, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned before = f->fake.count;
+		start_in(f, &f->gate, 0, LANE_WRITE);
+		answer(f, before, statuses[i], 4 * NS_PER_S);
+		start_in(f, &f->other, 1, LANE_WRITE);
+		start_in(f, &f->other, 2, LANE_USUAL);
+		assert_int_equal(gate_pump(&f->other), f->now.mono_ns + 4 * NS_PER_S);
+		assert_int_equal(f->fake.count, before + 1);
+		f->now.mono_ns += 4 * NS_PER_S;
+		gate_pump(&f->other);
+		assert_int_equal(f->fake.count, before + 3);
+		answer(f, before + 1, 200, -1);
+		answer(f, before + 2, 200, -1);
+	}
+}
+
+/* All places are taken, and writes come all the time: what stands behind goes once in five. */
+static void behind_is_not_never(void **state) {
+	struct fixture *f = *state;
+	unsigned behind = 0;
+	init_kube(f, &f->gate, 0);
+	f->gate.max_in_flight = 1;
+	start_in(f, &f->gate, 0, LANE_WRITE);
+	for (unsigned i = 1; i < 40; i++) start_in(f, &f->gate, i, i < 10 ? LANE_BEHIND : LANE_WRITE);
+	for (unsigned i = 0; i < 21; i++) {
+		answer(f, i, 200, -1);
+		gate_pump(&f->gate);
+	}
+	for (unsigned i = 1; i < 10; i++) behind += is_sent(f, i);
+	assert_in_range(behind, 4, 5);
+	/* And is sent at once when nobody else wants the place. */
+	for (unsigned i = 10; i < 40; i++) gate_cancel(&f->calls[i]);
+	unsigned before = f->fake.count;
+	gate_pump(&f->gate);
+	assert_int_equal(f->fake.count, before + 1);
+}
+
+static void a_lost_server_refuses_every_lane(void **state) {
+	struct fixture *f = *state;
+	init_kube(f, &f->gate, 1);
+	f->gate.max_in_flight = 1;
+	for (unsigned i = 0; i < 3; i++) start_in(f, &f->gate, i, i);
+	drop(f, 0, ERR_NETWORK, false);
+	assert_int_equal(f->ended, 3);
+	for (int i = 0; i < GATE_LANES; i++) assert_int_equal(f->gate.lanes[i].waiting, 0);
+	assert_true(gate_is_idle(&f->gate));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -252,6 +380,12 @@ int main(void) {
 		TEST(any_answer_closes_it_and_wakes_all),
 		TEST(a_cancelled_trial_leaves_room_for_the_next),
 		TEST(cancelling_a_waiting_call_sends_nothing),
+		TEST(a_paced_lane_holds_up_no_other),
+		TEST(gates_share_one_pace),
+		TEST(zero_lifts_the_pace),
+		TEST(what_one_worker_is_told_holds_for_all),
+		TEST(behind_is_not_never),
+		TEST(a_lost_server_refuses_every_lane),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,77 @@ static void a_slow_vault_holds_up_nobody_else(void **state) {
 	spc_cell_unref(cell);
 }
 
+static void add_others(unsigned from, unsigned count) {
+	for (unsigned i = from; i < from + count; i++) {
+		char key[32], uid[32];
+		struct status none = { 0 };
+		snprintf(key, sizeof key, "apps/o%u", i);
+		snprintf(uid, sizeof uid, "u-%u", i);
+		assert_int_equal(
+			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &b.spec);
+		queue_add(&others[i]->item);
+	}
+	bench_turn();
+}
+
+static void end_others(unsigned count) {
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (unsigned i = 0; i < count; i++) object_destroy(others[i]);
+}
+
+/* The vault answers at once whatever it is asked; returns how many writes of Secrets were sent, which are not answered. */
+static unsigned read_all(void) {
+	unsigned writes = 0;
+	while (bench_find(HTTP_GET, "/secrets/a/"))
+		reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	for (int i = 0; i < BENCH_REQUESTS; i++) {
+		struct http_req *req = b.https[0]->active[i];
+		writes += req && req->method == HTTP_POST;
+	}
+	return writes;
+}
+
+static void set_writes(double rate_per_s) {
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	settings.events_per_s = 0;
+	settings.kube_writes_per_s = rate_per_s;
+	settings.reconciles_per_vault = 1000;
+	settings.vault_rate_per_s = settings.vault_burst = 1e6;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+}
+
+/* One at once, then one each half second. Whoever waits holds values, so not all begin; another rate holds at once. */
+static void writes_are_paced_and_no_more_begin_than_fit(void **state) {
+	struct worker_numbers numbers;
+	(void)state;
+	set_writes(2);
+	bench_begin();
+	bench_give_token();
+	add_others(0, 100);
+	assert_int_equal(read_all(), 1);
+	add_others(100, 200);
+	read_all();
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	assert_int_equal(numbers.writes_waiting, 127);
+	assert_int_equal(numbers.running, 128);
+	bench_advance(NS_PER_S / 2 + 1);
+	assert_int_equal(read_all(), 2);
+	reply(HTTP_POST, SECRETS_URL "?", 403, "{}");
+	bench_take_status();
+	read_all();
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	assert_int_equal(numbers.running, 128);
+	assert_int_equal(numbers.writes_waiting, 127);
+	set_writes(0);
+	assert_int_equal(read_all(), 16);
+	end_others(300);
+}
+
 int main(void) {
 #define TWO(f) cmocka_unit_test_setup_teardown(f, setup_two, bench_teardown)
 	const struct CMUnitTest tests[] = {
@@ -187,6 +258,7 @@ int main(void) {
 		BENCH_TEST(settings_hold_from_the_next_turn_on),
 		BENCH_TEST(an_interval_of_its_own_comes_first),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
+		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
