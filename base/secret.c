@@ -58,6 +58,14 @@ void secret_append_char(struct secret *secret, char c) {
 	secret_append(secret, (struct str){ &c, 1 });
 }
 
+void secret_consume(struct secret *secret, size_t bytes) {
+	if (bytes > secret->_len) bytes = secret->_len;
+	if (bytes == 0) return;
+	secret->_len -= bytes;
+	memmove(secret->_ptr, secret->_ptr + bytes, secret->_len);
+	OPENSSL_cleanse(secret->_ptr + secret->_len, bytes);
+}
+
 static void put(void *arg, struct str piece) {
 	secret_append(arg, piece);
 }

@@ -53,6 +53,8 @@ void secret_append_char(struct secret *secret, char c);
 void secret_append_base64(struct secret *secret, struct str s); /* standard alphabet, padded */
 void secret_append_json(struct secret *secret, struct str s); /* quoted JSON string */
 void secret_append_url(struct secret *secret, struct str s); /* percent-encoded */
+/* Drops the first `bytes` (at most the length); what moves down is cleansed where it stood. */
+void secret_consume(struct secret *secret, size_t bytes);
 /* Where encoders and decoders put their output: appended to `secret` (kept by the sink), errors in secret_err(). */
 struct sink secret_sink(struct secret *secret);
 enum err secret_err(const struct secret *secret);

@@ -74,7 +74,7 @@ struct http_req {
 	int64_t idle_timeout_ns; /* of a stream: the longest silence; 0: none */
 	size_t max_response_bytes; /* cap of the body */
 	struct secret_arena *
-		response_arena; /* not NULL: the answer goes to response_secret instead of response */
+		response_arena; /* not NULL: the answer goes to response_secret instead of response, and what a stream hands over stands in secret memory */
 	void (*on_data)(struct http_req *req,
 		struct str chunk); /* not NULL: a stream; 2xx bodies go here piece by piece */
 	void (*on_done)(struct http_req *req);

@@ -244,6 +244,7 @@ static void transfer_free(struct http_curl *self, struct transfer *transfer) {
 	put_handle(self, transfer->easy);
 	curl_slist_free_all(transfer->headers);
 	buf_deinit(&transfer->chunk);
+	secret_deinit(&transfer->secret_chunk);
 	mem_free(transfer);
 }
 
@@ -337,21 +338,32 @@ static void end_overdue(struct http_curl *self, int64_t now_ns) {
 	}
 }
 
+/* Taken out before it is handed over: on_data may end the transfer. False: there is nothing. */
+static bool deliver_chunk(struct transfer *transfer) {
+	struct http_req *req = transfer->req;
+	struct buf chunk = transfer->chunk;
+	struct secret secret = { 0 };
+	if (buf_str(&chunk).len) {
+		buf_init(&transfer->chunk, chunk._max);
+		req->on_data(req, buf_str(&chunk));
+		buf_deinit(&chunk);
+		return true;
+	}
+	if (!secret_len(&transfer->secret_chunk)) return false;
+	secret_move(&secret, &transfer->secret_chunk);
+	req->on_data(req, secret_expose(&secret));
+	secret_deinit(&secret);
+	return true;
+}
+
 /* Hands over what streams have received. on_data may cancel any request, so the search starts over after each call. */
 static void deliver_chunks(struct http_curl *self) {
 	bool found;
 	do {
 		found = false;
 		list_for_each (link, &self->streams) {
-			struct transfer *transfer =
-				container_of(link, struct transfer, stream_link);
-			struct buf chunk = transfer->chunk;
-			if (!buf_str(&chunk).len) continue;
-			buf_init(&transfer->chunk, chunk._max);
-			transfer->req->on_data(transfer->req, buf_str(&chunk));
-			buf_deinit(&chunk);
-			found = true;
-			break;
+			found = deliver_chunk(container_of(link, struct transfer, stream_link));
+			if (found) break;
 		}
 	} while (found);
 }

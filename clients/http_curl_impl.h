@@ -35,6 +35,7 @@ struct transfer {
 	struct curl_slist *headers;
 	struct list stream_link; /* in streams, when it is one */
 	struct buf chunk; /* of a stream: bytes that on_data has not seen yet */
+	struct secret secret_chunk; /* the same, where the request has a response_arena */
 	struct heap_node
 		deadline; /* ours: libcurl 7.88 forgets the timeout of a request that waits for a connection */
 	int64_t sent_ns; /* when the request began to go out */

@@ -21,12 +21,20 @@ static bool is_streaming(const struct transfer *transfer) {
 	return req->on_data && req->status >= 200 && req->status < 300;
 }
 
+static enum err keep_chunk(struct transfer *transfer, struct str piece) {
+	if (transfer->req->response_arena) {
+		secret_append(&transfer->secret_chunk, piece);
+		return secret_err(&transfer->secret_chunk);
+	}
+	buf_append(&transfer->chunk, piece);
+	return buf_err(&transfer->chunk);
+}
+
 static enum err take_body(struct transfer *transfer, struct str piece) {
 	struct http_req *req = transfer->req;
 	if (is_streaming(transfer)) {
 		transfer_set_timeout(transfer, req->idle_timeout_ns);
-		buf_append(&transfer->chunk, piece);
-		return buf_err(&transfer->chunk);
+		return keep_chunk(transfer, piece);
 	}
 	if (req->response_arena) {
 		secret_append(&req->response_secret, piece);
@@ -258,8 +266,10 @@ static void setup_answer(struct transfer *transfer) {
 	buf_init(&req->challenge, CHALLENGE_BYTES);
 	buf_init(&req->response, req->max_response_bytes);
 	buf_init(&transfer->chunk, STREAM_CHUNK_BYTES);
-	if (req->response_arena)
+	if (req->response_arena) {
 		secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
+		secret_init(&transfer->secret_chunk, req->response_arena, STREAM_CHUNK_BYTES);
+	}
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);

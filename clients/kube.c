@@ -18,6 +18,7 @@ enum {
 static const int64_t LIST_TIMEOUT_NS = 60 * NS_PER_S;
 
 #define ACCEPT_META "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+#define ACCEPT_META_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 static const struct {
 	const char *api, *plural, *kind;
@@ -25,6 +26,7 @@ static const struct {
 	[KUBE_CLASSES] = { KUBE_CLASS_API, "/secretproviderclasses", "SecretProviderClass" },
 	[KUBE_SYNCS] = { KUBE_SYNC_API, "/secretsyncs", "SecretSync" },
 	[KUBE_AKVS] = { KUBE_SYNC_API, "/akvsyncs", "AKVSync" },
+	[KUBE_SECRETS] = { "v1", "/secrets", "Secret" },
 };
 
 const char *kube_kind(enum kube_resource resource) {
@@ -116,9 +118,9 @@ static void add_text(struct kube_call *call, const char *text) {
 	buf_append(&call->http.url, str_of(text));
 }
 
-/* A collection of custom resources; ns empty: of all namespaces. */
+/* A collection; ns empty: of all namespaces. */
 static void add_resource(struct kube_call *call, enum kube_resource resource, struct str ns) {
-	add_text(call, "/apis/");
+	add_text(call, resource == KUBE_SECRETS ? "/api/" : "/apis/");
 	add_text(call, RESOURCES[resource].api);
 	if (ns.len) add_path(call, "/namespaces/", ns);
 	add_text(call, RESOURCES[resource].plural);
@@ -136,13 +138,21 @@ static enum err ready(struct kube_call *call) {
 
 /* --- LIST, WATCH --- */
 
+/* Of Secrets metadata alone, and of ours alone. */
+static void add_selection(
+	struct kube_call *call, enum kube_resource resource, const char *accept_meta) {
+	bool secrets = resource == KUBE_SECRETS;
+	if (secrets) add_text(call, "&labelSelector=" KUBE_MANAGED_KEY);
+	http_req_header(&call->http, "Accept", str_of(secrets ? accept_meta : "application/json"));
+}
+
 enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	unsigned limit, struct str continue_token) {
 	begin(call, kube, &kube->site, HTTP_GET);
 	add_resource(call, resource, STR_NULL);
 	buf_printf(&call->http.url, "?limit=%u", limit);
 	if (continue_token.len) add_path(call, "&continue=", continue_token);
-	http_req_header(&call->http, "Accept", STR("application/json"));
+	add_selection(call, resource, ACCEPT_META_LIST);
 	call->http.timeout_ns = LIST_TIMEOUT_NS;
 	call->http.max_response_bytes = LIST_BYTES;
 	return ready(call);
@@ -155,7 +165,7 @@ enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resourc
 	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
 		timeout_s);
 	add_path(call, "&resourceVersion=", resource_version);
-	http_req_header(&call->http, "Accept", STR("application/json"));
+	add_selection(call, resource, ACCEPT_META);
 	return ready(call);
 }
 

@@ -55,9 +55,11 @@ struct kube_call {
 
 void kube_call_deinit(struct kube_call *call); /* idempotent; must not be active */
 
-enum kube_resource { KUBE_CLASSES, KUBE_SYNCS, KUBE_AKVS };
+/* KUBE_SECRETS: the metadata of the Secrets that carry our label, and only LIST and WATCH of it. The caller has to set
+ * http.response_arena: annotations may hold values. */
+enum kube_resource { KUBE_CLASSES, KUBE_SYNCS, KUBE_AKVS, KUBE_SECRETS };
 
-/* "SecretProviderClass", "SecretSync", "AKVSync". */
+/* "SecretProviderClass", "SecretSync", "AKVSync", "Secret". */
 const char *kube_kind(enum kube_resource resource);
 
 /* LIST of a resource in all namespaces: at most `limit` items, from `continue_token` on (empty: from the beginning). */
@@ -118,6 +120,11 @@ void kube_meta_deinit(struct kube_meta *meta);
 /* Reads a 2xx answer about a Secret. ERR_PARSE when it is not understood. */
 enum err kube_read_meta(
 	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault);
+
+/* The same of one Secret of a list or a watch, given as JSON. */
+enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct fault *fault);
+/* Its namespace and name, which stay where they are. ERR_INVALID when they are missing. */
+enum err kube_read_secret_name(struct str object, struct str *out_ns, struct str *out_name);
 
 /* Merges the Update entries of KUBE_FIELD_MANAGER, and every entry of a controller before kvsync (kube_fields.h), into our
  * Apply entry: a JSON patch of managedFields that tests the resourceVersion. Without that, no apply ever prunes a key that

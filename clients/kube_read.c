@@ -66,10 +66,16 @@ void kube_meta_deinit(struct kube_meta *meta) {
 	*meta = (struct kube_meta){ 0 };
 }
 
-enum err kube_read_meta(
-	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault) {
+enum err kube_read_secret_name(struct str object, struct str *out_ns, struct str *out_name) {
+	struct str metadata = member(object, "metadata");
+	*out_ns = plain_member(metadata, "namespace");
+	*out_name = plain_member(metadata, "name");
+	return out_ns->len && out_name->len ? OK : ERR_INVALID;
+}
+
+enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct fault *fault) {
 	struct kube_meta meta = { 0 };
-	struct str metadata = member(http_response_body(&call->http), "metadata");
+	struct str metadata = member(object, "metadata");
 	enum err err = copy_member(metadata, "uid", meta.uid, sizeof meta.uid);
 	if (!err)
 		err = copy_member(metadata, "resourceVersion", meta.resource_version,
@@ -94,6 +100,11 @@ enum err kube_read_meta(
 		meta.created[0] = 0;
 	*out_meta = meta;
 	return OK;
+}
+
+enum err kube_read_meta(
+	const struct kube_call *call, struct kube_meta *out_meta, struct fault *fault) {
+	return kube_read_secret(http_response_body(&call->http), out_meta, fault);
 }
 
 /* --- managedFields: our Update entries become part of our Apply entry --- */

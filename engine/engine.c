@@ -91,6 +91,11 @@ static void told_unauthenticated(struct informer_sink *sink) {
 	watcher_of(sink)->engine->rejected = true;
 }
 
+/* Only what is derived from AKVSyncs is optional: where there are none, nothing is to be derived. */
+static void told_missing(struct informer_sink *sink) {
+	told_list_end(sink);
+}
+
 static void akv_unauthenticated(void *arg) {
 	((struct engine *)arg)->rejected = true;
 }
@@ -105,6 +110,8 @@ static void watcher_init(struct engine *engine, enum kube_resource resource, str
 		told_list_begin,
 		told_list_end,
 		told_unauthenticated,
+		told_missing,
+		NULL,
 	};
 	informer_init(
 		&watcher->informer, kube, engine->http, resource, &watcher->sink, &engine->rng);

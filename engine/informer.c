@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "clients/json.h"
 #include "engine/page.h"
+#include "engine/watch_event.h"
 
 enum {
 	WATCH_LEAST_S = 300,
@@ -20,14 +21,20 @@ enum {
 
 static const struct backoff BACKOFF = { .base_ns = NS_PER_S, .max_ns = 30 * NS_PER_S };
 
-/* For people: what an operation is called. */
+/* For people: what an operation is called, and what it means that an optional resource is not there. */
 static const struct {
-	const char *resource, *list, *watch;
+	const char *resource, *list, *watch, *missing;
 } NAMES[] = {
 	[KUBE_CLASSES] = { "SecretProviderClasses", "list SecretProviderClasses",
-		"watch SecretProviderClasses" },
-	[KUBE_SYNCS] = { "SecretSyncs", "list SecretSyncs", "watch SecretSyncs" },
-	[KUBE_AKVS] = { "AKVSyncs", "list AKVSyncs", "watch AKVSyncs" },
+		"watch SecretProviderClasses", "" },
+	[KUBE_SYNCS] = { "SecretSyncs", "list SecretSyncs", "watch SecretSyncs", "" },
+	[KUBE_AKVS] = { "AKVSyncs", "list AKVSyncs", "watch AKVSyncs",
+		"an optional resource is not there and is looked for every few minutes; to use "
+		"it: kubectl apply -f deploy/manifests/" },
+	[KUBE_SECRETS] = { "Secrets", "list Secrets", "watch Secrets",
+		"driftDetection: watch works as probe, because Secrets may not be listed and "
+		"watched; that is tried again every few minutes; to grant the right: kubectl "
+		"apply -f deploy/drift-watch/" },
 };
 
 void informer_init(struct informer *informer, struct kube *kube, struct http *http,
@@ -51,6 +58,26 @@ void informer_set_optional(struct informer *informer) {
 	informer->_optional = true;
 }
 
+void informer_set_revocable(struct informer *informer) {
+	informer->_optional = informer->_revocable = true;
+}
+
+void informer_set_secret(struct informer *informer, struct secret_arena *arena) {
+	informer->_arena = arena;
+	secret_init(&informer->_secret_lines, arena, INFORMER_BACKLOG_BYTES);
+}
+
+/* Watch bytes that are not read yet. */
+static struct str lines_of(const struct informer *informer) {
+	return informer->_arena ? secret_expose(&informer->_secret_lines)
+				: buf_str(&informer->_lines);
+}
+
+static void forget_lines(struct informer *informer) {
+	buf_reset(&informer->_lines);
+	secret_reset(&informer->_secret_lines);
+}
+
 static void drop_call(struct informer *informer) {
 	if (!informer->_has_call) return;
 	http_cancel(informer->_http, &informer->_call.http);
@@ -62,6 +89,7 @@ static void drop_call(struct informer *informer) {
 static void drop_page(struct informer *informer) {
 	mem_free(take(informer->_page));
 	buf_deinit(&informer->_page_body);
+	secret_deinit(&informer->_secret_page);
 }
 
 void informer_stop(struct informer *informer) {
@@ -75,10 +103,16 @@ void informer_deinit(struct informer *informer) {
 	buf_deinit(&informer->_continue);
 	buf_deinit(&informer->_version);
 	buf_deinit(&informer->_lines);
+	secret_deinit(&informer->_secret_lines);
 }
 
 bool informer_has_synced(const struct informer *informer) {
 	return informer->_has_synced;
+}
+
+bool informer_is_current(const struct informer *informer) {
+	return informer->_has_synced && !informer->_missing && !informer->_failures &&
+	       informer->_state != INFORMER_STOPPED;
 }
 
 enum informer_state informer_state(const struct informer *informer) {
@@ -158,13 +192,16 @@ static void start_list(struct informer *informer, struct now now) {
 		return;
 	}
 	informer->_call.http.max_response_bytes = INFORMER_PAGE_BYTES;
+	informer->_call.http.response_arena = informer->_arena;
 	begin_call(informer, INFORMER_LISTING);
 }
 
 /* Keeps the answer's body and reads it slice by slice from the next lines on. */
 static void open_page(struct informer *informer, struct now now) {
-	informer->_page_body = informer->_call.http.response;
-	informer->_call.http.response = (struct buf){ 0 };
+	struct http_req *req = &informer->_call.http;
+	informer->_page_body = req->response;
+	req->response = (struct buf){ 0 };
+	if (informer->_arena) secret_move(&informer->_secret_page, &req->response_secret);
 	drop_call(informer);
 	informer->_page = mem_alloc(sizeof *informer->_page);
 	if (!informer->_page) {
@@ -172,27 +209,35 @@ static void open_page(struct informer *informer, struct now now) {
 		fail(informer, now, "list could not be read", &fault);
 		return;
 	}
-	page_init(informer->_page, buf_str(&informer->_page_body));
+	page_init(informer->_page, informer->_arena ? secret_expose(&informer->_secret_page)
+						    : buf_str(&informer->_page_body));
 	informer->_state = INFORMER_READING;
 }
 
-/* Not installed, or an installation of before the resource was there, whose role does not name it. What was known of it is
- * gone with its kind; nobody deletes anything because of that. */
+/* Not installed, or not granted: an installation of before the resource was there, whose role does not name it. */
 static void tell_missing(struct informer *informer, struct now now, const struct fault *fault) {
-	if (!informer->_missing)
-		log_info("an optional resource is not there and is looked for every few minutes; "
-			 "to use it: kubectl apply -f deploy/manifests/",
-			kv("resource", NAMES[informer->_resource].resource),
-			kv("detail", fault->text));
+	const char *resource = NAMES[informer->_resource].resource;
+	const char *text = NAMES[informer->_resource].missing;
+	assert(informer->_sink->missing);
+	/* A right that somebody counts on is worth more than a kind that nobody has asked for. */
+	if (!informer->_missing && informer->_revocable)
+		log_warn(text, kv("resource", resource), kv("detail", fault->text));
+	else if (!informer->_missing)
+		log_info(text, kv("resource", resource), kv("detail", fault->text));
 	informer->_missing = true;
 	informer->_in_list = false;
 	informer->_needs_list = true;
 	informer->_failures = 0;
-	informer->_sink->list_end(informer->_sink);
+	informer->_sink->missing(informer->_sink);
 	int64_t delay_s = rng_between(informer->_rng, INFORMER_MISSING_S / 2, INFORMER_MISSING_S);
 	int64_t delay_ns = delay_s * NS_PER_S;
 	wait_for(
 		informer, now, delay_ns < fault->retry_after_ns ? fault->retry_after_ns : delay_ns);
+}
+
+static bool is_missing(const struct informer *informer, enum err err) {
+	bool denied = err == ERR_DENIED && (informer->_revocable || !informer->_has_synced);
+	return informer->_optional && (err == ERR_NOT_FOUND || denied);
 }
 
 static void list_ended(struct informer *informer, struct now now) {
@@ -206,8 +251,7 @@ static void list_ended(struct informer *informer, struct now now) {
 		start_list(informer, now);
 	} else if (err == ERR_GONE || (continued && fault.http_status == 400)) {
 		relist(informer, now, "list has expired, beginning again", &fault);
-	} else if (informer->_optional &&
-		   (err == ERR_NOT_FOUND || (err == ERR_DENIED && !informer->_has_synced))) {
+	} else if (is_missing(informer, err)) {
 		tell_missing(informer, now, &fault);
 	} else if (err == ERR_NOT_FOUND) {
 		fail(informer, now,
@@ -226,9 +270,14 @@ static void pass_over(struct informer *informer) {
 		kv("resource", NAMES[informer->_resource].resource));
 }
 
-static enum err take_object(struct informer *informer, const cJSON *object, bool gone) {
+static enum err take_object(
+	struct informer *informer, const struct watch_object *object, bool gone) {
 	struct informer_sink *sink = informer->_sink;
-	enum err err = gone ? sink->remove(sink, object) : sink->upsert(sink, object);
+	enum err err;
+	if (informer->_arena)
+		err = sink->told(sink, object->text, gone);
+	else
+		err = gone ? sink->remove(sink, object->json) : sink->upsert(sink, object->json);
 	if (err != ERR_INVALID) return err;
 	pass_over(informer);
 	return OK;
@@ -237,10 +286,12 @@ static enum err take_object(struct informer *informer, const cJSON *object, bool
 /* A whole item that is no good JSON (a \u0000 in an annotation is enough) is one object's trouble,
  * not the list's. */
 static enum err take_item(struct informer *informer, struct str text) {
-	cJSON *object = NULL;
-	enum err err = json_parse(text, &object, NULL);
-	if (!err) err = cJSON_IsObject(object) ? take_object(informer, object, false) : ERR_PARSE;
-	cJSON_Delete(object);
+	cJSON *json = NULL;
+	enum err err = informer->_arena ? OK : json_parse(text, &json, NULL);
+	struct watch_object object = { json, text };
+	if (!err && !informer->_arena && !cJSON_IsObject(json)) err = ERR_PARSE;
+	if (!err) err = take_object(informer, &object, false);
+	cJSON_Delete(json);
 	if (err != ERR_PARSE) return err;
 	pass_over(informer);
 	return OK;
@@ -258,7 +309,7 @@ static void list_complete(struct informer *informer, struct now now) {
 	informer->_needs_list = false;
 	informer->_page_limit = INFORMER_PAGE;
 	informer->_sink->list_end(informer->_sink);
-	if (!informer->_has_synced)
+	if (!informer->_has_synced || informer->_missing)
 		log_info("list is complete", kv("resource", NAMES[informer->_resource].resource));
 	informer->_has_synced = true;
 	informer->_missing = false;
@@ -309,6 +360,11 @@ static void read_page(struct informer *informer, struct now now) {
 static void watch_data(struct http_req *req, struct str chunk) {
 	struct informer *informer = req->owner;
 	if (informer->_overflow) return;
+	if (informer->_arena) {
+		secret_append(&informer->_secret_lines, chunk);
+		informer->_overflow = secret_err(&informer->_secret_lines) != OK;
+		return;
+	}
 	buf_append(&informer->_lines, chunk);
 	informer->_overflow = buf_err(&informer->_lines) != OK;
 }
@@ -325,11 +381,12 @@ static void start_watch(struct informer *informer, struct now now) {
 		return;
 	}
 	metric_add(METRIC_WATCH_RESTARTS, 1);
-	buf_reset(&informer->_lines);
+	forget_lines(informer);
 	informer->_overflow = false;
 	informer->_watch_began_ns = now.mono_ns;
 	informer->_watch_served = false;
 	informer->_call.http.on_data = watch_data;
+	informer->_call.http.response_arena = informer->_arena;
 	informer->_call.http.idle_timeout_ns = INFORMER_SILENCE_S * NS_PER_S;
 	begin_call(informer, INFORMER_WATCHING);
 }
@@ -351,30 +408,28 @@ static void watch_error(struct informer *informer, struct now now, const cJSON *
 		fail(informer, now, "watch failed", &fault);
 }
 
-static bool keep_version(struct informer *informer, const cJSON *object) {
-	return copy_member(cJSON_GetObjectItemCaseSensitive(object, "metadata"), "resourceVersion",
-		&informer->_version);
+static bool keep_version(struct informer *informer, struct str version) {
+	buf_reset(&informer->_version);
+	buf_append(&informer->_version, version);
+	return version.len && buf_err(&informer->_version) == OK;
 }
 
-/* One event, or what became of parsing it. False: the watch is over. The version moves on only when
+/* One event, or what became of reading it. False: the watch is over. The version moves on only when
  * the event was taken in. */
 static bool take_event(
-	struct informer *informer, struct now now, const cJSON *event, enum err err) {
-	const cJSON *type = cJSON_GetObjectItemCaseSensitive(event, "type");
-	const cJSON *object = cJSON_GetObjectItemCaseSensitive(event, "object");
-	struct str name = cJSON_IsString(type) ? str_of(type->valuestring) : STR("");
-	bool gone = str_eq(name, STR("DELETED"));
-	if (!err && !cJSON_IsObject(object)) err = ERR_PARSE;
-	if (!err && str_eq(name, STR("ERROR"))) {
-		watch_error(informer, now, object);
+	struct informer *informer, struct now now, const struct watch_event *event, enum err err) {
+	struct str type = event->type;
+	bool gone = str_eq(type, STR("DELETED"));
+	if (!err && str_eq(type, STR("ERROR"))) {
+		watch_error(informer, now, event->object.json);
 		return false;
 	}
-	if (!err && (gone || str_eq(name, STR("ADDED")) || str_eq(name, STR("MODIFIED")))) {
-		err = take_object(informer, object, gone);
-	} else if (!err && !str_eq(name, STR("BOOKMARK"))) {
+	if (!err && (gone || str_eq(type, STR("ADDED")) || str_eq(type, STR("MODIFIED")))) {
+		err = take_object(informer, &event->object, gone);
+	} else if (!err && !str_eq(type, STR("BOOKMARK"))) {
 		err = ERR_PARSE;
 	}
-	if (!err && !keep_version(informer, object)) err = ERR_PARSE;
+	if (!err && !keep_version(informer, event->version)) err = ERR_PARSE;
 	if (!err) return true;
 	struct fault fault = bad_answer("an event of the watch is not what events look like");
 	if (err == ERR_NOMEM) fault = (struct fault){ .err = err };
@@ -384,10 +439,11 @@ static bool take_event(
 
 static bool take_line(struct informer *informer, struct now now, struct str line) {
 	if (str_trim(line).len == 0) return true;
-	cJSON *event = NULL;
-	enum err err = json_parse(line, &event, NULL);
-	bool good = take_event(informer, now, event, err);
-	cJSON_Delete(event);
+	struct watch_event event;
+	enum err err =
+		informer->_arena ? watch_event_scan(line, &event) : watch_event_parse(line, &event);
+	bool good = take_event(informer, now, &event, err);
+	watch_event_deinit(&event);
 	if (!good) return false;
 	informer->_watch_served = true;
 	informer->_failures = 0;
@@ -396,7 +452,7 @@ static bool take_line(struct informer *informer, struct now now, struct str line
 
 /* A slice of the events that wait. True while there is a whole line left. */
 static bool read_lines(struct informer *informer, struct now now) {
-	struct str all = buf_str(&informer->_lines);
+	struct str all = lines_of(informer);
 	size_t used = 0;
 	bool more = true;
 	while (used < INFORMER_SLICE_BYTES) {
@@ -408,6 +464,7 @@ static bool read_lines(struct informer *informer, struct now now) {
 		if (!take_line(informer, now, str_slice(rest, 0, len))) return false;
 	}
 	buf_consume(&informer->_lines, used);
+	secret_consume(&informer->_secret_lines, used);
 	return more;
 }
 
@@ -429,9 +486,11 @@ static void watch_ended(struct informer *informer, struct now now) {
 		      now.mono_ns - informer->_watch_began_ns >= SERVED_S * NS_PER_S;
 	bool refused =
 		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
-	bool ahead = str_find(buf_str(&req->response), STR("ResourceVersionTooLarge")) != SIZE_MAX;
+	bool ahead = str_find(http_response_body(req), STR("ResourceVersionTooLarge")) != SIZE_MAX;
 	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
-	if (watch_was_silent(informer, now)) {
+	if (informer->_revocable && is_missing(informer, err)) {
+		tell_missing(informer, now, &fault);
+	} else if (watch_was_silent(informer, now)) {
 		fault = bad_answer("the watch told nothing, not even a bookmark");
 		relist(informer, now, "watch was silent, listing again", &fault);
 	} else if (err == OK && served) {
@@ -447,7 +506,7 @@ static void watch_ended(struct informer *informer, struct now now) {
 }
 
 static bool line_is_too_long(const struct informer *informer) {
-	struct str all = buf_str(&informer->_lines);
+	struct str all = lines_of(informer);
 	return all.len > INFORMER_LINE_BYTES && str_find_char(all, '\n') == SIZE_MAX;
 }
 
@@ -491,8 +550,8 @@ int64_t informer_deadline_ns(const struct informer *informer, struct now now) {
 	case INFORMER_LISTING:
 		return informer->_ended ? now.mono_ns : NEVER_NS;
 	case INFORMER_WATCHING:
-		has_line = informer->_overflow ||
-			   str_find_char(buf_str(&informer->_lines), '\n') != SIZE_MAX;
+		has_line =
+			informer->_overflow || str_find_char(lines_of(informer), '\n') != SIZE_MAX;
 		return informer->_ended || has_line ? now.mono_ns : NEVER_NS;
 	case INFORMER_STOPPED:
 		break;

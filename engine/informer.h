@@ -43,6 +43,11 @@ struct informer_sink {
 	void (*list_end)(struct informer_sink *sink);
 	/* 401: the token should be read again. */
 	void (*unauthenticated)(struct informer_sink *sink);
+	/* The optional resource is not there, or may not be listed. */
+	void (*missing)(struct informer_sink *sink);
+	/* Instead of upsert and remove where objects may hold values: the JSON of one, in secret memory, borrowed for the
+	 * call. */
+	enum err (*told)(struct informer_sink *sink, struct str object, bool gone);
 };
 
 enum informer_state {
@@ -69,16 +74,19 @@ struct informer {
 	unsigned _failures; /* in a row */
 	unsigned _page_limit;
 	unsigned _bad_objects;
-	bool _optional;
+	bool _optional, _revocable;
 	bool _missing; /* it was said that the resource is not there */
 
 	struct kube_call _call;
 	bool _has_call;
+	struct secret_arena *_arena; /* NULL: objects hold no values */
 	struct buf _page_body;
+	struct secret _secret_page; /* instead of _page_body; _secret_lines instead of _lines */
 	struct page *_page;
 	struct buf _continue;
 	struct buf _version; /* the last resourceVersion, as sent */
 	struct buf _lines; /* watch bytes that are not read yet */
+	struct secret _secret_lines;
 	bool _overflow; /* more came than _lines takes */
 	int64_t _watch_began_ns;
 	bool _watch_served; /* at least one event came */
@@ -88,9 +96,16 @@ struct informer {
 void informer_init(struct informer *informer, struct kube *kube, struct http *http,
 	enum kube_resource resource, struct informer_sink *sink, struct rng *rng);
 
-/* Nothing waits for this resource: where the API server does not have it, or does not let us list it, that is told once, its
- * list counts as empty, and it is looked for again every few minutes. */
+/* Nothing waits for this resource: where the API server does not have it, or does not let us list it, that is told once, and
+ * it is looked for again every few minutes. */
 void informer_set_optional(struct informer *informer);
+
+/* And the right may be taken away later: from then on it is missing until it is granted again. */
+void informer_set_revocable(struct informer *informer);
+
+/* Objects may hold values: all that is received stays in secret memory of `arena` (kept), which has to hold two pages and two
+ * backlogs, since what grows is copied; sink.told is told of objects. */
+void informer_set_secret(struct informer *informer, struct secret_arena *arena);
 
 /* Cancels the request and starts no other. */
 void informer_stop(struct informer *informer);
@@ -105,5 +120,8 @@ int64_t informer_deadline_ns(const struct informer *informer, struct now now);
 
 /* At least one list was complete. */
 bool informer_has_synced(const struct informer *informer);
+
+/* A list was complete, and nothing has failed since: changes are told of as they happen. */
+bool informer_is_current(const struct informer *informer);
 
 enum informer_state informer_state(const struct informer *informer);

@@ -109,6 +109,23 @@ static void test_move(void **state) {
 	secret_deinit(&b);
 }
 
+static void test_consume(void **state) {
+	(void)state;
+	struct secret secret;
+	secret_init(&secret, arena, 10);
+	secret_append(&secret, STR("abcdef"));
+	secret_consume(&secret, 0);
+	secret_consume(&secret, 2);
+	assert_str(secret_expose(&secret), "cdef");
+	/* What moved down does not stand behind the end as well. */
+	assert_memory_equal(secret_expose(&secret).ptr + 4, "\0", 2);
+	secret_append(&secret, STR("gh"));
+	assert_str(secret_expose(&secret), "cdefgh");
+	secret_consume(&secret, 100);
+	assert_int_equal(secret_len(&secret), 0);
+	secret_deinit(&secret);
+}
+
 static void test_equal(void **state) {
 	(void)state;
 	struct secret a, b, none = { 0 };
@@ -138,6 +155,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_full_arena, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoders, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_consume, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

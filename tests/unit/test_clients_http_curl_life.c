@@ -242,6 +242,39 @@ static void a_cut_stream_delivers_what_came_and_fails(void **state) {
 	server_stop(&server);
 }
 
+static size_t secret_bytes; /* in use while a piece was handed over */
+
+static void look_at_arena(struct http_req *req, struct str chunk) {
+	secret_bytes = secret_arena_used_bytes(client.arena);
+	call_data(req, chunk);
+}
+
+/* Pieces stand in secret memory and nowhere else of ours; so does the body of a refusal. */
+static void a_secret_stream_stays_in_secret_memory(void **state) {
+	const struct step good[] = { { READ },
+		{ SEND, STREAM "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" }, { STEP_END } };
+	const struct step refusal[] = { { READ },
+		{ SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone" }, { STEP_END } };
+	(void)state;
+	for (int refused = 0; refused < 2; refused++) {
+		struct scripted server = { .scripts = { refused ? refusal : good } };
+		struct call call;
+		server_start(&server);
+		call_to(&call, &client, HTTP_GET, &server, "/watch");
+		call.req.on_data = look_at_arena;
+		call.req.response_arena = client.arena;
+		secret_bytes = 0;
+		assert_int_equal(call_run(&call), OK);
+		assert_str(buf_str(&call.seen), refused ? "" : "onetwo");
+		assert_str(http_response_body(&call.req), refused ? "gone" : "");
+		assert_true(refused || secret_bytes > 0);
+		assert_int_equal(buf_str(&call.req.response).len, 0);
+		call_deinit(&call);
+		assert_int_equal(secret_arena_used_bytes(client.arena), 0);
+		server_stop(&server);
+	}
+}
+
 /* --- cancelling --- */
 
 static void a_cancelled_request_is_never_heard_of(void **state) {
@@ -435,6 +468,7 @@ int main(void) {
 		with_client(a_stream_without_headers_ends_at_its_timeout),
 		with_client(a_refused_stream_has_a_body),
 		with_client(a_cut_stream_delivers_what_came_and_fails),
+		with_client(a_secret_stream_stays_in_secret_memory),
 		with_client(a_cancelled_request_is_never_heard_of),
 		with_client(a_failed_start_can_be_cancelled),
 		with_client(a_cancelled_lookup_does_not_hold_up),

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rcu.h"
 #include "base/thread.h"
+#include "clients/json.h"
 #include "engine/informer.h"
 
 /* --- the script: one request at a time, answered by the test --- */
@@ -32,6 +33,7 @@ struct world {
 	char told
 		[4096]; /* "+name " upsert, "-name " remove, "[ " list begins, "] " list is complete, "401 " */
 	enum err upsert_err;
+	struct secret_arena *arena; /* of an informer of what may hold values */
 };
 
 static struct world w;
@@ -43,6 +45,8 @@ static void script_start(struct http *http, struct http_req *req) {
 	script->ended = false;
 	script->started++;
 	buf_init(&req->response, req->max_response_bytes);
+	if (req->response_arena)
+		secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
 }
 
 static void script_cancel(struct http *http, struct http_req *req) {
@@ -100,6 +104,22 @@ static void told_401(struct informer_sink *sink) {
 	tell("401", NULL);
 }
 
+static enum err told_text(struct informer_sink *sink, struct str object, bool gone) {
+	cJSON *json = NULL;
+	(void)sink;
+	if (w.upsert_err) return w.upsert_err;
+	assert_true(secret_arena_used_bytes(w.arena) > 0);
+	assert_int_equal(json_parse(object, &json, NULL), OK);
+	tell(gone ? "~-" : "~", json);
+	cJSON_Delete(json);
+	return OK;
+}
+
+static void told_gone(struct informer_sink *sink) {
+	(void)sink;
+	tell("gone", NULL);
+}
+
 static void no_log(struct str line, void *arg) {
 	(void)line;
 	(void)arg;
@@ -108,7 +128,8 @@ static void no_log(struct str line, void *arg) {
 static int setup(void **state) {
 	(void)state;
 	w = (struct world){ .script = { .http = { &OPS } }, .now = { .mono_ns = 1000 * NS_PER_S } };
-	w.sink = (struct informer_sink){ told_upsert, told_remove, told_begin, told_end, told_401 };
+	w.sink = (struct informer_sink){ told_upsert, told_remove, told_begin, told_end, told_401,
+		told_end, told_text };
 	w.site.name = "kubernetes";
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();
@@ -178,7 +199,10 @@ static void answer(int status, const char *body) {
 	struct http_req *req = w.script.active;
 	assert_non_null(req);
 	req->status = status;
-	buf_append(&req->response, str_of(body));
+	if (req->response_arena)
+		secret_append(&req->response_secret, str_of(body));
+	else
+		buf_append(&req->response, str_of(body));
 	w.script.ended = true;
 	settle();
 }
@@ -593,7 +617,139 @@ static void test_optional_resource_is_missing(void **state) {
 	assert_lists();
 }
 
+/* --- what may hold values --- */
+
+static int setup_secret(void **state) {
+	if (setup(state)) return -1;
+	informer_deinit(&w.informer);
+	w.arena = secret_arena_create(64 << 20);
+	if (!w.arena) return -1;
+	w.sink.missing = told_gone;
+	informer_init(
+		&w.informer, &w.kube, &w.script.http, KUBE_SECRETS, &w.sink, &w.rng);
+	informer_set_secret(&w.informer, w.arena);
+	informer_set_revocable(&w.informer);
+	return 0;
+}
+
+/* What is received leaves secret memory with the informer, whatever it was doing. */
+static int teardown_secret(void **state) {
+	informer_deinit(&w.informer);
+	assert_int_equal(secret_arena_used_bytes(w.arena), 0);
+	secret_arena_destroy(w.arena);
+	return teardown(state);
+}
+
+static void assert_asks_for_metadata(const char *as) {
+	const struct http_req *req = w.script.active;
+	assert_url("https://api/api/v1/secrets?");
+	assert_url("labelSelector=secrets-store.sync.x-k8s.io");
+	assert_ptr_equal(req->response_arena, w.arena);
+	assert_string_equal(req->headers[0].name, "Accept");
+	assert_true(str_find(req->headers[0].value, str_of(as)) != SIZE_MAX);
+}
+
+static void test_secret_pages_and_events(void **state) {
+	(void)state;
+	settle();
+	assert_asks_for_metadata("as=PartialObjectMetadataList;");
+	answer(200, PAGE(ITEM("a") "," ITEM("b"), "7", "tok/1"));
+	assert_url("continue=tok%2F1");
+	assert_false(informer_is_current(&w.informer));
+	answer(200, PAGE(ITEM("c"), "8", ""));
+	assert_string_equal(w.told, "[ ~a ~b ~c ] ");
+	assert_watches("8");
+	assert_asks_for_metadata("as=PartialObjectMetadata;");
+	assert_true(informer_is_current(&w.informer));
+	w.told[0] = '\0';
+	static const char text[] = EVENT("ADDED", "d", "9") EVENT("DELETED", "a", "10")
+		EVENT("BOOKMARK", "", "11") "{\"type\":\"MODIF";
+	for (size_t i = 0; i + 1 < sizeof text; i++) {
+		char byte[2] = { text[i], '\0' };
+		stream(byte);
+	}
+	assert_string_equal(w.told, "~d ~-a ");
+	answer_error(ERR_NETWORK);
+	assert_false(informer_is_current(&w.informer));
+	pass(2);
+	assert_watches("11");
+	stream(EVENT("MODIFIED", "d", "12"));
+	assert_string_equal(w.told, "~d ~-a ~d ");
+	assert_true(informer_is_current(&w.informer));
+}
+
+static void test_secret_watch_expires(void **state) {
+	(void)state;
+	settle();
+	answer(200, PAGE("", "7", ""));
+	stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+	pass(2);
+	assert_asks_for_metadata("as=PartialObjectMetadataList;");
+	answer(410, GONE);
+	pass(2);
+	answer(200, PAGE(ITEM("b"), "20", ""));
+	assert_string_equal(w.told, "[ ] [ [ ~b ] ");
+	answer(504, "{\"code\":504,\"details\":{\"causes\":[{\"reason\":"
+		    "\"ResourceVersionTooLarge\"}]}}");
+	pass(4);
+	assert_asks_for_metadata("as=PartialObjectMetadataList;");
+}
+
+static void test_secret_garbage(void **state) {
+	(void)state;
+	static const char *const lines[] = { "garbage\n", "{}\n", "{\"type\":\"ADDED\"}\n",
+		"{\"type\":\"NEW\",\"object\":{}}\n", "{\"type\":\"ADDED\",\"object\":5}\n",
+		"{\"type\":\"ERROR\",\"object\":{\"code\":x}}\n",
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"name\":\"x\"}}}\n",
+		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\"}}}\n" };
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		if (i == 0) settle();
+		assert_asks_for_metadata("as=PartialObjectMetadataList;");
+		answer(200, PAGE("", "10", ""));
+		stream(lines[i]);
+		pass(30);
+	}
+	/* One that is no good is passed over. */
+	w.upsert_err = ERR_INVALID;
+	answer(200, PAGE(ITEM("a"), "10", ""));
+	stream(EVENT("ADDED", "b", "11"));
+	assert_watches("10");
+	answer_error(ERR_NETWORK);
+	pass(30);
+	assert_watches("11");
+}
+
+/* The right is not granted, is granted, and is taken away from the list and from the watch: nothing that was known is
+ * forgotten, and what happened meanwhile is listed. */
+static void test_secret_right_comes_and_goes(void **state) {
+	(void)state;
+	settle();
+	answer(403, "{}");
+	assert_string_equal(w.told, "[ gone ");
+	assert_in_range(settle() - w.now.mono_ns, 150 * NS_PER_S, 300 * NS_PER_S);
+	assert_false(informer_is_current(&w.informer));
+	pass(300);
+	answer(200, PAGE(ITEM("a"), "10", ""));
+	assert_true(informer_is_current(&w.informer));
+	w.told[0] = '\0';
+	answer(403, "{}");
+	assert_string_equal(w.told, "gone ");
+	assert_false(informer_is_current(&w.informer));
+	pass(300);
+	assert_asks_for_metadata("as=PartialObjectMetadataList;");
+	answer(403, "{}");
+	assert_string_equal(w.told, "gone [ gone ");
+	pass(300);
+	answer(200, PAGE(ITEM("a"), "12", ""));
+	assert_string_equal(w.told, "gone [ gone [ ~a ] ");
+	assert_true(informer_is_current(&w.informer));
+	assert_watches("12");
+	informer_stop(&w.informer);
+	assert_false(informer_is_current(&w.informer));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_SECRET(f) cmocka_unit_test_setup_teardown(f, setup_secret, teardown_secret)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
@@ -622,6 +778,10 @@ int main(void) {
 		TEST(test_unusable_object_is_passed_over),
 		TEST(test_silence_limit_and_stop),
 		TEST(test_optional_resource_is_missing),
+		TEST_SECRET(test_secret_pages_and_events),
+		TEST_SECRET(test_secret_watch_expires),
+		TEST_SECRET(test_secret_garbage),
+		TEST_SECRET(test_secret_right_comes_and_goes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+/* engine/watch_event.h - one line of a watch. Pure; main thread.
+ *
+ * Source: Kubernetes API concepts, "Efficient detection of changes": one JSON object per line with `type` and `object`; a
+ * BOOKMARK's object holds nothing but metadata.resourceVersion, that of an ERROR is a Status.
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* One object as it came: parsed, or, of what may hold values, as text in secret memory. */
+struct watch_object {
+	const cJSON *json;
+	struct str text;
+};
+
+struct watch_event {
+	cJSON *_json;
+	struct watch_object
+		object; /* borrowed from the line or from _json; of an ERROR always json */
+	struct str type, version; /* empty: not there */
+};
+
+/* ERR_PARSE, ERR_NOMEM. deinit also after a failure. */
+enum err watch_event_parse(struct str line, struct watch_event *out_event);
+/* The same without a copy of the object. */
+enum err watch_event_scan(struct str line, struct watch_event *out_event);
+void watch_event_deinit(struct watch_event *event);
