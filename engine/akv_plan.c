@@ -7,6 +7,7 @@
 #include "clients/json.h"
 #include "engine/akv_read.h"
 #include "engine/text.h"
+#include "workers/demand.h"
 
 enum { NAME_MOST = 253, NAME_KEPT = 200, NAME_BYTES = 512, DIGEST_DEPTH = 16 };
 
@@ -131,20 +132,10 @@ static void write_data(struct buf *out, bool first, const struct akv_source *sou
 	buf_append_char(out, '}');
 }
 
-/* The key without which the API server refuses a Secret of this type; empty: there is none. */
+/* The key without which the API server refuses a Secret of this type; empty: there is none. Of a login it is the password. */
 static struct str required_key(struct str type) {
-	static const struct {
-		struct str type, key;
-	} keys[] = {
-		{ STR("kubernetes.io/ssh-auth"), STR("ssh-privatekey") },
-		{ STR("kubernetes.io/basic-auth"), STR("password") },
-		{ STR("kubernetes.io/dockercfg"), STR(".dockercfg") },
-		{ STR("kubernetes.io/dockerconfigjson"), STR(".dockerconfigjson") },
-	};
-	for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
-		if (str_eq(type, keys[i].type)) return keys[i].key;
-	}
-	return STR("");
+	const struct demand *demand = demand_of(type);
+	return demand ? demand->keys[demand->count - 1] : STR("");
 }
 
 static bool is_tls(const struct akv_entry *entry) {

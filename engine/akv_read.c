@@ -6,6 +6,7 @@
 #include "clients/json.h"
 #include "engine/spec_rules.h"
 #include "engine/text.h"
+#include "workers/demand.h"
 
 enum {
 	ENTRIES_MOST = 200,
@@ -127,6 +128,20 @@ static enum err read_vault_name(const cJSON *json, const char *path, bool *out_i
 
 /* --- mappings --- */
 
+struct mapped {
+	const struct akv_spec *spec;
+	const struct akv_entry *entry;
+};
+
+static bool has_key(const void *arg, struct str key) {
+	const struct mapped *mapped = arg;
+	const struct akv_mapping *mappings = mapped->spec->mappings + mapped->entry->mapping_first;
+	for (unsigned i = 0; i < mapped->entry->mapping_count; i++) {
+		if (str_eq(mappings[i].key, key)) return true;
+	}
+	return false;
+}
+
 static enum err check_key(const struct akv_spec *spec, const struct akv_entry *entry,
 	struct str key, const char *path, struct fault *fault) {
 	if (!rule_target_key(key))
@@ -134,11 +149,9 @@ static enum err check_key(const struct akv_spec *spec, const struct akv_entry *e
 			"%sdataKey \"%.*s\" is no key of a Secret; it has letters, digits, \"-\", "
 			"\"_\" and \".\"",
 			path, TEXT_ARG(key));
-	for (unsigned i = 0; i < entry->mapping_count; i++) {
-		if (!str_eq(spec->mappings[entry->mapping_first + i].key, key)) continue;
+	if (has_key(&(struct mapped){ spec, entry }, key))
 		return fault_set(fault, ERR_INVALID,
 			"%sdataKey \"%.*s\" is there twice; each key once", path, TEXT_ARG(key));
-	}
 	return OK;
 }
 
@@ -177,29 +190,16 @@ static enum err read_mappings(const cJSON *list, const char *path, struct akv_sp
 /* What the API server demands of a type; only a mapping can lack it. */
 static enum err check_required(const struct akv_spec *spec, const struct akv_entry *entry,
 	const char *path, struct fault *fault) {
-	static const struct {
-		struct str type, key, other; /* other: is good as well */
-	} rules[] = {
-		{ STR("kubernetes.io/tls"), STR("tls.crt"), STR("") },
-		{ STR("kubernetes.io/tls"), STR("tls.key"), STR("") },
-		{ STR("kubernetes.io/ssh-auth"), STR("ssh-privatekey"), STR("") },
-		{ STR("kubernetes.io/basic-auth"), STR("username"), STR("password") },
-		{ STR("kubernetes.io/dockercfg"), STR(".dockercfg"), STR("") },
-		{ STR("kubernetes.io/dockerconfigjson"), STR(".dockerconfigjson"), STR("") },
-	};
-	for (unsigned r = 0; r < sizeof rules / sizeof *rules; r++) {
-		bool found = !str_eq(entry->type, rules[r].type);
-		for (unsigned i = 0; i < entry->mapping_count && !found; i++) {
-			struct str key = spec->mappings[entry->mapping_first + i].key;
-			found = str_eq(key, rules[r].key) ||
-				(rules[r].other.len && str_eq(key, rules[r].other));
-		}
-		if (found) continue;
-		return fault_set(fault, ERR_INVALID,
-			"%smapping: a Secret of type %.*s needs the dataKey \"%.*s\"", path,
-			TEXT_ARG(entry->type), TEXT_ARG(rules[r].key));
-	}
-	return OK;
+	const struct demand *demand = demand_of(entry->type);
+	const struct mapped mapped = { spec, entry };
+	struct str missing = demand ? demand_lacks(demand, has_key, &mapped) : STR_NULL;
+	if (!missing.len) return OK;
+	bool either = demand->one_is_enough;
+	return fault_set(fault, ERR_INVALID,
+		"%smapping has no dataKey %.*s%s%.*s, which a Secret of type %.*s must have: add "
+		"it, or choose another kubernetesSecretType",
+		path, STR_ARG(missing), either ? " or " : "",
+		STR_ARG(either ? demand->keys[1] : STR("")), STR_ARG(entry->type));
 }
 
 /* --- entries --- */

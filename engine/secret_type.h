@@ -1,7 +1,7 @@
 /* engine/secret_type.h - what the API server demands of a Secret by its type, so that a person hears of it before anything is
  * asked for. Pure; any thread.
  *
- * Facts: the API server's validation of Secrets (ValidateSecret); tests/k8s keeps its answers.
+ * Which keys those are stands in workers/demand.h.
  */
 #pragma once
 

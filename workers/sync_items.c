@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "workers/demand.h"
 #include "workers/source.h"
 #include "workers/sync.h"
 
@@ -43,60 +44,38 @@ static bool find_key(const struct sync *sync, struct str key, unsigned *out_item
 
 /* --- what some types demand --- */
 
-struct demand {
-	const char *type;
-	const char *keys[2];
-	bool any; /* one of them is enough */
-};
-
-/* Kubernetes' own validation of Secrets. */
-static const struct demand DEMANDS[] = {
-	{ "kubernetes.io/tls", { "tls.crt", "tls.key" }, false },
-	{ "kubernetes.io/dockerconfigjson", { ".dockerconfigjson" }, false },
-	{ "kubernetes.io/dockercfg", { ".dockercfg" }, false },
-	{ "kubernetes.io/ssh-auth", { "ssh-privatekey" }, false },
-	{ "kubernetes.io/basic-auth", { "username", "password" }, true },
-};
-
-static const struct demand *demand_of(const struct sync *sync) {
-	for (size_t i = 0; i < sizeof DEMANDS / sizeof *DEMANDS; i++) {
-		if (str_eq(sync->spec->type, str_of(DEMANDS[i].type))) return &DEMANDS[i];
-	}
-	return NULL;
-}
-
 /* True when a key that the type demands has failed; *out_fault is its item's. */
-static bool lacks_demanded(const struct sync *sync, struct fault *out_fault, const char **out_key) {
-	const struct demand *demand = demand_of(sync);
+static bool lacks_demanded(const struct sync *sync, struct fault *out_fault, struct str *out_key) {
+	const struct demand *demand = demand_of(sync->spec->type);
 	bool lacks = false;
 	unsigned item = 0;
-	for (unsigned i = 0; demand && i < 2 && demand->keys[i]; i++) {
-		if (!find_key(sync, str_of(demand->keys[i]), &item)) continue;
+	for (unsigned i = 0; demand && i < demand->count; i++) {
+		if (!find_key(sync, demand->keys[i], &item)) continue;
 		if (!sync_item_fault(sync, item, out_fault)) {
-			if (demand->any) return false;
+			if (demand->one_is_enough) return false;
 			continue;
 		}
 		lacks = true;
 		*out_key = demand->keys[i];
-		if (!demand->any) return true;
+		if (!demand->one_is_enough) return true;
 	}
 	return lacks;
 }
 
 bool sync_can_create(const struct sync *sync, struct fault *out_fault) {
-	const char *key = NULL;
+	struct str key = STR_NULL;
 	if (!sync->partial || !lacks_demanded(sync, out_fault, &key)) return true;
 	enum err err = fault_prefix(out_fault, out_fault->err,
-		"the Secret cannot be created without its item for key \"%s\", which type %.*s "
-		"demands",
-		key, STR_ARG(sync->spec->type));
+		"the Secret cannot be created without its item for key \"%.*s\", which type "
+		"%.*s demands",
+		STR_ARG(key), STR_ARG(sync->spec->type));
 	assert(err);
 	return false;
 }
 
 /* A new certificate beside the key of the old one serves nobody: the two change together, or not at all. */
 static bool would_part_pair(const struct sync *sync, struct fault *out_fault) {
-	const char *key = NULL;
+	struct str key = STR_NULL;
 	return str_eq(sync->spec->type, STR("kubernetes.io/tls")) &&
 	       lacks_demanded(sync, out_fault, &key);
 }

@@ -277,10 +277,10 @@ static const struct refusal {
 		"mapping[0].version has to be a whole number from 0 to 99" },
 	{ "{\"kubernetesSecretName\":\"x\",\"kubernetesSecretType\":\"kubernetes.io/tls\",\"mapping\":["
 	  "{\"dataKey\":\"tls.crt\",\"certInAKV\":\"a\"}]}",
-		"needs the dataKey \"tls.key\"" },
+		"mapping has no dataKey tls.key, which" },
 	{ "{\"kubernetesSecretName\":\"x\",\"kubernetesSecretType\":\"kubernetes.io/basic-auth\","
 	  "\"mapping\":[{\"dataKey\":\"k\",\"secretInAKV\":\"a\"}]}",
-		"needs the dataKey \"username\"" },
+		"mapping has no dataKey username or password, which" },
 	{ "{\"secretInAKV\":\"a\"},{\"secretInAKV\":\"b\",\"kubernetesSecretName\":\"a\"}",
 		"two entries that make the Secret \"a\"" },
 	{ "{\"certInAKV\":\"a\",\"kubernetesSecretType\":\"kubernetes.io/tls\",\"versionHistory\":2},"
