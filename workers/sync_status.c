@@ -92,6 +92,15 @@ static enum err compose_object(
 	return out->name ? OK : ERR_NOMEM;
 }
 
+/* True when an earlier item has the same source. */
+static bool is_repeated(const struct sync *sync, unsigned item) {
+	const struct spec_item *items = sync->spec->items;
+	for (unsigned i = 0; i < item; i++) {
+		if (str_eq(items[i].source_path, items[item].source_path)) return true;
+	}
+	return false;
+}
+
 static enum err compose_objects(struct sync *sync) {
 	struct status *status = &sync->status;
 	struct status_object *objects = mem_array(sync->spec->item_count, sizeof *objects);
@@ -100,6 +109,7 @@ static enum err compose_objects(struct sync *sync) {
 	unsigned count = 0;
 	for (unsigned i = 0; i < sync->spec->item_count && !err; i++) {
 		bool there = false;
+		if (is_repeated(sync, i)) continue;
 		err = compose_object(sync, i, &objects[count], &there);
 		count += there && !err;
 	}

@@ -144,6 +144,23 @@ static void synced_at_tells_when_the_version_came(void **state) {
 	assert_int_equal(b.object->status.last_successful_s, first_s + 60);
 }
 
+static void a_source_of_two_keys_is_listed_once(void **state) {
+	(void)state;
+	b.items[1] = (struct spec_item){ STR("a"), STR("k2") };
+	b.spec.item_count = 2;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("x", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	assert_int_equal(b.object->status.object_count, 1);
+	assert_string_equal(b.object->status.objects[0].version, "v1");
+	check_unchanged();
+	bench_take_status();
+	check_unchanged();
+	assert_int_equal(bench_active(), 0);
+}
+
 /* On a CRD without our fields the status that comes back tells neither versions nor times. */
 static void the_digest_alone_decides_where_versions_are_not_kept(void **state) {
 	(void)state;
@@ -191,6 +208,7 @@ int main(void) {
 		BENCH_TEST(a_doubtful_status_is_written_though_it_looks_the_same),
 		BENCH_TEST(a_status_of_another_uid_is_not_forced),
 		BENCH_TEST(a_throttled_status_comes_later),
+		BENCH_TEST(a_source_of_two_keys_is_listed_once),
 		BENCH_TEST(synced_at_tells_when_the_version_came),
 		BENCH_TEST(the_digest_alone_decides_where_versions_are_not_kept),
 		BENCH_TEST(every_blame_has_its_reason),
