@@ -22,6 +22,7 @@
 	X(EVENTS_FAILED, "events_failed", "Events that the API server did not take")             \
 	X(VAULT_GETS, "vault_gets", "object reads sent to vaults")                               \
 	X(VAULT_LISTS, "vault_lists", "version lists sent to vaults")                            \
+	X(SAFETY_READS, "vault_safety_reads", "object reads made whatever lists say")            \
 	X(SCANS, "vault_scans", "walks over the list of a vault that came to their end")         \
 	X(SCAN_PAGES, "vault_scan_pages", "list pages asked for by such walks")                  \
 	X(SCAN_DENIED, "vault_scan_denied", "identities that may not list a vault")              \

@@ -252,7 +252,8 @@ enum scan_state scan_state(const struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
 		const struct scan_link *link = &object->links[i];
 		if (link->scan->mode == SCAN_GET) return SCAN_NONE;
-		if (link->scan->mode == SCAN_UNDECIDED || !link->name->known) state = SCAN_PENDING;
+		/* A row counts as soon as its page is there, the first walk's as well. */
+		if (!link->name->known) state = SCAN_PENDING;
 	}
 	return state;
 }

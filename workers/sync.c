@@ -114,6 +114,7 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	if (!sync) return ERR_NOMEM;
 	sync->worker = worker;
 	sync->object = object;
+	sync->class = object->wait_class;
 	sync->step = &STEP_BORROW;
 	list_init(&sync->link);
 	sync->waiter.answer = token_answered;

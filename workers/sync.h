@@ -89,6 +89,7 @@ struct sync {
 	struct worker *worker;
 	struct object *object;
 	struct list link; /* in worker->syncs */
+	enum object_class class; /* why it began */
 	struct spec *spec; /* a reference; NULL: the SecretSync is gone */
 	struct spc *spc; /* a reference; NULL: no such class */
 	const struct step *step;
@@ -152,6 +153,7 @@ const struct sync_value *sync_find_value(
 /* "key "NAME" of URL", in front of what is wrong with an object or its value. */
 enum err sync_name_object(const struct sync_read *read, enum err err, struct fault *fault);
 enum err sync_digest(struct sync *sync); /* over what list rows show; into sync->digest */
+enum err sync_digest_asked(struct sync *sync); /* its first half alone is good then */
 
 /* sync_drift.c */
 /* Nothing to write: a probe where one is due, else STATUS. */

@@ -224,6 +224,7 @@ static enum err prepare(struct sync_read *read) {
 					       : str_of(read->values[read->next_value].row.version);
 	if (str_eq(version, STR("latest"))) version = STR_NULL;
 	metric_add(METRIC_VAULT_GETS, 1);
+	if (sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
 	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name,
 		version, &sync->identity->token, sync->worker->arena);
 }
@@ -324,14 +325,14 @@ static void digest_value(
 }
 
 /* What is asked for: with the same, a version that is in the Secret is there as it should be. */
-static enum err digest_asked(const struct sync *sync, unsigned char *out_digest) {
+enum err sync_digest_asked(struct sync *sync) {
 	struct sha256 sha = { 0 };
 	sha256_init(&sha);
 	sha256_add_i64(&sha, sync->spec->generation);
 	sha256_add_field(&sha, sync->spec->force);
 	sha256_add_field(&sha, sync->spc->uid);
 	sha256_add_i64(&sha, sync->spc->generation);
-	return sha256_final(&sha, out_digest);
+	return sha256_final(&sha, sync->digest);
 }
 
 static enum err digest_seen(const struct sync *sync, unsigned char *out_digest) {
@@ -348,7 +349,7 @@ static enum err digest_seen(const struct sync *sync, unsigned char *out_digest) 
 
 enum err sync_digest(struct sync *sync) {
 	unsigned char seen[SHA256_BYTES];
-	enum err err = digest_asked(sync, sync->digest);
+	enum err err = sync_digest_asked(sync);
 	if (!err) err = digest_seen(sync, seen);
 	if (!err) memcpy(sync->digest + STATUS_DIGEST_HALF, seen, STATUS_DIGEST_HALF);
 	return err;

@@ -52,14 +52,15 @@ static void link_names(struct sync *sync) {
 /* --- may the vault be left alone? --- */
 
 /* Nothing is wrong, and the last write was for what is asked now. */
-static bool is_quiet(const struct sync *sync) {
+static bool is_quiet(struct sync *sync) {
 	const struct object *object = sync->object;
 	const struct status *status = &object->status;
 	const struct condition *ready = &status->conditions[CONDITION_READY];
-	return !object->failures && !object->status_doubtful &&
-	       status_is_ours(status, sync->spec->uid) && ready->value == CONDITION_TRUE &&
-	       !status_is_partial(status, sync->spec->uid) &&
-	       status->observed_generation == sync->spec->generation;
+	struct str uid = sync->spec->uid;
+	return !object->failures && !object->status_doubtful && ready->value == CONDITION_TRUE &&
+	       status->observed_generation == sync->spec->generation &&
+	       sync_digest_asked(sync) == OK && status_asked_is(status, uid, sync->digest) &&
+	       !status_is_partial(status, uid);
 }
 
 /* A value that was read within a few seconds of its `updated` may have had a successor in the same second. Only when it was
@@ -95,12 +96,14 @@ const struct step *sync_look(struct sync *sync) {
 	struct fault fault = { 0 };
 	link_names(sync);
 	bool may_rest = is_quiet(sync) && !object->reads;
-	if (may_rest && scan_state(object) == SCAN_READY && take_rows(sync)) {
+	enum scan_state state = scan_state(object);
+	if (may_rest && state == SCAN_READY && take_rows(sync)) {
 		sync->listed = true;
 		return &STEP_COMPARE;
 	}
-	/* First sight after a start: all is well, and the object's own phase, or a walk, will tell more. */
-	if (may_rest && !object->attempted && scan_state(object) != SCAN_READY) {
+	/* All is well, and a walk will tell more. At first sight after a start so does the object's own phase. */
+	bool waits = state == SCAN_PENDING && sync->class == CLASS_PERIODIC;
+	if (may_rest && state != SCAN_READY && (waits || !object->attempted)) {
 		scan_hurry(object);
 		sync->resting = true;
 		return &STEP_END;

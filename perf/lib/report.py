@@ -14,9 +14,12 @@ def requests_by_label(stats):
 
 
 def requests_of(labels, counts):
-    """What the vaults and Entra were asked, as they counted it; safety re-reads and probes as the engine did."""
+    """What the vaults and Entra were asked, as they counted it; safety re-reads, which are no part of `get`, and probes as the
+    engine counted them (None: it does not)."""
     found = {kind: sum(labels.get(label, 0) for label in names) for kind, names in KINDS.items()}
-    found["safety"] = counts.get("safety_reads")
+    found["safety"] = counts.get("vault_safety_reads")
+    if found["safety"]:
+        found["get"] = max(found["get"] - found["safety"], 0)
     found["probe"] = counts.get("secret_probes", 0)
     return found
 
@@ -107,5 +110,6 @@ def text(result):
     if result.get("restart"):
         restart = result["restart"]
         lines += ["restart of the silent fleet", row("ready after", restart["ready_s"], "s"), row("GETs", restart["gets"]),
+                  row("safety re-reads", restart.get("safety")),
                   row("writes", restart["writes"]), f"  watched for {restart['watched_s']} s"]
     return "\n".join(lines)

@@ -33,6 +33,11 @@ class Report(unittest.TestCase):
                          {"get": 10, "list": 2, "versions": 3, "token": 7, "safety": None, "probe": 2})
         self.assertEqual(report.throttled_of(STATS), 3)
 
+    def test_safety_rereads_are_counted_apart(self):
+        found = report.requests_of(self.labels, {"vault_safety_reads": 4})
+        self.assertEqual((found["get"], found["safety"]), (6, 4))
+        self.assertEqual(report.requests_of(self.labels, {"vault_safety_reads": 0})["get"], 10)
+
     def test_probes_and_settles_are_no_writes_of_secrets(self):
         self.assertEqual(report.writes_of(self.labels, {"secret_probes": 3, "secrets_settled": 2}),
                          {"secret": 10, "status": 8, "settle": 2})

@@ -6,6 +6,8 @@
 static const int64_t RECOVERY_NS =
 	1500 * NS_PER_S; /* slow retries of an identity, a silent watch, Retry-After */
 static const int64_t LOOK_NS = 20 * NS_PER_S;
+/* After a start: the first walk is over, and no SecretSync's own moment has come twice. */
+static const int64_t RESTART_NS = 29 * NS_PER_S;
 
 /* --- the plan --- */
 
@@ -89,6 +91,8 @@ static void plan_detection(struct sim *sim) {
 		sim_chance(sim, 500) ? CHANGE_BY_LIST : (enum change_detection)sim_between(sim, 0, 2);
 	sim->safety_polls = polls[sim_between(sim, 0, 2)];
 	sim->twin_permille = sim_chance(sim, 500) ? (unsigned)sim_between(sim, 10, 100) : 0;
+	/* In half of the seeds a walk has several pages, and turns of the workers between them. */
+	sim->list_rows = sim->seed % 2 ? 1 + (unsigned)(sim->seed / 2 % 4) : 0;
 	for (unsigned v = 0; v < sim->vault_count; v++) {
 		/* What is derived from an AKVSync has histories. */
 		bool some = sim_chance(sim, 300) && !sim->akv_count;
@@ -155,7 +159,7 @@ static void silent_restart(struct sim *sim, struct sim_event *event) {
 	sim_silence_begin(sim);
 	sim_engine_start(sim);
 	event->fire = restart_ends;
-	sim_at(sim, event, sim->now_ns + LOOK_NS);
+	sim_at(sim, event, sim->now_ns + RESTART_NS);
 }
 
 static void silence_ends(struct sim *sim, struct sim_event *event) {

@@ -240,6 +240,7 @@ struct sim {
 	enum change_detection change_detection;
 	unsigned safety_polls;
 	unsigned kube_writes_per_s; /* 0: no limit */
+	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */

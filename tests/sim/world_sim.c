@@ -410,6 +410,7 @@ void sim_world_create(struct sim *sim) {
 		.anonymous_denied = true };
 	sim->kube = kube_world_create(&config, sim_world_now(sim));
 	sim->azure = azure_create(sim->seed);
+	sim->azure->list_rows = sim->list_rows;
 	kube_on_write(sim->kube, sim_check_write, sim);
 	load_crds(sim);
 	allow(sim);

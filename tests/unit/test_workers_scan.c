@@ -229,6 +229,84 @@ static void a_restart_costs_pages_only(void **state) {
 	assert_int_equal(bench_started(), 3);
 }
 
+#define PAGE_TWO "https://v.vault.azure.net/secrets?api-version=7.4&$skiptoken=two"
+#define FIRST_OF_TWO(row) row ",\"nextLink\":\"" PAGE_TWO "\"}"
+#define ROW_OF(name, second)                                               \
+	"{\"value\":[{\"id\":\"https://v.vault.azure.net/secrets/" name    \
+	"\",\"attributes\":{\"enabled\":true,\"created\":" second ",\"updated\":" second "}}]"
+
+/* The engine starts again on what the last one left. */
+static void begin_again(void) {
+	struct status status;
+	assert_int_equal(status_copy(&b.object->status, &status), OK);
+	bench_teardown(NULL);
+	setup(NULL);
+	b.status = status;
+}
+
+/* The pages of a walk come one by one: whose row is there already does not ask for itself. */
+static void a_restart_costs_pages_only_while_the_walk_goes_on(void **state) {
+	(void)state;
+	begin_listed();
+	begin_again();
+	bench_begin();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, FIRST_OF_TWO(ROW_OF("a", "1700000000")));
+	assert_int_equal(bench_active(), 1);
+	reply_now(PAGE_TWO, NOTHING);
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_started(), 4);
+}
+
+static void two_items(void) {
+	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
+	b.spc.object_count = 2;
+	b.items[1] = (struct spec_item){ STR("b"), STR("l") };
+	b.spec.item_count = 2;
+}
+
+#define VALUE_B                                                     \
+	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/b/v1\"," \
+	"\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}"
+
+/* Half of its rows say nothing yet. */
+static void an_object_waits_for_the_page_of_its_last_name(void **state) {
+	(void)state;
+	two_items();
+	bench_begin();
+	fetch();
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_B);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, FIRST_OF_TWO(ROW_OF("a", "1700000000")));
+	assert_int_equal(bench_active(), 1);
+	reply_now(PAGE_TWO, LISTED("b", "1700000000", ""));
+	take_no_change();
+	begin_again();
+	two_items();
+	bench_begin();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, FIRST_OF_TWO(ROW_OF("b", "1700000000")));
+	assert_int_equal(bench_active(), 1);
+	reply_now(PAGE_TWO, LISTED("a", "1700000000", ""));
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_started(), 4);
+}
+
+/* No walk need tell that the class was edited meanwhile. */
+static void a_restart_finds_an_edited_class_at_once(void **state) {
+	(void)state;
+	begin_listed();
+	begin_again();
+	b.spc.generation = 2;
+	bench_begin();
+	fetch();
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+}
+
 /* No walk can begin: the objects do not wait for one, and their conditions say so. */
 static void a_restart_without_entra_is_told(void **state) {
 	(void)state;
@@ -270,7 +348,7 @@ static void a_restart_finds_what_changed_meanwhile(void **state) {
 static void a_version_that_no_walk_announced_ends_the_trust(void **state) {
 	(void)state;
 	begin_listed();
-	uint64_t missed = metric_read(METRIC_SCAN_MISSED);
+	uint64_t missed = metric_read(METRIC_SCAN_MISSED), safety = metric_read(METRIC_SAFETY_READS);
 	int i = 0;
 	for (; i < 24 * 361 && !bench_find(HTTP_GET, GET); i++) {
 		pass_time(10 * NS_PER_S);
@@ -282,6 +360,7 @@ static void a_version_that_no_walk_announced_ends_the_trust(void **state) {
 	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
 	bench_take_status();
 	assert_int_equal(metric_read(METRIC_SCAN_MISSED), missed + 1);
+	assert_int_equal(metric_read(METRIC_SAFETY_READS), safety + 1);
 	/* A day of GETs, one per interval. */
 	unsigned gets = 0;
 	for (i = 0; i < 23 * 360; i++) {
@@ -423,6 +502,9 @@ int main(void) {
 		SCAN_TEST(where_listing_is_denied_objects_are_read),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
+		SCAN_TEST(a_restart_costs_pages_only_while_the_walk_goes_on),
+		SCAN_TEST(an_object_waits_for_the_page_of_its_last_name),
+		SCAN_TEST(a_restart_finds_an_edited_class_at_once),
 		SCAN_TEST(a_restart_without_entra_is_told),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),

@@ -117,6 +117,7 @@ struct azure {
 	unsigned next_seq;
 	unsigned next_fault;
 	uint64_t tokens; /* issued */
+	unsigned list_rows; /* of a page, where maxresults asks for more: it is a maximum; 0: as many as asked for */
 };
 
 struct azure_tenant {

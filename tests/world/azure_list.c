@@ -14,7 +14,9 @@ static size_t page_size(struct azure_call *call) {
 			       : AZURE_PAGE;
 	}
 	int64_t asked = world_query_i64(call->req->query, "maxresults", 0);
-	if (asked >= 1 && asked <= AZURE_PAGE) return (size_t)asked;
+	int64_t most = call->azure->list_rows;
+	if (asked >= 1 && asked <= AZURE_PAGE)
+		return (size_t)(most && asked > most ? most : asked);
 	azure_error(call, 400, "BadParameter", NULL, "Property  has invalid value\r\n");
 	return 0;
 }
