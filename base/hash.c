@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 
 /* SipHash by Jean-Philippe Aumasson and Daniel J. Bernstein (https://www.aumasson.jp/siphash/siphash.pdf), with one round per
@@ -62,6 +63,17 @@ uint64_t hash64_stable(struct str s) {
 void sha256_deinit(struct sha256 *sha) {
 	EVP_MD_CTX_free(sha->_ctx); /* cleanses */
 	sha->_ctx = NULL;
+}
+
+enum err hmac_sha256(
+	struct str key, struct str message, unsigned char out_digest[static SHA256_BYTES]) {
+	unsigned len = 0;
+	const unsigned char *bytes = (const unsigned char *)(message.len ? message.ptr : "");
+	assert(key.len && key.len <= SHA256_BYTES);
+	if (!HMAC(EVP_sha256(), key.ptr, (int)key.len, bytes, message.len, out_digest, &len))
+		return ERR_NOMEM;
+	assert(len == SHA256_BYTES);
+	return OK;
 }
 
 void sha256_init(struct sha256 *sha) {

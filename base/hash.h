@@ -32,6 +32,10 @@ void sha256_add_i64(struct sha256 *sha, int64_t value);
 enum err sha256_final(struct sha256 *sha, unsigned char out_digest[static SHA256_BYTES]);
 void sha256_deinit(struct sha256 *sha);
 
+/* HMAC-SHA-256 (RFC 2104). `message` may be a secret: nothing of it is kept. ERR_NOMEM. */
+enum err hmac_sha256(
+	struct str key, struct str message, unsigned char out_digest[static SHA256_BYTES]);
+
 /* Lower-case hex with NUL; out must hold 2 * len + 1 bytes. */
 void hex_encode(const unsigned char *bytes, size_t len, char *out_hex);
 /* Exactly 2 * len hex digits of either case. */

@@ -34,6 +34,15 @@ void thread_block_signals(void) {
 	(void)failed;
 }
 
+void thread_let_signals_kill(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *thread_main(void *arg) {
 	struct thread *thread = arg;
 	pthread_setname_np(pthread_self(), thread->_name);

@@ -31,6 +31,9 @@ enum { ROLE_NONE = 0, ROLE_MAIN = 1, ROLE_WORKER = 2 };
 /* Blocks every signal in the calling thread. main() calls it before the first thread exists. */
 void thread_block_signals(void);
 
+/* Lets SIGINT, SIGTERM and SIGHUP end the process again: for commands that a person ends at any time. */
+void thread_let_signals_kill(void);
+
 /* Error-checking mutex; none on the reconcile path. */
 struct lock {
 	pthread_mutex_t _mutex;

@@ -146,16 +146,21 @@ static void add_selection(
 	http_req_header(&call->http, "Accept", str_of(secrets ? accept_meta : "application/json"));
 }
 
-enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
-	unsigned limit, struct str continue_token) {
+enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, unsigned limit, struct str continue_token) {
 	begin(call, kube, &kube->site, HTTP_GET);
-	add_resource(call, resource, STR_NULL);
+	add_resource(call, resource, ns);
 	buf_printf(&call->http.url, "?limit=%u", limit);
 	if (continue_token.len) add_path(call, "&continue=", continue_token);
 	add_selection(call, resource, ACCEPT_META_LIST);
 	call->http.timeout_ns = LIST_TIMEOUT_NS;
 	call->http.max_response_bytes = LIST_BYTES;
 	return ready(call);
+}
+
+enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	unsigned limit, struct str continue_token) {
+	return kube_list_in(call, kube, resource, STR_NULL, limit, continue_token);
 }
 
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,

@@ -66,6 +66,10 @@ const char *kube_kind(enum kube_resource resource);
 enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	unsigned limit, struct str continue_token);
 
+/* The same in one namespace. */
+enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str ns, unsigned limit, struct str continue_token);
+
 /* WATCH from `resource_version` with bookmarks; the server ends it after `timeout_s`. Set http.on_data. */
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s);

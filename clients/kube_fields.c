@@ -59,6 +59,16 @@ bool kube_fields_owned(const cJSON *list, enum kube_field_set set, struct str ke
 	return false;
 }
 
+bool kube_fields_prunable(const cJSON *list, enum kube_field_set set, struct str key) {
+	bool owned = false;
+	for (const cJSON *entry = list ? list->child : NULL; entry; entry = entry->next) {
+		if (!entry_owns(entry, set, key)) continue;
+		if (!is_ours(entry) && !is_predecessor(entry)) return false;
+		owned = true;
+	}
+	return owned;
+}
+
 struct str kube_fields_rival(const cJSON *list, enum kube_field_set set, struct str key) {
 	const cJSON *last = NULL;
 	for (const cJSON *entry = list ? list->child : NULL; entry; entry = entry->next) {

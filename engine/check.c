@@ -121,14 +121,14 @@ static struct spc_cell *cell_of(struct cell_source *source, struct str ns, struc
 	return spc_cell_create(name);
 }
 
-static const cJSON *json_of(const struct check_object *object) {
+const cJSON *check_json(const struct check_object *object) {
 	return object->derived ? object->derived : object->manifest->json;
 }
 
 static void read_name(struct check_result *result, unsigned index, struct str default_ns) {
 	struct check_object *object = &result->objects[index];
 	struct collector c = collector(result, index, true);
-	const cJSON *json = json_of(object);
+	const cJSON *json = check_json(object);
 	object->name = text_at(json, "metadata", "name");
 	object->ns = text_at(json, "metadata", "namespace");
 	if (object->ns.len == 0) object->ns = default_ns;
@@ -149,7 +149,7 @@ static void read_name(struct check_result *result, unsigned index, struct str de
 
 static enum err apply_rules(
 	struct check_object *object, const struct spc_defaults *defaults, struct fault_sink *sink) {
-	const cJSON *json = json_of(object);
+	const cJSON *json = check_json(object);
 	if (object->kind == CHECK_CLASS) return spc_build_all(json, defaults, sink, &object->spc);
 	struct object_meta meta = { .ns = object->ns, .name = object->name, .uid = STR("none") };
 	struct cell_source cells = { cell_of };
@@ -312,13 +312,13 @@ static void tell_no_class(
 		TEXT_ARG(class_name), TEXT_ARG(object->ns));
 }
 
-static enum err check_class(
-	struct check_result *result, struct check_object **sorted, struct check_object *object) {
+static enum err check_class(struct check_result *result, struct check_object **sorted,
+	struct check_object *object, bool elsewhere) {
 	struct collector c = collector(result, (unsigned)(object - result->objects), true);
 	const struct spec *spec = object->spec;
 	if (spec->class_name.len == 0) return OK;
 	object->class = find(result, sorted, CHECK_CLASS, object->ns, spec->class_name);
-	if (!object->class) tell_no_class(&c, result, object);
+	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
 	if (!object->class || object->class->spc->fault.len || spec->fault.len) return c.err;
 	for (unsigned i = 0; i < spec->item_count; i++) {
 		unsigned index;
@@ -346,7 +346,7 @@ static enum err check_account(struct check_result *result, struct check_object *
 	return c.err;
 }
 
-static enum err check_together(struct check_result *result) {
+static enum err check_together(struct check_result *result, bool elsewhere) {
 	struct check_object **sorted = mem_array(result->count ? result->count : 1, sizeof *sorted);
 	if (!sorted) return ERR_NOMEM;
 	enum err err = OK;
@@ -359,7 +359,7 @@ static enum err check_together(struct check_result *result) {
 	for (unsigned i = 0; i < result->count && !err; i++) {
 		struct check_object *object = &result->objects[i];
 		if (object->kind != CHECK_SYNC) continue;
-		err = check_class(result, sorted, object);
+		err = check_class(result, sorted, object, elsewhere);
 		if (!err) err = check_account(result, sorted, object);
 	}
 	mem_free(sorted);
@@ -430,7 +430,7 @@ enum err check_manifests(const struct manifests *manifests, const struct check_o
 	struct check_result result = { .manifests = manifests };
 	enum err err = collect_objects(&result);
 	for (unsigned i = 0; i < result.count && !err; i++) err = check_one(&result, i, options);
-	if (!err) err = check_together(&result);
+	if (!err) err = check_together(&result, options->classes_elsewhere);
 	if (err) {
 		check_result_deinit(&result);
 		return err;

@@ -40,6 +40,7 @@ enum { CHECK_NO_OBJECT = UINT32_MAX };
 struct check_options {
 	struct str ns; /* of objects that do not name one */
 	struct spc_defaults defaults;
+	bool classes_elsewhere; /* a class that is not in the files may be in the cluster */
 };
 
 struct check_result {
@@ -59,9 +60,15 @@ enum err check_manifests(const struct manifests *manifests, const struct check_o
 	struct check_result *out_result);
 void check_result_deinit(struct check_result *result); /* idempotent */
 
+/* The object as it was read, or derived. Borrowed. */
+const cJSON *check_json(const struct check_object *object);
+
 /* A SecretSync whose objects are known: it and its class are without a fault. */
 bool check_is_sound(const struct check_object *object);
 
 /* check_report.c: faults and what would be fetched, for people and for programs. No value of a secret is known here. */
+void check_write_notes(const struct check_result *result, struct buf *out_text);
 void check_write_table(const struct check_result *result, struct buf *out_text);
 enum err check_write_json(const struct check_result *result, cJSON **out_json);
+/* The members faults and notes alone. */
+enum err check_write_notes_json(const struct check_result *result, cJSON *document);

@@ -1,7 +1,5 @@
 #include "engine/check_command.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -50,16 +48,6 @@ static void tell_progress(unsigned index, unsigned count, const struct connectio
 		STR_ARG(connection->spec->service_account));
 }
 
-/* A person ends it by Ctrl-C at any time; main() blocks the signals for `kvsync run`. */
-static void let_signals_kill(void) {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static enum err try_connections(const struct check_command *command, const struct config *config,
 	const struct check_result *result, struct connections *out_tried, struct fault *fault) {
 	if (!command->connect) return OK;
@@ -92,7 +80,7 @@ int check_command(const struct check_command *command) {
 	struct check_result result = { 0 };
 	struct connections tried = { 0 };
 	const struct connections *told = command->connect ? &tried : NULL;
-	let_signals_kill();
+	thread_let_signals_kill();
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();
 	manifests_init(&manifests, check_wants);

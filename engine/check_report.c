@@ -116,9 +116,13 @@ static void write_counts(const struct check_result *result, struct buf *out) {
 	buf_append_char(out, '\n');
 }
 
-void check_write_table(const struct check_result *result, struct buf *out_text) {
+void check_write_notes(const struct check_result *result, struct buf *out_text) {
 	for (unsigned i = 0; i < result->note_count; i++)
 		write_note(result, &result->notes[i], out_text);
+}
+
+void check_write_table(const struct check_result *result, struct buf *out_text) {
+	check_write_notes(result, out_text);
 	for (unsigned i = 0; i < result->count; i++) {
 		if (check_is_sound(&result->objects[i])) write_sync(&result->objects[i], out_text);
 	}
@@ -245,17 +249,23 @@ static void add_ignored(struct json_writer *w, cJSON *root, const struct check_r
 	}
 }
 
-enum err check_write_json(const struct check_result *result, cJSON **out_json) {
+enum err check_write_notes_json(const struct check_result *result, cJSON *document) {
 	struct json_writer w = { 0 };
-	cJSON *root = cJSON_CreateObject();
-	cJSON *faults = json_add_list(&w, root, "faults"),
-	      *notes = json_add_list(&w, root, "notes");
-	cJSON *syncs = json_add_list(&w, root, "secretSyncs");
-	cJSON *classes = json_add_list(&w, root, "secretProviderClasses");
+	cJSON *faults = json_add_list(&w, document, "faults"),
+	      *notes = json_add_list(&w, document, "notes");
 	for (unsigned i = 0; i < result->note_count; i++) {
 		const struct check_note *note = &result->notes[i];
 		add_note_json(&w, note->is_fault ? faults : notes, result, note);
 	}
+	return w.failed ? ERR_NOMEM : OK;
+}
+
+enum err check_write_json(const struct check_result *result, cJSON **out_json) {
+	struct json_writer w = { 0 };
+	cJSON *root = cJSON_CreateObject();
+	w.failed = check_write_notes_json(result, root) != OK;
+	cJSON *syncs = json_add_list(&w, root, "secretSyncs");
+	cJSON *classes = json_add_list(&w, root, "secretProviderClasses");
 	for (unsigned i = 0; i < result->count; i++) {
 		const struct check_object *object = &result->objects[i];
 		if (check_is_sound(object)) add_sync(&w, syncs, result, object);

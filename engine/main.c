@@ -9,9 +9,10 @@
 #include "base/thread.h"
 #include "engine/check_command.h"
 #include "engine/config.h"
+#include "engine/plan_command.h"
 #include "engine/run.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, TEXT_BYTES = 64 * 1024 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, WRONG_USAGE = 64, TEXT_BYTES = 64 * 1024 };
 
 static const char USAGE[] =
 	"kvsync keeps Kubernetes Secrets equal to objects of Azure Key Vaults.\n"
@@ -23,8 +24,11 @@ static const char USAGE[] =
 	"      Prints the configuration that holds, as a commented YAML file.\n"
 	"  kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
 	"      Judges manifests without a cluster: kvsync help check\n"
+	"  kvsync plan FILE... [-o json] [--namespace NAME] [--config FILE] [--kubeconfig FILE "
+	"[--context NAME]]\n"
+	"      Says what a running kvsync would change, and changes nothing: kvsync help plan\n"
 	"  kvsync version\n"
-	"  kvsync help [check]\n"
+	"  kvsync help [check|plan]\n"
 	"\n"
 	"Options:\n"
 	"  --config FILE      YAML file; without it every option has its default\n"
@@ -67,6 +71,37 @@ static const char CHECK_USAGE[] =
 	"\n"
 	"Exit code: 0 no fault, 1 at least one fault or failed connection, 2 the command line is "
 	"wrong.\n";
+
+static const char PLAN_USAGE[] =
+	"kvsync plan FILE... [-o json] [--namespace NAME] [--config FILE]\n"
+	"            [--kubeconfig FILE [--context NAME]]\n"
+	"\n"
+	"Reads manifests as kvsync check does, asks the vaults and the cluster, and says for each "
+	"key of each Secret what a\n"
+	"running kvsync would do once the files are applied. A class that is not in the files is "
+	"looked for in the cluster, and\n"
+	"so are the SecretSyncs that use a class of the files.\n"
+	"\n"
+	"Nothing is written. The one POST is a TokenRequest for each service account, as a running "
+	"kvsync makes it. Values are\n"
+	"never shown: OLD and NEW are the beginnings of HMAC-SHA-256 digests under a random key of "
+	"this run, so that equal values\n"
+	"look alike within one plan, and nothing can be learned from them elsewhere.\n"
+	"\n"
+	"Your own rights are used: create serviceaccounts/token; get secretsyncs, "
+	"secretproviderclasses and secrets (without the\n"
+	"last: unknown); list secretsyncs, where a file has a class.\n"
+	"\n"
+	"  -o json            for programs: faults, notes, secretSyncs, totals\n"
+	"  -o table           for people (this is the default)\n"
+	"  --namespace NAME   of objects that do not name one (default)\n"
+	"  --config FILE      the installation's configuration\n"
+	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account\n"
+	"  --context NAME     context of the kubeconfig; without it its current one\n"
+	"\n"
+	"Exit code: 0 nothing would change, 2 something would (or may: unknown), 1 a fault, a "
+	"failure or a refusal, or the command\n"
+	"line is wrong.\n";
 
 static int print_help(bool with_options) {
 	struct buf table;
@@ -112,7 +147,7 @@ static int print_config(const struct run_options *options) {
 static int usage_error(const char *what, const char *word) {
 	fprintf(stderr, "kvsync: %s%s%s\nTry: kvsync help\n", what, word ? " " : "",
 		word ? word : "");
-	return EXIT_USAGE;
+	return WRONG_USAGE;
 }
 
 enum {
@@ -190,47 +225,73 @@ static bool parse_options(int argc, char **argv, struct arguments *arguments) {
 	return true;
 }
 
-static int check_files(const struct arguments *arguments) {
+/* False: neither json nor table. */
+static bool wants_json(const struct arguments *arguments, bool *out_json) {
 	struct str output = arguments->output ? str_of(arguments->output) : STR("table");
+	*out_json = str_eq(output, STR("json"));
+	return *out_json || str_eq(output, STR("table"));
+}
+
+static int check_files(const struct arguments *arguments) {
 	struct check_command command = {
 		.files = arguments->words,
 		.file_count = arguments->word_count,
 		.config_path = arguments->run.config_path,
 		.ns = arguments->ns,
-		.json = str_eq(output, STR("json")),
 		.connect = arguments->connect,
 		.kubeconfig = arguments->run.kubeconfig,
 		.context = arguments->run.context,
 	};
 	if (command.kubeconfig && !command.connect)
 		return usage_error("check needs --kubeconfig for --connect only", NULL);
-	if (!command.json && !str_eq(output, STR("table")))
-		return usage_error("-o has to be json or table, not", output.ptr);
+	if (!wants_json(arguments, &command.json))
+		return usage_error("-o has to be json or table, not", arguments->output);
 	if (command.file_count == 0)
 		return usage_error("check needs a file, a folder, or - for standard input", NULL);
 	return check_command(&command);
 }
 
+static int plan_files(const struct arguments *arguments) {
+	struct plan_command command = {
+		.files = arguments->words,
+		.file_count = arguments->word_count,
+		.config_path = arguments->run.config_path,
+		.ns = arguments->ns,
+		.kubeconfig = arguments->run.kubeconfig,
+		.context = arguments->run.context,
+	};
+	if (arguments->connect) return usage_error("--connect is an option of check", NULL);
+	if (!wants_json(arguments, &command.json))
+		return usage_error("-o has to be json or table, not", arguments->output);
+	if (command.file_count == 0)
+		return usage_error("plan needs a file, a folder, or - for standard input", NULL);
+	return plan_command(&command);
+}
+
 static int print_help_of(struct str command) {
-	if (!str_eq(command, STR("check")))
+	bool is_check = str_eq(command, STR("check"));
+	if (!is_check && !str_eq(command, STR("plan")))
 		return print_help(str_eq(command, STR("run")) || str_eq(command, STR("config")));
-	fputs(CHECK_USAGE, stdout);
+	fputs(is_check ? CHECK_USAGE : PLAN_USAGE, stdout);
 	return EXIT_OK;
 }
 
 static int dispatch(struct str command, const struct arguments *arguments) {
 	const struct run_options *run_options = &arguments->run;
-	bool is_check = str_eq(command, STR("check")), is_help = str_eq(command, STR("help"));
-	int words = is_check ? arguments->word_count : is_help ? 1 : 0;
+	bool is_check = str_eq(command, STR("check")), is_plan = str_eq(command, STR("plan"));
+	bool has_files = is_check || is_plan, is_help = str_eq(command, STR("help"));
+	int words = has_files ? arguments->word_count : is_help ? 1 : 0;
 	if (arguments->instead && str_eq(str_of(arguments->instead), STR("help")))
 		return print_help_of(command);
 	if (arguments->word_count > words)
 		return usage_error("this word is one too many:", arguments->words[words]);
-	if (!is_check && (arguments->output || arguments->ns || arguments->connect))
-		return usage_error("-o, --namespace and --connect are options of check", NULL);
+	if (!has_files && (arguments->output || arguments->ns || arguments->connect))
+		return usage_error(
+			"-o, --namespace and --connect are options of check and plan", NULL);
 	if (run_options->context && !run_options->kubeconfig)
 		return usage_error("--context needs --kubeconfig", NULL);
 	if (is_check) return check_files(arguments);
+	if (is_plan) return plan_files(arguments);
 	if (is_help) return print_help_of(str_of(arguments->word_count ? arguments->words[0] : ""));
 	if (str_eq(command, STR("version"))) return print_version();
 	if (str_eq(command, STR("config"))) return print_config(run_options);
@@ -250,10 +311,18 @@ static void harden(void) {
 #endif
 }
 
-int main(int argc, char **argv) {
-	harden();
+/* 2 says "wrong command line", but for a plan, where it says that something would change. */
+static int exit_code(int code, int argc, char **argv) {
+	if (code != WRONG_USAGE) return code;
+	for (int i = 1; i < argc; i++) {
+		if (str_eq(str_of(argv[i]), STR("plan"))) return EXIT_FAILED;
+	}
+	return EXIT_USAGE;
+}
+
+static int obey(int argc, char **argv) {
 	struct arguments arguments = { 0 };
-	if (!parse_options(argc, argv, &arguments)) return EXIT_USAGE;
+	if (!parse_options(argc, argv, &arguments)) return WRONG_USAGE;
 	const char *command = optind < argc ? argv[optind++] : NULL;
 	arguments.words = argv + optind;
 	arguments.word_count = argc - optind;
@@ -261,4 +330,9 @@ int main(int argc, char **argv) {
 	if (!command || (arguments.instead && !asked_for_help)) command = arguments.instead;
 	if (!command) return usage_error("a command is missing", NULL);
 	return dispatch(str_of(command), &arguments);
+}
+
+int main(int argc, char **argv) {
+	harden();
+	return exit_code(obey(argc, argv), argc, argv);
 }

@@ -258,3 +258,41 @@ enum err schema_check(const cJSON *schema, const cJSON *object, struct fault_sin
 	buf_deinit(&walk.path);
 	return walk.err;
 }
+
+/* --- defaults --- */
+
+static void drop_nulls(cJSON *object) {
+	for (cJSON *member = object->child, *next; member; member = next) {
+		next = member->next;
+		if (cJSON_IsNull(member)) cJSON_Delete(cJSON_DetachItemViaPointer(object, member));
+	}
+}
+
+static enum err fill_object(const cJSON *schema, cJSON *object) {
+	const cJSON *property;
+	drop_nulls(object);
+	cJSON_ArrayForEach(property, get(schema, "properties")) {
+		const cJSON *standard = get(property, "default");
+		cJSON *member = cJSON_GetObjectItemCaseSensitive(object, property->string);
+		if (!member && standard) {
+			cJSON *copy = cJSON_Duplicate(standard, true);
+			if (!copy) return ERR_NOMEM;
+			if (!cJSON_AddItemToObject(object, property->string, copy)) {
+				cJSON_Delete(copy);
+				return ERR_NOMEM;
+			}
+		}
+		enum err err = member ? schema_fill(property, member) : OK;
+		if (err) return err;
+	}
+	return OK;
+}
+
+enum err schema_fill(const cJSON *schema, cJSON *value) {
+	enum err err = OK;
+	if (cJSON_IsObject(value)) return fill_object(schema, value);
+	if (!cJSON_IsArray(value)) return OK;
+	for (cJSON *item = value->child; item && !err; item = item->next)
+		err = schema_fill(get(schema, "items"), item);
+	return err;
+}

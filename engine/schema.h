@@ -10,5 +10,8 @@
 
 #include "engine/fault_sink.h"
 
+/* Puts in what the API server would: defaults of members that are not set; nulls go. ERR_NOMEM. */
+enum err schema_fill(const cJSON *schema, cJSON *value);
+
 /* Hands every fault to the sink, its path in front. ERR_NOMEM only. */
 enum err schema_check(const cJSON *schema, const cJSON *object, struct fault_sink *sink);

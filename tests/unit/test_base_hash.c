@@ -115,6 +115,27 @@ static void test_hex(void **state) {
 	}
 }
 
+/* RFC 4231, cases 1 to 3, and an empty message. */
+static void test_hmac(void **state) {
+	(void)state;
+	static const struct {
+		const char *key, *message, *expected;
+	} cases[] = {
+		{ "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b",
+			"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+		{ "Jefe", "what do ya want for nothing?",
+			"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+		{ "key", "", "5d5d139563c95b5967b9bd9a8c9b233a9dedb45072794cd232dc1b74832607d0" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		unsigned char digest[SHA256_BYTES];
+		char hex[SHA256_HEX_BYTES];
+		assert_int_equal(hmac_sha256(str_of(cases[i].key), str_of(cases[i].message), digest), OK);
+		hex_encode(digest, sizeof digest, hex);
+		assert_string_equal(hex, cases[i].expected);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_siphash),
@@ -124,6 +145,7 @@ int main(void) {
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_final_without_context),
 		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_hmac),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

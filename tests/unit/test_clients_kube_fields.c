@@ -68,6 +68,19 @@ static void the_rival_is_the_owner_or_who_wrote_last(void **state) {
 	assert_int_equal(kube_fields_rival(list, KUBE_FIELD_DATA, STR("k")).len, 0);
 }
 
+static void only_what_is_ours_alone_is_pruned(void **state) {
+	(void)state;
+	parse("[" ENTRY(OURS, "Apply", "", "\"f:data\":{\"f:k\":{},\"f:both\":{}}") "," ENTRY(
+		"v1-secret-sync-controller", "Apply", "", "\"f:data\":{\"f:older\":{}}") "," ENTRY(
+		"kubectl", "Update", "", "\"f:data\":{\"f:both\":{},\"f:theirs\":{}}") "]");
+	assert_true(kube_fields_prunable(list, KUBE_FIELD_DATA, STR("k")));
+	assert_true(kube_fields_prunable(list, KUBE_FIELD_DATA, STR("older")));
+	assert_false(kube_fields_prunable(list, KUBE_FIELD_DATA, STR("both")));
+	assert_false(kube_fields_prunable(list, KUBE_FIELD_DATA, STR("theirs")));
+	assert_false(kube_fields_prunable(list, KUBE_FIELD_DATA, STR("nobody's")));
+	assert_false(kube_fields_prunable(NULL, KUBE_FIELD_DATA, STR("k")));
+}
+
 static void nonsense_owns_nothing(void **state) {
 	(void)state;
 	static const char *const lists[] = { "[]", "[1,null,\"x\"]", "[{\"manager\":7}]",
@@ -86,6 +99,7 @@ int main(void) {
 		cmocka_unit_test_teardown(each_set_has_its_place, teardown),
 		cmocka_unit_test_teardown(ours_are_all_that_become_ours, teardown),
 		cmocka_unit_test_teardown(the_rival_is_the_owner_or_who_wrote_last, teardown),
+		cmocka_unit_test_teardown(only_what_is_ours_alone_is_pruned, teardown),
 		cmocka_unit_test_teardown(nonsense_owns_nothing, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

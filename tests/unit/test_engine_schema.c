@@ -98,8 +98,26 @@ static void test_crds(void **state) {
 	assert_int_equal(crd_schema(STR("other"), STR("v1"), STR("SecretSync"), &schema), ERR_NOT_FOUND);
 }
 
+/* What the API server does before it stores an object, so that a manifest can be compared with what is stored. */
+static void test_defaults(void **state) {
+	(void)state;
+	cJSON *schema = json_of("{'type':'object','properties':{'a':{'type':'string','default':'x'},"
+				"'o':{'type':'object','properties':{'t':{'type':'string','default':'Opaque'},'u':{'type':'string'}}},"
+				"'absent':{'type':'object','properties':{'t':{'type':'string','default':'no'}}},"
+				"'l':{'type':'array','items':{'type':'object','properties':{'d':{'type':'integer','default':7}}}}}}");
+	cJSON *json = json_of("{'o':{'u':null},'l':[{},{'d':1}],'other':null}");
+	cJSON *expected = json_of("{'a':'x','o':{'t':'Opaque'},'l':[{'d':7},{'d':1}]}");
+	assert_int_equal(schema_fill(schema, json), OK);
+	assert_true(cJSON_Compare(json, expected, true));
+	assert_int_equal(schema_fill(NULL, json), OK);
+	cJSON_Delete(schema);
+	cJSON_Delete(json);
+	cJSON_Delete(expected);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_crds),
 	};

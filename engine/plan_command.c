@@ -1,0 +1,99 @@
+#include "engine/plan_command.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/rcu.h"
+#include "base/thread.h"
+#include "engine/check.h"
+#include "engine/config.h"
+#include "engine/plan.h"
+
+enum { OUTPUT_BYTES = 256 << 20 };
+
+static enum err print_json(const struct check_result *checked, const struct plan *plan) {
+	cJSON *json = cJSON_CreateObject();
+	enum err err = json ? check_write_notes_json(checked, json) : ERR_NOMEM;
+	if (!err) err = plan_write_json(plan, json);
+	char *text = err ? NULL : cJSON_Print(json);
+	if (!err && !text) err = ERR_NOMEM;
+	if (!err && puts(text) < 0) err = ERR_IO;
+	cJSON_free(text);
+	cJSON_Delete(json);
+	return err;
+}
+
+static enum err print_table(const struct check_result *checked, const struct plan *plan) {
+	struct buf text;
+	buf_init(&text, OUTPUT_BYTES);
+	check_write_notes(checked, &text);
+	if (checked->note_count) buf_append_char(&text, '\n');
+	plan_write_table(plan, &text);
+	enum err err = buf_err(&text);
+	if (!err && fputs(buf_cstr(&text), stdout) < 0) err = ERR_IO;
+	buf_deinit(&text);
+	return err;
+}
+
+static struct spc_defaults defaults_of(const struct config *config) {
+	return (struct spc_defaults){
+		.cloud = cloud_find(str_of(config->cloud_name)),
+		.cloud_folder = config->cloud_folder,
+		.machine_namespaces = config->machine_namespaces,
+	};
+}
+
+static enum err judge(const struct plan_command *command, const struct config *config,
+	struct manifests *manifests, struct check_result *out_checked) {
+	struct check_options options = {
+		.ns = command->ns ? str_of(command->ns) : STR("default"),
+		.defaults = defaults_of(config),
+		.classes_elsewhere = true,
+	};
+	enum err err = OK;
+	for (int i = 0; i < command->file_count && !err; i++)
+		err = manifests_read(manifests, command->files[i]);
+	return err ? err : check_manifests(manifests, &options, out_checked);
+}
+
+static int exit_code(const struct check_result *checked, const struct plan *plan, enum err err) {
+	if (err || checked->fault_count || plan_has_failures(plan)) return PLAN_EXIT_FAILED;
+	return plan_has_changes(plan) ? PLAN_EXIT_CHANGES : PLAN_EXIT_SAME;
+}
+
+int plan_command(const struct plan_command *command) {
+	struct fault fault = { 0 };
+	struct config config = { 0 };
+	struct manifests manifests;
+	struct check_result checked = { 0 };
+	struct plan_options options = {
+		.checked = &checked,
+		.config = &config,
+		.kubeconfig = command->kubeconfig,
+		.context = command->context,
+	};
+	struct plan plan = { 0 };
+	thread_let_signals_kill();
+	thread_set_role(ROLE_MAIN);
+	rcu_thread_register();
+	manifests_init(&manifests, check_wants);
+	enum err err = command->config_path ? config_load(command->config_path, &config, &fault)
+					    : config_init(&config);
+	if (!err) err = judge(command, &config, &manifests, &checked);
+	if (!err) {
+		options.defaults = defaults_of(&config);
+		err = plan_make(&options, &plan, &fault);
+	}
+	if (!err) err = command->json ? print_json(&checked, &plan) : print_table(&checked, &plan);
+	if (!err && fflush(stdout)) err = ERR_IO;
+	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
+	int code = exit_code(&checked, &plan, err);
+	plan_deinit(&plan);
+	check_result_deinit(&checked);
+	manifests_deinit(&manifests);
+	config_deinit(&config);
+	rcu_thread_unregister();
+	metric_destroy_all();
+	return code;
+}
