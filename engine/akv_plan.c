@@ -272,22 +272,27 @@ static enum err add_class(const struct akv_spec *spec, struct akv_plan *plan) {
 	return err;
 }
 
-enum err akv_plan_build(const cJSON *object, struct akv_plan *out_plan, struct fault *fault) {
+static enum err build(const struct akv_spec *spec, struct akv_plan *plan, struct fault *fault) {
+	plan->children = mem_array(AKV_SECRETS_MOST + 1, sizeof *plan->children);
+	enum err err = plan->children ? add_class(spec, plan) : ERR_NOMEM;
+	for (unsigned i = 0; i < spec->entry_count && !err; i++)
+		err = add_entry(spec, &spec->entries[i], plan, fault);
+	if (err != ERR_TOO_LARGE) return err;
+	return fault_set(fault, ERR_INVALID,
+		"spec.objects is too large: an object that is derived from it has more than %d "
+		"KiB; divide it among several AKVSyncs",
+		AKV_SPEC_BYTES / 1024);
+}
+
+enum err akv_plan_build_all(const cJSON *object, struct fault_sink *sink, struct akv_plan *out_plan,
+	struct fault *fault) {
 	struct akv_spec spec = { 0 };
 	struct akv_plan plan = { 0 };
-	enum err err = akv_spec_read(object, &spec, fault);
+	enum err failed = OK;
+	enum err err = akv_spec_read(object, sink, &spec, fault);
 	if (err) return err;
-	plan.children = mem_array(AKV_SECRETS_MOST + 1, sizeof *plan.children);
-	if (!plan.children) err = ERR_NOMEM;
-	if (!err) err = add_class(&spec, &plan);
-	for (unsigned i = 0; i < spec.entry_count && !err; i++)
-		err = add_entry(&spec, &spec.entries[i], &plan, fault);
-	if (err == ERR_TOO_LARGE)
-		err = fault_set(fault, ERR_INVALID,
-			"spec.objects is too large: an object that is derived from it has more "
-			"than %d "
-			"KiB; divide it among several AKVSyncs",
-			AKV_SPEC_BYTES / 1024);
+	err = fault_pass(sink, fault, build(&spec, &plan, fault), &failed);
+	if (!err) err = failed;
 	if (!err) {
 		void *fitting = mem_realloc(plan.children, plan.count * sizeof *plan.children);
 		if (fitting) plan.children = fitting;
@@ -297,6 +302,10 @@ enum err akv_plan_build(const cJSON *object, struct akv_plan *out_plan, struct f
 	}
 	akv_spec_deinit(&spec);
 	return err;
+}
+
+enum err akv_plan_build(const cJSON *object, struct akv_plan *out_plan, struct fault *fault) {
+	return akv_plan_build_all(object, NULL, out_plan, fault);
 }
 
 void akv_plan_deinit(struct akv_plan *plan) {

@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 
 #include "clients/kube.h"
+#include "engine/fault_sink.h"
 
 enum {
 	AKV_SECRETS_MOST = 500, /* SecretSyncs of one AKVSync */
@@ -42,6 +43,9 @@ struct akv_plan {
 /* Derives from an AKVSync as the API server delivers it. ERR_INVALID with field, reason and remedy when nothing can be
  * derived; then there is no plan, not half of one. ERR_NOMEM. */
 enum err akv_plan_build(const cJSON *object, struct akv_plan *out_plan, struct fault *fault);
+/* The same for a person: every fault goes to the sink (NULL: as akv_plan_build). */
+enum err akv_plan_build_all(const cJSON *object, struct fault_sink *sink, struct akv_plan *out_plan,
+	struct fault *fault);
 void akv_plan_deinit(struct akv_plan *plan); /* idempotent */
 
 /* A digest of a JSON value that does not depend on the order of members. Members named `skip` (NULL: none) do not count.

@@ -21,6 +21,25 @@ enum {
 /* A path ends with "."; "%.*s" takes it without. */
 #define PLACE(path) (int)strlen(path) - 1, (path)
 
+/* What is being read. */
+struct reading {
+	struct akv_spec *spec;
+	struct fault *fault;
+	struct fault_sink *sink; /* NULL: the first fault ends the reading */
+	enum err failed; /* the first fault that went to the sink */
+};
+
+/* The outcome of one field. OK: read on. */
+static enum err pass(struct reading *r, enum err err) {
+	return fault_pass(r->sink, r->fault, err, &r->failed);
+}
+
+/* The same for one of several fields that are good or bad together. */
+static enum err pass_part(struct reading *r, enum err err, bool *good) {
+	if (err) *good = false;
+	return pass(r, err);
+}
+
 static const cJSON *member(const cJSON *object, const char *key) {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
 	return cJSON_IsNull(value) ? NULL : value;
@@ -62,27 +81,37 @@ static enum err read_word(const cJSON *object, const char *key, size_t least, si
 		TEXT_ARG(*out_text), least, most, others);
 }
 
-static enum err read_head(const cJSON *json, struct akv_spec *spec, struct fault *fault) {
-	if (!cJSON_IsObject(json)) return fault_set(fault, ERR_INVALID, "spec is not set");
-	enum err err = read_word(json, "keyvaultName", 3, 24, "-", &spec->vault, fault);
-	if (!err) err = read_word(json, "clientID", 1, ID_MOST, "-.", &spec->client, fault);
-	if (!err) err = read_word(json, "tenantID", 1, ID_MOST, "-.", &spec->tenant, fault);
+static enum err read_account(const cJSON *json, struct akv_spec *spec, struct fault *fault) {
+	struct str *name = &spec->service_account;
+	enum err err = read_text(json, "spec.", "serviceAccountName", name, fault);
+	if (err || text_is_dns_name(*name)) return err;
+	if (!name->len) return fault_set(fault, ERR_INVALID, "spec.serviceAccountName is not set");
+	return fault_set(fault, ERR_INVALID,
+		"spec.serviceAccountName \"%.*s\" is no name of a ServiceAccount", TEXT_ARG(*name));
+}
+
+static enum err read_force(const cJSON *json, struct akv_spec *spec, struct fault *fault) {
+	enum err err = read_text(json, "spec.", "forceSynchronization", &spec->force, fault);
+	if (err || !spec->force.len || rule_force(spec->force)) return err;
+	return fault_set(fault, ERR_INVALID,
+		"spec.forceSynchronization \"%.*s\" has to be at most 253 letters, digits, "
+		"\"-\", \"_\" and \".\", for example 2026-01-31",
+		TEXT_ARG(spec->force));
+}
+
+static enum err read_head(struct reading *r, const cJSON *json) {
+	struct akv_spec *spec = r->spec;
+	struct fault *fault = r->fault;
+	enum err err = pass(r, read_word(json, "keyvaultName", 3, 24, "-", &spec->vault, fault));
 	if (!err)
-		err = read_text(json, "spec.", "serviceAccountName", &spec->service_account, fault);
-	if (!err && !text_is_dns_name(spec->service_account))
-		err = fault_set(fault, ERR_INVALID,
-			"spec.serviceAccountName \"%.*s\" is no name of a ServiceAccount",
-			TEXT_ARG(spec->service_account));
-	if (!err) err = read_text(json, "spec.", "forceSynchronization", &spec->force, fault);
-	if (!err && spec->force.len && !rule_force(spec->force))
-		err = fault_set(fault, ERR_INVALID,
-			"spec.forceSynchronization \"%.*s\" has to be at most 253 letters, digits, "
-			"\"-\", \"_\" and \".\", for example 2026-01-31",
-			TEXT_ARG(spec->force));
+		err = pass(r, read_word(json, "clientID", 1, ID_MOST, "-.", &spec->client, fault));
 	if (!err)
-		err = read_number(json, "spec.", "rotationPollIntervalInSeconds", 1,
-			INTERVAL_MOST_S, &spec->interval_s, fault);
-	return err;
+		err = pass(r, read_word(json, "tenantID", 1, ID_MOST, "-.", &spec->tenant, fault));
+	if (!err) err = pass(r, read_account(json, spec, fault));
+	if (!err) err = pass(r, read_force(json, spec, fault));
+	if (err) return err;
+	return pass(r, read_number(json, "spec.", "rotationPollIntervalInSeconds", 1,
+			       INTERVAL_MOST_S, &spec->interval_s, fault));
 }
 
 /* --- objects of the vault --- */
@@ -155,35 +184,46 @@ static enum err check_key(const struct akv_spec *spec, const struct akv_entry *e
 	return OK;
 }
 
-static enum err read_mapping(const cJSON *json, const char *entry_path, struct akv_spec *spec,
-	struct akv_entry *entry, struct fault *fault) {
-	char path[2 * PATH_BYTES];
+static enum err read_mapping(
+	struct reading *r, const cJSON *json, const char *path, struct akv_entry *entry) {
+	struct akv_spec *spec = r->spec;
 	struct akv_mapping mapping = { 0 };
 	struct str name = STR_NULL;
 	int64_t version = 0;
-	snprintf(path, sizeof path, "%smapping[%u].", entry_path, entry->mapping_count);
-	enum err err = read_text(json, path, "dataKey", &mapping.key, fault);
-	if (!err) err = check_key(spec, entry, mapping.key, path, fault);
-	if (!err) err = read_vault_name(json, path, &mapping.is_cert, &name, fault);
+	bool good = true;
+	enum err err = read_text(json, path, "dataKey", &mapping.key, r->fault);
+	if (!err) err = check_key(spec, entry, mapping.key, path, r->fault);
+	err = pass_part(r, err, &good);
 	if (!err)
-		err = read_number(json, path, "version", 0, AKV_HISTORY_MOST - 1, &version, fault);
+		err = pass_part(
+			r, read_vault_name(json, path, &mapping.is_cert, &name, r->fault), &good);
+	if (!err)
+		err = pass_part(r,
+			read_number(
+				json, path, "version", 0, AKV_HISTORY_MOST - 1, &version, r->fault),
+			&good);
+	if (err || !good) return err;
 	mapping.version = (unsigned)version;
-	if (!err) err = find_source(spec, name, mapping.version + 1, &mapping.source, fault);
+	err = pass(r, find_source(spec, name, mapping.version + 1, &mapping.source, r->fault));
 	if (err) return err;
 	spec->mappings[entry->mapping_first + entry->mapping_count++] = mapping;
 	spec->mapping_count++;
 	return OK;
 }
 
-static enum err read_mappings(const cJSON *list, const char *path, struct akv_spec *spec,
-	struct akv_entry *entry, struct fault *fault) {
+static enum err read_mappings(
+	struct reading *r, const cJSON *list, const char *entry_path, struct akv_entry *entry) {
 	int count = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
 	if (count < 1 || count > MAPPINGS_MOST)
-		return fault_set(fault, ERR_INVALID, "%smapping has to be a list of 1 to %d keys",
-			path, MAPPINGS_MOST);
+		return fault_set(r->fault, ERR_INVALID,
+			"%smapping has to be a list of 1 to %d keys", entry_path, MAPPINGS_MOST);
+	unsigned index = 0;
 	enum err err = OK;
-	for (const cJSON *json = list->child; json && !err; json = json->next)
-		err = read_mapping(json, path, spec, entry, fault);
+	for (const cJSON *json = list->child; json && !err; json = json->next, index++) {
+		char path[2 * PATH_BYTES];
+		snprintf(path, sizeof path, "%smapping[%u].", entry_path, index);
+		err = read_mapping(r, json, path, entry);
+	}
 	return err;
 }
 
@@ -204,17 +244,21 @@ static enum err check_required(const struct akv_spec *spec, const struct akv_ent
 
 /* --- entries --- */
 
-static enum err read_pairs(const cJSON *json, const char *path, const struct pair_rule *rule,
-	const cJSON **out_map, struct fault *fault) {
+static enum err read_pairs(struct reading *r, const cJSON *json, const char *path,
+	const struct pair_rule *rule, const cJSON **out_map) {
 	const cJSON *map = member(json, rule->name);
 	if (!map) return OK;
-	if (!cJSON_IsObject(map) || cJSON_GetArraySize(map) > PAIRS_MOST)
-		return fault_set(fault, ERR_INVALID, "%s%s has to be a mapping of at most %d texts",
-			path, rule->name, PAIRS_MOST);
+	if (!cJSON_IsObject(map) || cJSON_GetArraySize(map) > PAIRS_MOST) {
+		enum err err = fault_set(r->fault, ERR_INVALID,
+			"%s%s has to be a mapping of at most %d texts", path, rule->name,
+			PAIRS_MOST);
+		return pass(r, err);
+	}
 	for (const cJSON *item = map->child; item; item = item->next) {
 		struct kube_pair pair = { str_of(item->string), json_str(item, "") };
-		enum err err = pair_check(rule, &pair, cJSON_IsString(item), fault);
-		if (err) return fault_prefix(fault, err, "%.*s", PLACE(path));
+		enum err err =
+			pass(r, pair_check(rule, path, &pair, cJSON_IsString(item), r->fault));
+		if (err) return err;
 	}
 	*out_map = map->child ? map : NULL;
 	return OK;
@@ -256,56 +300,69 @@ static enum err read_name(const cJSON *json, const char *path, struct str fallba
 }
 
 /* Forms A and B: one object of the vault. */
-static enum err read_single(const cJSON *json, const char *path, struct akv_spec *spec,
-	struct akv_entry *entry, struct fault *fault) {
+static enum err read_single(
+	struct reading *r, const cJSON *json, const char *path, struct akv_entry *entry) {
 	struct str name = STR_NULL;
-	bool is_cert = false;
+	bool is_cert = false, named = true;
 	int64_t history = 1;
-	enum err err = read_vault_name(json, path, &is_cert, &name, fault);
-	if (!err) err = read_name(json, path, name, entry, fault);
+	enum err err = pass_part(r, read_vault_name(json, path, &is_cert, &name, r->fault), &named);
+	/* Where the vault's name is wrong it is no default either. */
+	if (!err && (named || member(json, "kubernetesSecretName")))
+		err = pass(r, read_name(json, path, name, entry, r->fault));
 	if (!err)
-		err = read_number(
-			json, path, "versionHistory", 1, AKV_HISTORY_MOST, &history, fault);
-	if (err) return err;
+		err = pass(r, read_number(json, path, "versionHistory", 1, AKV_HISTORY_MOST,
+				      &history, r->fault));
+	if (err || !named) return err;
 	entry->form = is_cert ? AKV_CERT : AKV_SECRET;
 	entry->history = (unsigned)history;
-	return find_source(spec, name, entry->history, &entry->source, fault);
+	return pass(r, find_source(r->spec, name, entry->history, &entry->source, r->fault));
+}
+
+static enum err check_alone(const cJSON *json, const char *path, struct fault *fault) {
+	if (!member(json, "secretInAKV") && !member(json, "certInAKV")) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"%.*s: exactly one of secretInAKV, certInAKV and mapping has to be set",
+		PLACE(path));
+}
+
+static enum err check_no_history(const cJSON *json, const char *path, struct fault *fault) {
+	if (!member(json, "versionHistory")) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"%sversionHistory is not for an entry with mapping; give each mapping its version",
+		path);
 }
 
 /* Form C: a compound Secret. */
-static enum err read_compound(const cJSON *json, const char *path, struct akv_spec *spec,
-	struct akv_entry *entry, struct fault *fault) {
+static enum err read_compound(
+	struct reading *r, const cJSON *json, const char *path, struct akv_entry *entry) {
+	const cJSON *list = member(json, "mapping");
 	entry->form = AKV_MAPPING;
 	entry->history = 1;
-	entry->mapping_first = spec->mapping_count;
-	if (member(json, "secretInAKV") || member(json, "certInAKV"))
-		return fault_set(fault, ERR_INVALID,
-			"%s: exactly one of secretInAKV, certInAKV and mapping has to be set",
-			path);
-	if (member(json, "versionHistory"))
-		return fault_set(fault, ERR_INVALID,
-			"%sversionHistory is not for an entry with mapping; give each mapping its "
-			"version",
-			path);
-	enum err err = read_name(json, path, STR(""), entry, fault);
-	if (!err) err = read_mappings(member(json, "mapping"), path, spec, entry, fault);
-	return err ? err : check_required(spec, entry, path, fault);
+	entry->mapping_first = r->spec->mapping_count;
+	enum err err = pass(r, check_alone(json, path, r->fault));
+	if (!err) err = pass(r, check_no_history(json, path, r->fault));
+	if (!err) err = pass(r, read_name(json, path, STR(""), entry, r->fault));
+	if (!err) err = pass(r, read_mappings(r, list, path, entry));
+	bool all =
+		cJSON_IsArray(list) && (unsigned)cJSON_GetArraySize(list) == entry->mapping_count;
+	return err || !all ? err : pass(r, check_required(r->spec, entry, path, r->fault));
 }
 
-static enum err read_entry(const cJSON *json, struct akv_spec *spec, struct fault *fault) {
+static enum err read_entry(struct reading *r, const cJSON *json, unsigned index) {
 	char path[PATH_BYTES];
-	struct akv_entry *entry = &spec->entries[spec->entry_count];
-	snprintf(path, sizeof path, "spec.objects[%u].", spec->entry_count);
-	if (!cJSON_IsObject(json))
-		return fault_set(fault, ERR_INVALID, "%.*s has to be a mapping", PLACE(path));
-	enum err err = read_type(json, path, entry, fault);
-	if (!err && member(json, "mapping"))
-		err = read_compound(json, path, spec, entry, fault);
-	else if (!err)
-		err = read_single(json, path, spec, entry, fault);
-	if (!err) err = read_pairs(json, path, &LABEL_RULE, &entry->labels, fault);
-	if (!err) err = read_pairs(json, path, &ANNOTATION_RULE, &entry->annotations, fault);
-	if (!err) spec->entry_count++;
+	struct akv_entry *entry = &r->spec->entries[index];
+	snprintf(path, sizeof path, "spec.objects[%u].", index);
+	if (!cJSON_IsObject(json)) {
+		enum err err =
+			fault_set(r->fault, ERR_INVALID, "%.*s has to be a mapping", PLACE(path));
+		return pass(r, err);
+	}
+	enum err err = pass(r, read_type(json, path, entry, r->fault));
+	if (!err)
+		err = member(json, "mapping") ? read_compound(r, json, path, entry)
+					      : read_single(r, json, path, entry);
+	if (!err) err = read_pairs(r, json, path, &LABEL_RULE, &entry->labels);
+	if (!err) err = read_pairs(r, json, path, &ANNOTATION_RULE, &entry->annotations);
 	return err;
 }
 
@@ -318,21 +375,39 @@ static unsigned count_mappings(const cJSON *objects) {
 	return count;
 }
 
-enum err akv_spec_read(const cJSON *object, struct akv_spec *out_spec, struct fault *fault) {
-	struct akv_spec spec = { .name = json_str(object, "metadata.name") };
-	const cJSON *json = member(object, "spec"), *objects = member(json, "objects");
-	enum err err = read_head(json, &spec, fault);
+static enum err make_room(struct akv_spec *spec, const cJSON *objects) {
+	spec->entries = mem_array((size_t)cJSON_GetArraySize(objects), sizeof *spec->entries);
+	spec->mappings = mem_array(count_mappings(objects) + 1, sizeof *spec->mappings);
+	spec->sources = mem_array(AKV_SOURCES_MOST, sizeof *spec->sources);
+	return spec->entries && spec->mappings && spec->sources ? OK : ERR_NOMEM;
+}
+
+static enum err read_entries(struct reading *r, const cJSON *objects) {
 	int count = cJSON_IsArray(objects) ? cJSON_GetArraySize(objects) : 0;
-	if (!err && (count < 1 || count > ENTRIES_MOST))
-		err = fault_set(fault, ERR_INVALID,
+	if (count < 1 || count > ENTRIES_MOST) {
+		enum err err = fault_set(r->fault, ERR_INVALID,
 			"spec.objects has to be a list of 1 to %d entries", ENTRIES_MOST);
-	if (err) return err;
-	spec.entries = mem_array((size_t)count, sizeof *spec.entries);
-	spec.mappings = mem_array(count_mappings(objects) + 1, sizeof *spec.mappings);
-	spec.sources = mem_array(AKV_SOURCES_MOST, sizeof *spec.sources);
-	if (!spec.entries || !spec.mappings || !spec.sources) err = ERR_NOMEM;
+		return pass(r, err);
+	}
+	enum err err = make_room(r->spec, objects);
 	for (const cJSON *entry = objects->child; entry && !err; entry = entry->next)
-		err = read_entry(entry, &spec, fault);
+		err = read_entry(r, entry, r->spec->entry_count++);
+	return err;
+}
+
+enum err akv_spec_read(const cJSON *object, struct fault_sink *sink, struct akv_spec *out_spec,
+	struct fault *fault) {
+	struct akv_spec spec = { .name = json_str(object, "metadata.name") };
+	struct reading r = { .spec = &spec, .fault = fault, .sink = sink };
+	const cJSON *json = member(object, "spec");
+	enum err err;
+	if (cJSON_IsObject(json)) {
+		err = read_head(&r, json);
+		if (!err) err = read_entries(&r, member(json, "objects"));
+	} else {
+		err = pass(&r, fault_set(fault, ERR_INVALID, "spec is not set"));
+	}
+	if (!err) err = r.failed;
 	if (err)
 		akv_spec_deinit(&spec);
 	else

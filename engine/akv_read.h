@@ -40,6 +40,8 @@ struct akv_spec {
 	unsigned entry_count, mapping_count, source_count;
 };
 
-/* Reads and checks everything but whether names of Secrets meet. ERR_INVALID, ERR_NOMEM. */
-enum err akv_spec_read(const cJSON *object, struct akv_spec *out_spec, struct fault *fault);
+/* Reads and checks everything but whether names of Secrets meet. With a sink (may be NULL) every fault goes there, and the
+ * first is returned; without one it stands in `fault`. ERR_INVALID, ERR_NOMEM. */
+enum err akv_spec_read(const cJSON *object, struct fault_sink *sink, struct akv_spec *out_spec,
+	struct fault *fault);
 void akv_spec_deinit(struct akv_spec *spec);

@@ -90,9 +90,18 @@ static void collect(struct fault_sink *sink, const struct fault *fault) {
 	if (err) c->err = err;
 }
 
+static void collect_note(struct fault_sink *sink, const struct fault *fault) {
+	struct collector *c = container_of(sink, struct collector, sink);
+	bool is_fault = c->is_fault, only_new = c->only_new;
+	c->is_fault = c->only_new = false;
+	collect(sink, fault);
+	c->is_fault = is_fault;
+	c->only_new = only_new;
+}
+
 static struct collector collector(struct check_result *result, unsigned object, bool is_fault) {
 	return (struct collector){
-		.sink = { collect },
+		.sink = { collect, collect_note },
 		.result = result,
 		.object = object,
 		.is_fault = is_fault,
@@ -215,12 +224,9 @@ static enum err derive(struct check_result *result, unsigned index) {
 	struct collector c = collector(result, index, true);
 	struct akv_plan plan = { 0 };
 	struct fault fault = { 0 };
-	enum err err = akv_plan_build(result->objects[index].manifest->json, &plan, &fault);
-	if (err == ERR_NOMEM) return err;
-	if (err) {
-		c.sink.add(&c.sink, &fault);
-		return c.err;
-	}
+	enum err err =
+		akv_plan_build_all(result->objects[index].manifest->json, &c.sink, &plan, &fault);
+	if (err) return err == ERR_NOMEM ? err : c.err;
 	err = append_children(result, index, &plan);
 	akv_plan_deinit(&plan);
 	return err;

@@ -66,6 +66,11 @@ const cJSON *check_json(const struct check_object *object);
 /* A SecretSync whose objects are known: it and its class are without a fault. */
 bool check_is_sound(const struct check_object *object);
 
+/* Whose token opens the vault: one line for people; the members that name vault and identity for programs. */
+struct json_writer;
+void check_write_identity(const struct spec *spec, const struct spc *spc, struct buf *out_text);
+void check_add_vault(struct json_writer *w, cJSON *json, const struct spc *spc);
+
 /* check_report.c: faults and what would be fetched, for people and for programs. No value of a secret is known here. */
 void check_write_notes(const struct check_result *result, struct buf *out_text);
 void check_write_table(const struct check_result *result, struct buf *out_text);

@@ -43,9 +43,12 @@ static enum err print_table(const struct check_result *result, const struct conn
 
 /* Many connections take a while. */
 static void tell_progress(unsigned index, unsigned count, const struct connection *connection) {
-	fprintf(stderr, "kvsync: trying connection %u of %u: %.*s by %.*s/%.*s\n", index + 1, count,
-		STR_ARG(connection->spc->vault_url), STR_ARG(connection->spec->ns),
-		STR_ARG(connection->spec->service_account));
+	struct buf who;
+	buf_init(&who, 2048);
+	check_write_identity(connection->spec, connection->spc, &who);
+	fprintf(stderr, "kvsync: trying connection %u of %u: %.*s as %s\n", index + 1, count,
+		STR_ARG(connection->spc->vault_url), buf_cstr(&who));
+	buf_deinit(&who);
 }
 
 static enum err try_connections(const struct check_command *command, const struct config *config,

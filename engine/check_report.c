@@ -75,6 +75,25 @@ static void write_item(
 	buf_append_char(out, '\n');
 }
 
+void check_write_identity(const struct spec *spec, const struct spc *spc, struct buf *out_text) {
+	switch (spc->identity) {
+	case IDENTITY_WORKLOAD:
+		buf_printf(out_text, "client %.*s of tenant %.*s, by service account %.*s/%.*s",
+			STR_ARG(spc->client_id), STR_ARG(spc->tenant), STR_ARG(spec->ns),
+			STR_ARG(spec->service_account));
+		break;
+	case IDENTITY_PRINCIPAL:
+		buf_printf(out_text,
+			"service principal of tenant %.*s, by its credential in Secret %.*s/%.*s",
+			STR_ARG(spc->tenant), STR_ARG(spec->ns), STR_ARG(spc->secret_name));
+		break;
+	case IDENTITY_MACHINE:
+		buf_printf(out_text, "managed identity of the node%s%.*s",
+			spc->client_id.len ? ", client " : "", STR_ARG(spc->client_id));
+		break;
+	}
+}
+
 static void write_sync(const struct check_object *object, struct buf *out) {
 	const struct spec *spec = object->spec;
 	const struct spc *spc = object->class->spc;
@@ -82,10 +101,9 @@ static void write_sync(const struct check_object *object, struct buf *out) {
 	buf_printf(out, "\nSecretSync %.*s/%.*s (%.*s)%s\n", STR_ARG(spec->ns), STR_ARG(spec->name),
 		STR_ARG(spec->type), object->derived ? " of an AKVSync" : "");
 	buf_printf(out, "  vault     %.*s\n", STR_ARG(spc->vault_url));
-	buf_printf(out,
-		"  identity  client %.*s of tenant %.*s, by service account %.*s, at %.*s\n",
-		STR_ARG(spc->client_id), STR_ARG(spc->tenant), STR_ARG(spec->service_account),
-		STR_ARG(spc->authority));
+	buf_append(out, STR("  identity  "));
+	check_write_identity(spec, spc, out);
+	buf_printf(out, ", at %.*s\n", STR_ARG(spc->authority));
 	buf_printf(out, "  %-*s  %-*s  %-*s  VERSION\n", w.of[0], "KEY", w.of[1], "SOURCE PATH",
 		w.of[2], "OBJECT");
 	for (unsigned i = 0; i < spec->item_count; i++) write_item(&spec->items[i], spc, w, out);
@@ -175,19 +193,29 @@ static void add_object(struct json_writer *w, cJSON *list, const struct spc_obje
 	json_add_text(w, json, "objectEncoding", str_of(ENCODINGS[object->encoding]));
 }
 
-static void add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) {
+/* Members that an identity does not have are left out. */
+void check_add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) {
+	static const char *const identities[] = {
+		[IDENTITY_WORKLOAD] = "workloadIdentity",
+		[IDENTITY_PRINCIPAL] = "servicePrincipal",
+		[IDENTITY_MACHINE] = "managedIdentity",
+	};
 	json_add_text(w, json, "vaultUrl", spc->vault_url);
+	json_add_text(w, json, "identity", str_of(identities[spc->identity]));
 	json_add_text(w, json, "tenantID", spc->tenant);
-	json_add_text(w, json, "clientID", spc->client_id);
+	if (spc->client_id.len) json_add_text(w, json, "clientID", spc->client_id);
+	if (spc->secret_name.len)
+		json_add_text(w, json, "servicePrincipalSecretName", spc->secret_name);
 	json_add_text(w, json, "authority", spc->authority);
 	json_add_text(w, json, "scope", spc->scope);
+	if (spc->identity == IDENTITY_WORKLOAD) json_add_text(w, json, "audience", spc->audience);
 }
 
 static void add_class(struct json_writer *w, cJSON *list, const struct check_result *result,
 	const struct check_object *object) {
 	cJSON *json = json_add_entry(w, list);
 	add_place(w, json, result, object);
-	add_vault(w, json, object->spc);
+	check_add_vault(w, json, object->spc);
 	cJSON *objects = json_add_list(w, json, "objects");
 	for (unsigned i = 0; i < object->spc->object_count; i++)
 		add_object(w, objects, &object->spc->objects[i]);
@@ -230,7 +258,7 @@ static void add_sync(struct json_writer *w, cJSON *list, const struct check_resu
 	int64_t interval_s = spec->interval_ns / NS_PER_S;
 	if (interval_s)
 		json_add_number(w, json, "rotationPollIntervalInSeconds", (double)interval_s);
-	add_vault(w, json, spc);
+	check_add_vault(w, json, spc);
 	cJSON *objects = json_add_list(w, json, "objects"), *data = json_add_list(w, json, "data");
 	for (unsigned i = 0; i < spec->item_count; i++) {
 		unsigned index;

@@ -10,7 +10,7 @@
 #include "engine/reach.h"
 #include "workers/source.h"
 
-enum { ARENA_BYTES = 4 << 20, ASSERTION_BYTES = 16 << 10 };
+enum { ARENA_BYTES = 4 << 20, ASSERTION_BYTES = 16 << 10, CREDENTIAL_BYTES = 4 << 10 };
 
 /* What all connections share. */
 struct trial {
@@ -44,8 +44,10 @@ const char *connect_step_name(enum connect_step step) {
 static bool is_same(const struct connection *connection, const struct check_object *object) {
 	const struct spec *spec = connection->spec, *other = object->spec;
 	const struct spc *spc = connection->spc, *other_spc = object->class->spc;
-	return str_eq(spec->ns, other->ns) &&
-	       str_eq(spec->service_account, other->service_account) &&
+	bool same_account = spc->identity != IDENTITY_WORKLOAD ||
+			    str_eq(spec->service_account, other->service_account);
+	return str_eq(spec->ns, other->ns) && spc->identity == other_spc->identity &&
+	       same_account && str_eq(spc->secret_name, other_spc->secret_name) &&
 	       str_eq(spc->vault_url, other_spc->vault_url) &&
 	       str_eq(spc->tenant, other_spc->tenant) &&
 	       str_eq(spc->client_id, other_spc->client_id) &&
@@ -141,13 +143,58 @@ static bool try_way(struct trial *trial, struct connection *connection) {
 	return !err;
 }
 
+/* What is exchanged for an access token: a service account's token, or a service principal's credential. */
+struct proof {
+	struct secret assertion, client, client_secret;
+};
+
+static void proof_deinit(struct proof *proof) {
+	secret_deinit(&proof->assertion);
+	secret_deinit(&proof->client);
+	secret_deinit(&proof->client_secret);
+}
+
+static enum err read_credential(const struct trial *trial, const struct kube_call *call,
+	const char *key, struct secret *out_value, struct fault *fault) {
+	secret_init(out_value, trial->arena, CREDENTIAL_BYTES);
+	enum err err = kube_read_data(call, str_of(key), out_value);
+	if (!err || err == ERR_NOMEM) return err;
+	return fault_set(fault, err,
+		"the Secret that servicePrincipalSecretName names has no usable value under the "
+		"key %s: it needs clientid and clientsecret of the service principal, each once "
+		"and of at most 4 KiB",
+		key);
+}
+
+static bool ask_principal(
+	struct trial *trial, struct connection *connection, struct proof *out_proof) {
+	struct str ns = connection->spec->ns, name = connection->spc->secret_name;
+	struct kube_call call = { 0 };
+	struct fault fault = { 0 };
+	char what[600];
+	snprintf(what, sizeof what, "read Secret %.*s/%.*s, which servicePrincipalSecretName names",
+		STR_ARG(ns), STR_ARG(name));
+	enum err err = kube_secret_get(&call, &trial->reach.kube, trial->arena, ns, name);
+	if (!err) {
+		exchange(trial, &call.http);
+		err = kube_result(&call, &fault, what);
+	}
+	if (!err) err = read_credential(trial, &call, "clientid", &out_proof->client, &fault);
+	if (!err) {
+		err = read_credential(
+			trial, &call, "clientsecret", &out_proof->client_secret, &fault);
+	}
+	kube_call_deinit(&call);
+	return pass(connection, CONNECT_ACCOUNT, err, &fault);
+}
+
 static bool ask_account(
-	struct trial *trial, struct connection *connection, struct secret *out_token) {
+	struct trial *trial, struct connection *connection, struct proof *out_proof) {
 	const struct spec *spec = connection->spec;
 	struct kube_call call = { 0 };
 	struct fault fault = { 0 };
 	char what[600];
-	secret_init(out_token, trial->arena, ASSERTION_BYTES);
+	secret_init(&out_proof->assertion, trial->arena, ASSERTION_BYTES);
 	snprintf(what, sizeof what, "ask for a token of ServiceAccount %.*s/%.*s",
 		STR_ARG(spec->ns), STR_ARG(spec->service_account));
 	enum err err = kube_token_request(&call, &trial->reach.kube, trial->arena, spec->ns,
@@ -156,24 +203,55 @@ static bool ask_account(
 		exchange(trial, &call.http);
 		err = kube_result(&call, &fault, what);
 	}
-	if (!err) err = kube_read_token(&call, out_token, &fault);
+	if (!err) err = kube_read_token(&call, &out_proof->assertion, &fault);
 	kube_call_deinit(&call);
 	return pass(connection, CONNECT_ACCOUNT, err, &fault);
 }
 
-static bool ask_entra(struct trial *trial, struct connection *connection,
-	const struct secret *assertion, struct entra_token *out_token) {
+/* False: nothing can be exchanged; the step says why. */
+static bool ask_proof(struct trial *trial, struct connection *connection, struct proof *out_proof) {
+	enum identity_kind identity = connection->spc->identity;
+	if (identity == IDENTITY_MACHINE) {
+		settle(connection, CONNECT_ACCOUNT, CONNECT_SKIPPED,
+			"a managed identity of the node can be tried on that node alone, by "
+			"kvsync itself");
+		return false;
+	}
+	if (!trial->has_reach) {
+		settle(connection, CONNECT_ACCOUNT, CONNECT_SKIPPED,
+			identity == IDENTITY_PRINCIPAL
+				? "needs --kubeconfig FILE of somebody who may get the Secret that "
+				  "servicePrincipalSecretName names"
+				: "needs --kubeconfig FILE of somebody who may create "
+				  "serviceaccounts/token");
+		return false;
+	}
+	return identity == IDENTITY_PRINCIPAL ? ask_principal(trial, connection, out_proof)
+					      : ask_account(trial, connection, out_proof);
+}
+
+static bool ask_entra(struct trial *trial, struct connection *connection, const struct proof *proof,
+	struct entra_token *out_token) {
 	const struct spc *spc = connection->spc;
 	struct entra_call call = { 0 };
 	struct fault fault = { 0 };
-	enum err err = entra_exchange(&call, &trial->site, spc->authority, spc->tenant,
-		spc->client_id, spc->scope, assertion, trial->arena);
+	bool by_secret = spc->identity == IDENTITY_PRINCIPAL;
+	char client[600];
+	snprintf(client, sizeof client, by_secret ? "of Secret %.*s/%.*s" : "%.*s%.*s",
+		STR_ARG(by_secret ? connection->spec->ns : spc->client_id),
+		STR_ARG(by_secret ? spc->secret_name : STR("")));
+	enum err err =
+		by_secret ? entra_exchange_secret(&call, &trial->site, spc->authority, spc->tenant,
+				    spc->scope, &proof->client, &proof->client_secret, trial->arena)
+			  : entra_exchange(&call, &trial->site, spc->authority, spc->tenant,
+				    spc->client_id, spc->scope, &proof->assertion, trial->arena);
 	if (!err) {
 		exchange(trial, &call.http);
-		err = entra_result(&call, &fault, spc->tenant, spc->client_id);
+		err = entra_result(&call, &fault, spc->tenant, str_of(client));
 	}
 	if (!err) err = entra_read_token(&call, trial->arena, out_token, &fault);
 	entra_call_deinit(&call);
+	if (err) entra_show_claims(&fault, &proof->assertion, trial->arena);
 	return pass(connection, CONNECT_TOKEN, err, &fault);
 }
 
@@ -306,22 +384,17 @@ static enum err try_rights(
 }
 
 static enum err try_connection(struct trial *trial, struct connection *connection) {
-	struct secret assertion = { 0 };
+	struct proof proof = { 0 };
 	struct entra_token token = { 0 };
 	enum err err = OK;
 	for (enum connect_step step = CONNECT_DNS; step < CONNECT_STEPS; step++)
 		settle(connection, step, CONNECT_SKIPPED, "");
 	if (!try_way(trial, connection)) goto out;
-	if (!trial->has_reach) {
-		settle(connection, CONNECT_ACCOUNT, CONNECT_SKIPPED,
-			"needs --kubeconfig FILE of somebody who may create serviceaccounts/token");
-		goto out;
-	}
-	if (!ask_account(trial, connection, &assertion)) goto out;
-	if (!ask_entra(trial, connection, &assertion, &token)) goto out;
+	if (!ask_proof(trial, connection, &proof)) goto out;
+	if (!ask_entra(trial, connection, &proof, &token)) goto out;
 	err = try_rights(trial, connection, &token.value);
 out:
-	secret_deinit(&assertion);
+	proof_deinit(&proof);
 	secret_deinit(&token.value);
 	return err;
 }

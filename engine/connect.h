@@ -1,7 +1,7 @@
 /* engine/connect.h - `kvsync check --connect`: the way to each vault, tried step by step with the identity that would go it.
  *
  * The same requests that a running kvsync sends, through the same clients: an unauthenticated GET (name, route and TLS of the
- * vault), TokenRequest, the exchange at Microsoft Entra, GET of each object, LIST of versions. Values are received in locked
+ * vault), TokenRequest or the Secret of a service principal, the exchange at Microsoft Entra, GET of each object, LIST of versions. Values are received in locked
  * memory and dropped unread. Blocks; main thread only.
  */
 #pragma once
@@ -12,7 +12,7 @@ enum connect_step {
 	CONNECT_DNS, /* the vault's name */
 	CONNECT_ROUTE, /* a connection to it, or to the proxy */
 	CONNECT_TLS,
-	CONNECT_ACCOUNT, /* a token of the service account, from the API server */
+	CONNECT_ACCOUNT, /* a token of the service account, or the service principal's Secret, from the API server */
 	CONNECT_TOKEN, /* an access token for it, from Microsoft Entra */
 	CONNECT_GET, /* every object is there and may be read */
 	CONNECT_LIST, /* versions may be listed */

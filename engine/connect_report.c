@@ -18,11 +18,9 @@ static const char *outcome_word(const struct connect_result *result) {
 static void write_connection(const struct connection *connection, struct buf *out) {
 	const struct spec *spec = connection->spec;
 	const struct spc *spc = connection->spc;
-	buf_printf(out,
-		"\nConnection to %.*s as client %.*s of tenant %.*s, by service account "
-		"%.*s/%.*s\n",
-		STR_ARG(spc->vault_url), STR_ARG(spc->client_id), STR_ARG(spc->tenant),
-		STR_ARG(spec->ns), STR_ARG(spec->service_account));
+	buf_printf(out, "\nConnection to %.*s as ", STR_ARG(spc->vault_url));
+	check_write_identity(spec, spc, out);
+	buf_append_char(out, '\n');
 	for (enum connect_step step = CONNECT_DNS; step < CONNECT_STEPS; step++) {
 		const struct connect_result *result = &connection->steps[step];
 		buf_printf(out, "  %-8s  %s%s%s\n", connect_step_name(step), outcome_word(result),
@@ -42,10 +40,7 @@ static void add_connection(
 	const struct spec *spec = connection->spec;
 	const struct spc *spc = connection->spc;
 	cJSON *json = json_add_entry(w, list);
-	json_add_text(w, json, "vaultUrl", spc->vault_url);
-	json_add_text(w, json, "tenantID", spc->tenant);
-	json_add_text(w, json, "clientID", spc->client_id);
-	json_add_text(w, json, "authority", spc->authority);
+	check_add_vault(w, json, spc);
 	json_add_text(w, json, "namespace", spec->ns);
 	json_add_text(w, json, "serviceAccountName", spec->service_account);
 	cJSON *steps = json_add_list(w, json, "steps");

@@ -13,6 +13,8 @@
 
 struct fault_sink {
 	void (*add)(struct fault_sink *sink, const struct fault *fault); /* copies what it keeps */
+	/* What is no fault and yet worth knowing, in the same form. NULL: nobody wants to know. */
+	void (*note)(struct fault_sink *sink, const struct fault *fault);
 };
 
 /* The outcome of one field: hands its fault over, notes it in *failed, and says to go on (OK). Without a sink, without a fault and

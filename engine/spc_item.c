@@ -251,6 +251,29 @@ enum err item_read(const struct doc *doc, const struct doc_node *item,
 	return store(&fields, path, out_object);
 }
 
+/* Octal digits of a file's mode, in 32 bits, as the provider reads them. */
+static bool is_mode(struct str text) {
+	uint64_t mode = 0;
+	if (text.len && (text.ptr[0] == '+' || text.ptr[0] == '-'))
+		text = str_slice(text, 1, text.len);
+	for (size_t i = 0; i < text.len && mode <= INT32_MAX; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '7') return false;
+		mode = mode * 8 + (unsigned)(text.ptr[i] - '0');
+	}
+	return text.len > 0 && mode <= INT32_MAX;
+}
+
+bool item_has_note(const struct doc *doc, const struct doc_node *item, struct fault *out_note) {
+	struct str name = STR_NULL, mode = STR_NULL;
+	if (text_field(doc, item, "objectName", &name, NULL)) return false;
+	if (text_field(doc, item, "filePermission", &mode, NULL)) return false;
+	if (!mode.len || is_mode(mode)) return false;
+	return fault_set(out_note, ERR_INVALID,
+		"objectName \"%.*s\": filePermission \"%.*s\" is no octal number. It has no "
+		"effect on a Secret; for a file write 0644, for example",
+		TEXT_ARG(name), TEXT_ARG(mode));
+}
+
 void item_free(struct spc_object *object) {
 	mem_free((char *)object->name.ptr);
 	*object = (struct spc_object){ 0 };

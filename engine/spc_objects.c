@@ -35,25 +35,42 @@ void object_list_deinit(struct object_list *list) {
 	*list = (struct object_list){ 0 };
 }
 
+/* Where an item stands, and who wants to know of it. */
+struct item_place {
+	unsigned index;
+	struct fault_sink *sink; /* NULL: nobody */
+};
+
+static enum err read_mapping(const struct doc *doc, const struct doc_node *item,
+	const struct item_place *place, struct spc_object *out_object, struct fault *fault) {
+	struct fault note;
+	enum err err = item_read(doc, item, out_object, fault);
+	bool wanted = !err && place->sink && place->sink->note;
+	if (!wanted || !item_has_note(doc, item, &note)) return err;
+	(void)fault_prefix(&note, note.err, "array[%u]", place->index);
+	place->sink->note(place->sink, &note);
+	return OK;
+}
+
 /* A string item is a document of its own; its lines count from its own beginning. */
-static enum err read_string_item(
-	struct str yaml, struct spc_object *out_object, struct fault *fault) {
+static enum err read_string_item(struct str yaml, const struct item_place *where,
+	struct spc_object *out_object, struct fault *fault) {
 	struct doc doc;
 	struct doc_place place;
 	enum err err = doc_parse(yaml, &INNER, &doc, &place, fault);
 	if (err) return fault_prefix(fault, err, "line %u, column %u", place.line, place.column);
-	err = item_read(&doc, doc_at(&doc, DOC_ROOT), out_object, fault);
+	err = read_mapping(&doc, doc_at(&doc, DOC_ROOT), where, out_object, fault);
 	doc_deinit(&doc);
 	return err;
 }
 
 static enum err read_item(const struct doc *doc, const struct doc_node *item,
-	struct spc_object *out_object, struct fault *fault) {
+	const struct item_place *place, struct spc_object *out_object, struct fault *fault) {
 	switch (item->kind) {
 	case DOC_SCALAR:
-		return read_string_item(item->text, out_object, fault);
+		return read_string_item(item->text, place, out_object, fault);
 	case DOC_MAPPING:
-		return item_read(doc, item, out_object, fault);
+		return read_mapping(doc, item, place, out_object, fault);
 	default:
 		return fault_set(fault, ERR_INVALID, "is a list; each item is one object");
 	}
@@ -72,7 +89,8 @@ static enum err read_items(const struct doc *doc, const struct doc_node *array,
 	for (unsigned i = array->first; i; i = doc->nodes[i].next, index++) {
 		const struct doc_node *item = doc_at(doc, i);
 		if (doc_is_null(item)) continue;
-		enum err err = read_item(doc, item, &list->objects[list->count], fault);
+		struct item_place place = { index, faults->sink };
+		enum err err = read_item(doc, item, &place, &list->objects[list->count], fault);
 		if (!err) {
 			list->count++;
 			continue;

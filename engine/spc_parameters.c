@@ -240,6 +240,14 @@ static void add_object_fault(struct fault_sink *items, const struct fault *fault
 	if (!r->out->failed) r->out->failed = err;
 }
 
+static void add_object_note(struct fault_sink *items, const struct fault *fault) {
+	struct reading *r = container_of(items, struct reading, items);
+	struct fault prefixed = *fault;
+	if (!r->source->sink->note) return;
+	(void)fault_prefix(&prefixed, fault->err, OBJECTS_PATH);
+	r->source->sink->note(r->source->sink, &prefixed);
+}
+
 static enum err read_objects(struct reading *r) {
 	struct str yaml;
 	enum err err = text_of(r->source->parameters, "objects", &yaml, r->fault);
@@ -249,7 +257,7 @@ static enum err read_objects(struct reading *r) {
 			OBJECTS_PATH " is not set; it lists what to read, as YAML "
 				     "in a string that begins with \"array:\"");
 	}
-	r->items = (struct fault_sink){ add_object_fault };
+	r->items = (struct fault_sink){ add_object_fault, add_object_note };
 	err = object_list_parse_all(
 		yaml, &r->out->list, r->source->sink ? &r->items : NULL, r->fault);
 	if (err == ERR_NOMEM) return err;

@@ -186,7 +186,8 @@ static enum err read_pairs(struct draft *draft, const cJSON *map, const struct p
 	cJSON_ArrayForEach(json, map) {
 		struct kube_pair *pair = &pairs[(*out_count)++];
 		*pair = (struct kube_pair){ str_of(json->string), json_text(json) };
-		enum err err = pass(draft, pair_check(rule, pair, cJSON_IsString(json), fault));
+		enum err err = pass(draft,
+			pair_check(rule, "spec.secretObject.", pair, cJSON_IsString(json), fault));
 		if (err) return err;
 	}
 	return OK;

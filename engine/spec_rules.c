@@ -79,31 +79,31 @@ static bool is_label_value(struct str s) {
 	return text_is_word(s, 63, "-._") && is_alnum(s.ptr[0]) && is_alnum(s.ptr[s.len - 1]);
 }
 
-enum err pair_check(const struct pair_rule *rule, const struct kube_pair *pair, bool value_is_text,
-	struct fault *fault) {
+enum err pair_check(const struct pair_rule *rule, const char *path, const struct kube_pair *pair,
+	bool value_is_text, struct fault *fault) {
 	if (str_starts(pair->key, STR(KUBE_MANAGED_KEY))) {
 		return fault_set(fault, ERR_INVALID,
-			"spec.secretObject.%s must not contain %s: that key is kvsync's own; take "
+			"%s%s must not contain %s: that key is kvsync's own; take "
 			"it out",
-			rule->name, KUBE_MANAGED_KEY);
+			path, rule->name, KUBE_MANAGED_KEY);
 	}
 	if (pair->key.len > rule->key_bytes || !is_qualified(pair->key, !rule->word_value)) {
 		return fault_set(fault, ERR_INVALID,
-			"spec.secretObject.%s: \"%.*s\" is no key; write NAME or DOMAIN/NAME with "
+			"%s%s: \"%.*s\" is no key; write NAME or DOMAIN/NAME with "
 			"at "
 			"most 63 letters, digits, \"-\", \"_\" and \".\" in NAME",
-			rule->name, TEXT_ARG(pair->key));
+			path, rule->name, TEXT_ARG(pair->key));
 	}
 	if (!value_is_text || pair->value.len > rule->value_bytes) {
 		return fault_set(fault, ERR_INVALID,
-			"spec.secretObject.%s: the value of \"%.*s\" has to be a text of at most "
+			"%s%s: the value of \"%.*s\" has to be a text of at most "
 			"%zu "
 			"bytes",
-			rule->name, TEXT_ARG(pair->key), rule->value_bytes);
+			path, rule->name, TEXT_ARG(pair->key), rule->value_bytes);
 	}
 	if (!rule->word_value || is_label_value(pair->value)) return OK;
 	return fault_set(fault, ERR_INVALID,
-		"spec.secretObject.%s: the value of \"%.*s\" is no label value; it has letters, "
+		"%s%s: the value of \"%.*s\" is no label value; it has letters, "
 		"digits, \"-\", \"_\" and \".\", and begins and ends with a letter or a digit",
-		rule->name, TEXT_ARG(pair->key));
+		path, rule->name, TEXT_ARG(pair->key));
 }

@@ -27,5 +27,5 @@ struct pair_rule {
 extern const struct pair_rule LABEL_RULE, ANNOTATION_RULE;
 
 /* ERR_INVALID with field and remedy. Keys that begin with KUBE_MANAGED_KEY are kvsync's own. */
-enum err pair_check(const struct pair_rule *rule, const struct kube_pair *pair, bool value_is_text,
-	struct fault *fault);
+enum err pair_check(const struct pair_rule *rule, const char *path, const struct kube_pair *pair,
+	bool value_is_text, struct fault *fault);

@@ -6,6 +6,7 @@ import pathlib
 import ssl
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
@@ -16,16 +17,24 @@ from world import World, seed  # noqa: E402
 ISSUER = "https://kubernetes.default.svc"
 
 
-def create_account(world, name):
-    body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-    request = urllib.request.Request(
-        world.facts["kubeUrl"] + "/api/v1/namespaces/default/serviceaccounts", json.dumps(body).encode(),
-        {"Content-Type": "application/json"})
+def put(world, path, body):
+    """Creates an object anew."""
     context = ssl.create_default_context(cafile=world.facts["caFile"])
     context.load_cert_chain(world.directory / "admin.pem", world.directory / "admin-key.pem")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    with opener.open(request, timeout=10):
-        pass
+    url = f"{world.facts['kubeUrl']}/api/v1/namespaces/default/{path}"
+    for method, where, data in (("DELETE", f"{url}/{body['metadata']['name']}", None), ("POST", url, json.dumps(body).encode())):
+        request = urllib.request.Request(where, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with opener.open(request, timeout=10):
+                pass
+        except urllib.error.HTTPError as error:
+            if method != "DELETE" or error.code != 404:
+                raise
+
+
+def create_account(world, name):
+    put(world, "serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
 
 
 def main():
@@ -42,6 +51,7 @@ def main():
                 namespace="default", account="account", stranger="stranger", canaries=set())
             connecting.each_step(stage)
             connecting.without_kubeconfig(stage)
+            connecting.by_principal(stage, lambda one: put(world, "secrets", one))
     print("connect: every step was named")
     return 0
 

@@ -7,6 +7,7 @@ Without files every *.jsonl of this folder and of those below it is run.
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ PARAMETERS = {"clientID": "client", "keyvaultName": "vault", "tenantID": "tenant
               "objects": "array:\n- |\n  objectName: name\n  objectType: secret\n"}
 SYNC = {"serviceAccountName": "account", "secretProviderClassName": "class",
         "secretObject": {"data": [{"sourcePath": "name", "targetKey": "key"}]}}
+
+AKVSYNC = {"keyvaultName": "vault", "clientID": "client", "tenantID": "tenant", "serviceAccountName": "account",
+           "objects": [{"secretInAKV": "name"}]}
 
 
 def overlay(base, change):
@@ -40,6 +44,11 @@ def class_manifest(namespace, spec):
 def sync_manifest(namespace, spec):
     return {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync",
             "metadata": {"name": "sync", "namespace": namespace}, "spec": spec}
+
+
+def of_akvsync(namespace, change):
+    return [{"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "AKVSync",
+             "metadata": {"name": "app", "namespace": namespace}, "spec": overlay(AKVSYNC, change)}]
 
 
 def item_text(item):
@@ -81,7 +90,8 @@ def of_data(namespace, row):
 
 
 # What the first word of a file's name makes of a row's input. "manifest" rows are YAML texts, taken as they are.
-KINDS = {"parameters": of_parameters, "class": of_class, "objects": of_objects, "sync": of_sync, "data": of_data}
+KINDS = {"parameters": of_parameters, "class": of_class, "objects": of_objects, "sync": of_sync, "data": of_data,
+         "akvsync": of_akvsync}
 
 
 def read_rows(path):
@@ -103,7 +113,15 @@ def manifest_text(kind, namespace, given):
     return "\n---\n".join(json.dumps(one, ensure_ascii=False) for one in KINDS[kind](namespace, given))
 
 
-def judge(program, kind, rows):
+def configuration(path, rows):
+    """Of files whose name ends in "-configured": custom clouds, and namespaces that may use the node's identity."""
+    if not path.stem.endswith("-configured"):
+        return ""
+    names = ", ".join(f"row-{number}" for number, _, given, _ in rows)
+    return f"cloudEnvironmentFolder: {FOLDER / 'clouds'}\nmanagedIdentityNamespaces: [{names}]\n"
+
+
+def judge(program, kind, rows, config):
     """The program's answer for each row: faults, notes, and what it would fetch."""
     with tempfile.TemporaryDirectory(prefix="kvsync-conformance-") as folder:
         names = []
@@ -111,7 +129,11 @@ def judge(program, kind, rows):
             path = pathlib.Path(folder) / f"{number:06}.yaml"
             path.write_text(manifest_text(kind, f"row-{number}", given), encoding="utf-8")
             names.append(str(path))
-        run = subprocess.run([program, "check", "-o", "json", *names], capture_output=True, text=True, check=False)
+        options = []
+        if config:
+            options = ["--config", f"{folder}/kvsync.conf"]
+            pathlib.Path(options[1]).write_text(config, encoding="utf-8")
+        run = subprocess.run([program, "check", "-o", "json", *options, *names], capture_output=True, text=True, check=False)
         if run.returncode not in (0, 1) or run.stderr:
             raise SystemExit(f"{program} ended with code {run.returncode}: {run.stderr}")
         answer = json.loads(run.stdout)
@@ -160,7 +182,7 @@ def judge_result(kind, answer, expected):
     if not rest:
         return None
     part = "secretSyncs" if kind in ("sync", "data") else "secretProviderClasses"
-    if kind == "manifest":
+    if kind in ("manifest", "akvsync"):
         return lacks(answer, rest)
     if len(answer[part]) != 1:
         return f"{len(answer[part])} {part}"
@@ -178,7 +200,8 @@ def run_file(program, path):
     rows, failed = read_rows(path), 0
     # Whole texts may name the same objects; each is judged alone.
     batches = [[row] for row in rows] if kind == "manifest" else [rows]
-    answers = [answer for batch in batches for answer in judge(program, kind, batch)]
+    answers = [answer for batch in batches
+               for answer in judge(program, kind, batch, configuration(path, batch))]
     for (number, name, _, expected), answer in zip(rows, answers):
         problem = judge_faults(answer, expected) or judge_result(kind, answer, expected)
         if problem:
@@ -202,6 +225,23 @@ def run_golden(program):
     return failed
 
 
+def run_cel():
+    """`kvsync check` evaluates no CEL: cel.json names for each rule of the CRDs a row in which the same is refused."""
+    manifests = sorted((FOLDER.parent.parent / "deploy" / "manifests").glob("*-crd-*.yaml"))
+    found = {rule.strip('"') for path in manifests for rule in re.findall(r"- rule: (.+)", path.read_text(encoding="utf-8"))}
+    known = json.loads((FOLDER / "cel.json").read_text(encoding="utf-8"))
+    problems = [f"{rule}: no row is named for it" for rule in found - known.keys()]
+    problems += [f"{rule}: no such rule in the CRDs" for rule in known.keys() - found]
+    for rule, (kind, name) in known.items():
+        rows = [expected for _, row, _, expected in read_rows(FOLDER / f"{kind}.jsonl") if row == name]
+        if len(rows) != 1 or not rows[0].keys() & {"fault", "faults"}:
+            problems.append(f"{rule}: {kind}.jsonl has no row '{name}' that is refused")
+    for problem in problems:
+        print(f"cel.json: {problem}")
+    print(f"cel.json: {len(found)} rules, {len(problems)} failed")
+    return len(problems)
+
+
 def main():
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
@@ -209,7 +249,7 @@ def main():
     given = [pathlib.Path(name).resolve() for name in sys.argv[2:]]
     failed = sum(run_file(program, path) for path in given or sorted(FOLDER.rglob("*.jsonl")))
     if not given:
-        failed += run_golden(program)
+        failed += run_golden(program) + run_cel()
     return 1 if failed else 0
 
 

@@ -3,6 +3,7 @@
 import os
 
 import connecting
+from identities import role
 from legs import leg
 
 
@@ -17,6 +18,12 @@ def stage_of(lab):
 def check_connect_names_the_step(lab):
     """DNS, route, TLS, account, token, get, list: each made to fail, and named with its remedy."""
     connecting.each_step(stage_of(lab))
+
+
+@leg
+def check_connect_by_a_service_principal(lab):
+    """The Secret with the credential is read as the one who checks may read it; each thing wrong with it is named."""
+    connecting.by_principal(stage_of(lab), lambda one: lab.apply(*role("checked-reader"), one))
 
 
 @leg

@@ -3,6 +3,7 @@
 The same cases run on the local Kubernetes API (tests/conformance/connect.py) and on a real one (checks.py).
 """
 
+import base64
 import dataclasses
 import json
 import os
@@ -14,7 +15,8 @@ from world import TENANT
 
 STEPS = ("DNS", "route", "TLS", "account", "token", "get", "list")
 READER, LISTER = "0f0c0001-5d1e-4c8b-8f0a-5e1d9b3a7002", "0f0c0001-5d1e-4c8b-8f0a-5e1d9b3a7003"
-NOBODY = "0f0c0001-5d1e-4c8b-8f0a-5e1d9b3a7004"
+NOBODY, PRINCIPAL = "0f0c0001-5d1e-4c8b-8f0a-5e1d9b3a7004", "0f0c0001-5d1e-4c8b-8f0a-5e1d9b3a7005"
+CREDENTIAL = "a client's s3cret~/+="
 
 
 @dataclasses.dataclass
@@ -101,6 +103,29 @@ def each_step(stage):
     stage.expect("list", stage.manifests(clientID=READER), "list", "Key Vault Secrets User")
     stage.expect("list-not-needed", stage.manifests({"checked": {}}, ("checked",), clientID=READER), "list",
                  "not needed here", word="denied")
+
+
+def by_principal(stage, apply):
+    """The Secret of a service principal takes the place of the service account; `apply` puts an object into the cluster."""
+    stage.prepare()
+    stage.canaries.update((CREDENTIAL, "not the credential"))
+    stage.world.say("identity", clientId=PRINCIPAL, tenant=TENANT, secret=CREDENTIAL)
+    stage.world.say("grant", vault="kv-one", clientId=PRINCIPAL, rights={"secrets": ["get", "list"]})
+    objects = stage.manifests(clientID=None)
+    objects[0]["spec"]["parameters"].pop("clientID")
+    objects[0]["spec"]["parameters"]["servicePrincipalSecretName"] = "checked-reader"
+    stage.expect("no-credential", objects, "account", "checked-reader")
+
+    def credential(**data):
+        apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "checked-reader", "namespace": stage.namespace},
+               "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}})
+
+    credential(clientid=PRINCIPAL)
+    stage.expect("half-a-credential", objects, "account", "clientsecret")
+    credential(clientid=PRINCIPAL, ClientSecret="not the credential")
+    stage.expect("wrong-credential", objects, "token", "AADSTS7000215")
+    credential(clientid=PRINCIPAL, ClientSecret=CREDENTIAL)
+    stage.expect("principal", objects, None)
 
 
 def without_kubeconfig(stage):

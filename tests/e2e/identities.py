@@ -24,11 +24,11 @@ def credential(secret):
             "stringData": {"clientid": PRINCIPAL, "ClientSecret": secret}}
 
 
-def role():
-    meta = {"name": "kvsync-vault-reader", "namespace": NAMESPACE}
+def role(secret="vault-reader"):
+    meta = {"name": f"kvsync-{secret}", "namespace": NAMESPACE}
     group = "rbac.authorization.k8s.io"
     return [{"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": [
-                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["vault-reader"], "verbs": ["get"]}]},
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"]}]},
             {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta,
              "roleRef": {"apiGroup": group, "kind": "Role", "name": meta["name"]},
              "subjects": [{"kind": "ServiceAccount", "name": "kvsync", "namespace": "azure-secret-store"}]}]

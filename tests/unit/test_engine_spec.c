@@ -239,13 +239,13 @@ static void test_sizes_of_pairs(void **state) {
 	memset(text, 'a', 262145);
 	struct kube_pair pair = { STR("k"), { text, 63 } };
 	struct fault fault;
-	assert_int_equal(pair_check(&LABEL_RULE, &pair, true, &fault), OK);
+	assert_int_equal(pair_check(&LABEL_RULE, "spec.secretObject.", &pair, true, &fault), OK);
 	pair.value.len = 64;
-	assert_int_equal(pair_check(&LABEL_RULE, &pair, true, &fault), ERR_INVALID);
+	assert_int_equal(pair_check(&LABEL_RULE, "spec.secretObject.", &pair, true, &fault), ERR_INVALID);
 	pair.value.len = 262144;
-	assert_int_equal(pair_check(&ANNOTATION_RULE, &pair, true, &fault), OK);
+	assert_int_equal(pair_check(&ANNOTATION_RULE, "spec.secretObject.", &pair, true, &fault), OK);
 	pair.value.len = 262145;
-	assert_int_equal(pair_check(&ANNOTATION_RULE, &pair, true, &fault), ERR_INVALID);
+	assert_int_equal(pair_check(&ANNOTATION_RULE, "spec.secretObject.", &pair, true, &fault), ERR_INVALID);
 	free(text);
 }
 
