@@ -10,7 +10,12 @@
 #include "engine/reach.h"
 #include "workers/source.h"
 
-enum { ARENA_BYTES = 4 << 20, ASSERTION_BYTES = 16 << 10, CREDENTIAL_BYTES = 4 << 10 };
+enum {
+	ARENA_BYTES = 4 << 20,
+	ASSERTION_BYTES = 16 << 10,
+	CREDENTIAL_BYTES = 4 << 10,
+
+};
 
 /* What all connections share. */
 struct trial {
@@ -418,7 +423,8 @@ static enum err open_trial(struct trial *trial, struct fault *fault) {
 	trial->http = trial->loop ? http_curl_create(trial->loop) : NULL;
 	if (!trial->arena || !trial->http) return ERR_NOMEM;
 	if (!options->kubeconfig) return OK;
-	err = reach_init(&trial->reach, options->kubeconfig, options->context, trial->arena, fault);
+	err = reach_init(&trial->reach, options->kubeconfig, options->context, REACH_CONNECTIONS,
+		trial->arena, fault);
 	trial->has_reach = err == OK;
 	return err;
 }

@@ -145,7 +145,8 @@ static enum err open_plan(struct plan *plan, struct reach *reach, struct fault *
 	map_init(&plan->class_by_key, plan->hash_key, class_key);
 	plan->arena = secret_arena_create(ARENA_BYTES);
 	if (!plan->arena) return ERR_NOMEM;
-	enum err err = reach_init(reach, options->kubeconfig, options->context, plan->arena, fault);
+	enum err err = reach_init(reach, options->kubeconfig, options->context, REACH_CONNECTIONS,
+		plan->arena, fault);
 	if (err) return err;
 	plan->kube = &reach->kube;
 	return plan_open_pool(plan);

@@ -16,7 +16,7 @@
 #include "clients/http_curl.h"
 #include "engine/config.h"
 #include "engine/engine.h"
-#include "engine/kubeconfig.h"
+#include "engine/reach.h"
 #include "engine/status_server.h"
 
 /* Three watches have a connection each. */
@@ -27,18 +27,15 @@ struct process {
 	const struct run_options *options;
 	struct config config;
 	struct secret_arena *arena;
-	struct kube_access access;
-	struct secret token; /* the API token that is published */
+	struct reach reach;
 	struct http_site azure, imds;
-	struct http_site site;
-	struct kube kube;
 	struct loop *loop;
 	struct engine *engine;
 	struct status_server *status; /* NULL: none */
 	struct loop_fd signals; /* fd -1: none */
 	struct config_stamp config_stamp;
 	int64_t look_at_config_ns;
-	bool has_curl, has_kube, stopping;
+	bool has_curl, stopping;
 };
 
 static const int64_t LOOK_AT_CONFIG_NS = 2 * NS_PER_S;
@@ -119,36 +116,24 @@ static int64_t look_at_config(struct process *process, int64_t now_ns) {
 
 /* --- the API token --- */
 
-static enum err publish_token(struct process *process, struct secret *token) {
-	enum err err = kube_token_publish(&process->kube, token);
-	if (err) return err;
-	secret_deinit(&process->token);
-	secret_move(&process->token, token);
-	return OK;
-}
-
 static void refresh_token(void *arg, bool rejected) {
 	struct process *process = arg;
 	struct fault fault = { 0 };
-	struct secret token = { 0 };
-	if (!process->access.token_file) {
+	bool changed = false;
+	const char *file = process->reach.access.token_file;
+	if (!file) {
 		if (rejected) log_error("the API server does not accept our credentials");
 		return;
 	}
-	enum err err =
-		kube_token_file_read(process->access.token_file, process->arena, &token, &fault);
-	bool changed = !err && !secret_equal(&token, &process->token);
-	if (changed) err = publish_token(process, &token);
+	enum err err = reach_refresh(&process->reach, process->arena, &changed, &fault);
 	if (err) {
-		log_error("API token not read again", kv("file", process->access.token_file),
+		log_error("API token not read again", kv("file", file),
 			kv("detail", fault.text[0] ? fault.text : err_text(err)));
 	} else if (rejected && !changed) {
-		log_error("the API server does not accept our token",
-			kv("file", process->access.token_file));
+		log_error("the API server does not accept our token", kv("file", file));
 	} else if (changed) {
-		log_debug("API token read again", kv("file", process->access.token_file));
+		log_debug("API token read again", kv("file", file));
 	}
-	secret_deinit(&token);
 }
 
 /* --- the five doors --- */
@@ -211,48 +196,10 @@ static enum err watch_signals(struct process *process) {
 
 /* --- start --- */
 
-/* How to speak to the API server; everything it points to is the process's. */
-static struct http_site make_site(const struct process *process) {
-	const struct kube_access *access = &process->access;
-	return (struct http_site){
-		.name = "kubernetes",
-		.version = HTTP_VERSION_2,
-		.max_connections = KUBE_CONNECTIONS,
-		.use_proxy = true,
-		.ca_pem = buf_str(&access->ca_pem),
-		.client_cert_pem = buf_str(&access->client_cert_pem),
-		.client_key_pem =
-			secret_len(&access->client_key_pem) ? &access->client_key_pem : NULL,
-	};
-}
-
-/* The token stands in the kubeconfig, or in a file that is read again from time to time. */
-static enum err first_token(struct process *process, struct fault *fault) {
-	struct kube_access *access = &process->access;
-	struct secret token = { 0 };
-	enum err err = OK;
-	if (access->token_file) {
-		err = kube_token_file_read(access->token_file, process->arena, &token, fault);
-	} else if (secret_len(&access->token)) {
-		secret_move(&token, &access->token);
-	} else {
-		return OK;
-	}
-	if (!err) err = publish_token(process, &token);
-	secret_deinit(&token);
-	return err;
-}
-
 static enum err reach_server(struct process *process, struct fault *fault) {
 	const struct run_options *options = process->options;
-	enum err err = kube_access_find(
-		options->kubeconfig, options->context, process->arena, &process->access, fault);
-	if (err) return err;
-	process->site = make_site(process);
-	err = kube_init(&process->kube, process->access.server, &process->site);
-	if (err) return err;
-	process->has_kube = true;
-	return first_token(process, fault);
+	return reach_init(&process->reach, options->kubeconfig, options->context, KUBE_CONNECTIONS,
+		process->arena, fault);
 }
 
 static enum err make_engine(struct process *process) {
@@ -280,7 +227,7 @@ static enum err make_engine(struct process *process) {
 	};
 	struct engine_options options = {
 		.pool.workers = (unsigned)process->config.workers,
-		.pool.kube = &process->kube,
+		.pool.kube = &process->reach.kube,
 		.pool.azure = &process->azure,
 		.pool.imds = &process->imds,
 		.pool.settings = config_settings(&process->config),
@@ -334,8 +281,10 @@ static enum err start_status(struct process *process, struct fault *fault) {
 
 static void tell_start(const struct process *process) {
 	const struct run_options *options = process->options;
-	log_info("starting", kv("version", KVSYNC_VERSION), kv("server", process->access.server),
-		kv("access", process->access.description), kv("namespace", process->access.ns),
+	log_info("starting", kv("version", KVSYNC_VERSION),
+		kv("server", process->reach.access.server),
+		kv("access", process->reach.access.description),
+		kv("namespace", process->reach.access.ns),
 		kv("config", options->config_path ? options->config_path : "defaults"),
 		kv_int("workers", process->config.workers),
 		kv_int("rotationPollIntervalInSeconds", process->config.poll_interval_s));
@@ -383,9 +332,7 @@ static void finish(struct process *process) {
 		close(process->signals.fd);
 	}
 	loop_destroy(process->loop);
-	if (process->has_kube) kube_deinit(&process->kube);
-	secret_deinit(&process->token);
-	kube_access_deinit(&process->access);
+	reach_deinit(&process->reach);
 	secret_arena_destroy(process->arena);
 	if (process->has_curl) http_curl_global_deinit();
 	config_deinit(&process->config);
