@@ -15,6 +15,7 @@
 	X(SECRETS_SETTLED, "secrets_settled", "managedFields entries merged")                    \
 	X(SECRET_PROBES, "secret_probes", "empty merge patches that probed a Secret")            \
 	X(DRIFT_REPAIRS, "drift_repairs", "Secrets written again after somebody changed them")   \
+	X(DRIFT_TOLD, "drift_told", "Secrets that the watch has shown to be changed or gone")    \
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
 	X(EVENTS_WRITTEN, "events_written", "Events about SecretSyncs")                          \
 	X(EVENTS_DROPPED, "events_dropped",                                                      \

@@ -271,9 +271,18 @@ static bool is_missing_right(struct str message) {
 	return str_find(message, STR("\" cannot ")) != SIZE_MAX;
 }
 
+/* The right that deploy/manifests leaves out on purpose. */
+static bool is_right_to_watch_secrets(struct str message) {
+	bool read = str_find(message, STR("\" cannot list ")) != SIZE_MAX ||
+		    str_find(message, STR("\" cannot watch ")) != SIZE_MAX;
+	return read && str_find(message, STR("resource \"secrets\"")) != SIZE_MAX;
+}
+
 static const char *remedy_of(enum err err, int status, struct str message) {
 	switch (err) {
 	case ERR_DENIED:
+		if (is_right_to_watch_secrets(message))
+			return ": deploy/drift-watch has the ClusterRole";
 		return is_missing_right(message)
 			       ? ": grant kvsync that right (deploy/manifests has the ClusterRole)"
 			       : ": no right is missing, the text says what refused it";

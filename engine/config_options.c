@@ -10,7 +10,7 @@
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const SWITCH[] = { "false", "true", NULL };
 static const char *const NAMES[] = { "preview", "current", "upstream", NULL };
-static const char *const DRIFT[] = { "off", "probe", NULL };
+static const char *const DRIFT[] = { "off", "probe", "watch", NULL };
 static const char *const DETECTIONS[] = { "auto", "list", "get", NULL };
 static const char *const FORMATS[] = { "logfmt", "json", NULL };
 
@@ -34,8 +34,11 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"controller." },
 	{ "driftDetection", OPTION_CHOICE, AT(drift), 0, 0, DRIFT_PROBE, NULL, DRIFT,
 		"How a Secret that somebody else has changed or deleted is noticed. probe: at the "
-		"poll, by an empty patch that reads no value and needs no further right. off: not "
-		"before its next write." },
+		"poll, by an empty patch that reads no value and needs no further right. watch: at "
+		"once, by a watch of metadata; its right, which deploy/drift-watch grants, can "
+		"read "
+		"every Secret of the cluster, and without it watch works as probe. off: not before "
+		"its next write." },
 	{ "driftProbesPerSecond", OPTION_NUMBER, AT(drift_probes_per_s), 1, 10000, 30, NULL, NULL,
 		"Such probes of all Secrets together in one second at most. A poll that comes when "
 		"they are used up goes without." },

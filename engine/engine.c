@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "engine/akv.h"
 #include "engine/informer.h"
+#include "engine/secret_watch.h"
 #include "engine/store.h"
 #include "engine/upstream.h"
 
@@ -30,6 +31,7 @@ struct engine {
 	struct rng rng;
 	struct akv *akv;
 	struct watcher watchers[WATCHERS]; /* by resource */
+	struct secret_watch secret_watch;
 	struct upstream upstream;
 	bool watch_upstream;
 	void (*refresh_token)(void *arg, bool rejected);
@@ -40,7 +42,7 @@ struct engine {
 	bool ready;
 	bool stopped;
 	struct {
-		_Atomic bool ready;
+		_Atomic bool ready, secrets_watched;
 		_Atomic size_t syncs, classes;
 	} published; /* atomic: relaxed; writer main, once per turn */
 };
@@ -96,7 +98,7 @@ static void told_missing(struct informer_sink *sink) {
 	told_list_end(sink);
 }
 
-static void akv_unauthenticated(void *arg) {
+static void set_rejected(void *arg) {
 	((struct engine *)arg)->rejected = true;
 }
 
@@ -119,6 +121,21 @@ static void watcher_init(struct engine *engine, enum kube_resource resource, str
 }
 
 /* --- life --- */
+
+static enum err make_secret_watch(struct engine *engine, const struct pool_options *options) {
+	engine->secret_watch = (struct secret_watch){
+		.kube = options->kube,
+		.http = engine->http,
+		.rng = &engine->rng,
+		.store = engine->store,
+		.pool = engine->pool,
+		.unauthenticated = set_rejected,
+		.arg = engine,
+	};
+	secret_watch_init(&engine->secret_watch);
+	if (options->settings.drift != DRIFT_WATCH) return OK;
+	return secret_watch_start(&engine->secret_watch);
+}
 
 enum err engine_create(const struct engine_options *options, struct engine **out_engine) {
 	assert_main();
@@ -143,10 +160,11 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 		err = engine->store ? OK : ERR_NOMEM;
 	}
 	if (!err) {
-		engine->akv = akv_create(options->pool.kube, engine->http, &engine->rng, key,
-			akv_unauthenticated, engine);
+		engine->akv = akv_create(
+			options->pool.kube, engine->http, &engine->rng, key, set_rejected, engine);
 		err = engine->akv ? OK : ERR_NOMEM;
 	}
+	if (!err) err = make_secret_watch(engine, &options->pool);
 	if (err) {
 		engine_destroy(engine);
 		return err;
@@ -176,6 +194,7 @@ void engine_destroy(struct engine *engine) {
 	if (engine->pool) pool_join(engine->pool);
 	for (unsigned resource = 0; resource < WATCHERS; resource++)
 		informer_deinit(&engine->watchers[resource].informer);
+	secret_watch_stop(&engine->secret_watch);
 	upstream_deinit(&engine->upstream);
 	akv_destroy(engine->akv);
 	http_destroy(engine->http);
@@ -191,6 +210,7 @@ void engine_stop(struct engine *engine, int64_t drain_ns) {
 	engine->stopped = true;
 	for (unsigned resource = 0; resource < WATCHERS; resource++)
 		informer_stop(&engine->watchers[resource].informer);
+	secret_watch_stop(&engine->secret_watch);
 	upstream_deinit(&engine->upstream);
 	akv_stop(engine->akv);
 	pool_stop(engine->pool, drain_ns);
@@ -244,6 +264,7 @@ static void informers_turn(struct engine *engine, struct now now) {
 	informer_turn(&engine->watchers[KUBE_AKVS].informer, now);
 	informer_turn(classes, now);
 	if (informer_has_synced(classes)) informer_turn(syncs, now);
+	if (informer_has_synced(syncs)) secret_watch_turn(&engine->secret_watch, now);
 	if (engine->ready || !informer_has_synced(syncs)) return;
 	engine->ready = true;
 	log_info("ready", kv_int("secretsyncs", (int64_t)store_sync_count(engine->store)),
@@ -256,7 +277,9 @@ static int64_t earlier(int64_t a, int64_t b) {
 
 static void publish(struct engine *engine) {
 	const memory_order relaxed = memory_order_relaxed;
+	bool watched = secret_watch_is_current(&engine->secret_watch);
 	atomic_store_explicit(&engine->published.ready, engine->ready, relaxed);
+	atomic_store_explicit(&engine->published.secrets_watched, watched, relaxed);
 	atomic_store_explicit(&engine->published.syncs, store_sync_count(engine->store), relaxed);
 	atomic_store_explicit(
 		&engine->published.classes, store_class_count(engine->store), relaxed);
@@ -281,6 +304,9 @@ int64_t engine_turn(struct engine *engine, struct now now) {
 	deadline_ns = earlier(deadline_ns, informer_deadline_ns(classes, now));
 	if (informer_has_synced(classes))
 		deadline_ns = earlier(deadline_ns, informer_deadline_ns(syncs, now));
+	if (informer_has_synced(syncs))
+		deadline_ns =
+			earlier(deadline_ns, secret_watch_deadline_ns(&engine->secret_watch, now));
 	if (engine->rejected && engine->refresh_token) deadline_ns = now.mono_ns;
 	publish(engine);
 	return deadline_ns;
@@ -291,7 +317,13 @@ bool engine_is_ready(const struct engine *engine) {
 }
 
 enum err engine_set_settings(struct engine *engine, const struct settings *settings) {
-	return pool_set_settings(engine->pool, settings);
+	struct secret_watch *watch = &engine->secret_watch;
+	bool was_on = secret_watch_is_on(watch), wanted = settings->drift == DRIFT_WATCH;
+	enum err err = wanted && !engine->stopped ? secret_watch_start(watch) : OK;
+	if (!err) err = pool_set_settings(engine->pool, settings);
+	bool keep = err ? was_on : wanted;
+	if (!keep) secret_watch_stop(watch);
+	return err;
 }
 
 struct pool *engine_pool(struct engine *engine) {
@@ -302,6 +334,8 @@ void engine_read_numbers(const struct engine *engine, struct engine_numbers *out
 	const memory_order relaxed = memory_order_relaxed;
 	*out_numbers = (struct engine_numbers){
 		.ready = atomic_load_explicit(&engine->published.ready, relaxed),
+		.secrets_watched =
+			atomic_load_explicit(&engine->published.secrets_watched, relaxed),
 		.syncs = atomic_load_explicit(&engine->published.syncs, relaxed),
 		.classes = atomic_load_explicit(&engine->published.classes, relaxed),
 	};

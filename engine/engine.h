@@ -58,6 +58,7 @@ struct pool *engine_pool(struct engine *engine);
 /* What the engine tells of itself, as of the end of its last turn. */
 struct engine_numbers {
 	bool ready; /* as engine_is_ready */
+	bool secrets_watched; /* changes of Secrets are told of as they happen */
 	size_t syncs, classes;
 };
 void engine_read_numbers(const struct engine *engine, struct engine_numbers *out_numbers);

@@ -19,7 +19,7 @@
 #include "engine/reach.h"
 #include "engine/status_server.h"
 
-/* Three watches have a connection each. */
+/* Four watches have a connection each. */
 enum { ARENA_BYTES = 4 << 20, KUBE_CONNECTIONS = 5 };
 
 /* Everything that main owns, in the order in which it is made. */
@@ -251,6 +251,7 @@ static void read_process(void *arg, struct status_numbers *out_numbers) {
 	engine_read_numbers(process->engine, &numbers);
 	*out_numbers = (struct status_numbers){
 		.ready = numbers.ready,
+		.secrets_watched = numbers.secrets_watched,
 		.syncs = numbers.syncs,
 		.classes = numbers.classes,
 		.turn_began_ns = loop_turn_began_ns(process->loop),

@@ -20,6 +20,7 @@ static const int64_t STATUS_TURN_NS = 10 * NS_PER_S;
 
 struct status_numbers {
 	bool ready; /* both lists were complete once */
+	bool secrets_watched;
 	size_t syncs, classes;
 	int64_t turn_began_ns; /* of main's loop: base/loop.h */
 	int64_t turn_longest_ns;

@@ -120,6 +120,8 @@ static void write_turns(const struct status_options *options, const struct statu
 		turn(out, longest, thread, worker.turn_longest_ns);
 		out_load->running += worker.running;
 		out_load->writes_waiting += worker.writes_waiting;
+		if (worker.secret_unseen_ns > out_load->secret_unseen_ns)
+			out_load->secret_unseen_ns = worker.secret_unseen_ns;
 		for (int class = 0; class < CLASS_COUNT; class ++)
 			out_load->waiting[class] += worker.waiting[class];
 	}
@@ -143,6 +145,9 @@ unsigned status_write_metrics(const struct status_options *options, struct buf *
 	number(out_text, "kvsync_secretsyncs", "SecretSyncs that are known", numbers.syncs);
 	number(out_text, "kvsync_secretproviderclasses", "SecretProviderClasses that are known",
 		numbers.classes);
+	number(out_text, "kvsync_secrets_watched",
+		"1: changes of Secrets are told of at once (driftDetection: watch)",
+		numbers.secrets_watched);
 	write_turns(options, &numbers, out_text, &load);
 	number(out_text, "kvsync_secret_unseen_longest_seconds",
 		"how long the Secret that was looked at longest ago has not been looked at",

@@ -47,7 +47,8 @@ struct object {
 	const char *key; /* const: "namespace/name"; in _names */
 	const char *uid; /* const; in _names */
 	struct list seen_link; /* main: marks of a relist */
-	uint64_t seen; /* main: number of the last list that had it */
+	_Atomic uint32_t
+		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
 
 	struct status status; /* home (main until the first queue_add) */
 	struct timer timer; /* home: next check, or retry */

@@ -69,14 +69,26 @@ void pool_stop(struct pool *pool, int64_t drain_ns) {
 	}
 }
 
-void pool_pause(struct pool *pool, bool paused) {
+static void wake_all(struct pool *pool) {
 	const struct pool_doors *doors = &pool->options.doors;
-	assert_main();
-	bool was = atomic_exchange_explicit(&pool->paused, paused, memory_order_relaxed);
-	for (unsigned i = 0; was && !paused && i < pool->count; i++) {
+	for (unsigned i = 0; i < pool->count; i++) {
 		if (pool->workers[i].loop) loop_wake(pool->workers[i].loop);
 		if (!pool->workers[i].loop && doors->wake) doors->wake(doors->arg, i);
 	}
+}
+
+void pool_watch_secrets(struct pool *pool, uint32_t list) {
+	assert_main();
+	if (atomic_load_explicit(&pool->secret_list, memory_order_relaxed) == list) return;
+	/* Release: who sees the number sees what the list has told of every object. */
+	atomic_store_explicit(&pool->secret_list, list, memory_order_release);
+	wake_all(pool);
+}
+
+void pool_pause(struct pool *pool, bool paused) {
+	assert_main();
+	bool was = atomic_exchange_explicit(&pool->paused, paused, memory_order_relaxed);
+	if (was && !paused) wake_all(pool);
 }
 
 void pool_join(struct pool *pool) {

@@ -63,6 +63,9 @@ struct object *pool_take_retired(struct pool *pool);
 /* Main: publishes new settings. */
 enum err pool_set_settings(struct pool *pool, const struct settings *settings);
 
+/* Main: Secrets are watched, and list number `list` of them is complete (secret_seen.h); 0: they are not watched. */
+void pool_watch_secrets(struct pool *pool, uint32_t list);
+
 /* Main: while paused no reconcile begins; what is under way ends. */
 void pool_pause(struct pool *pool, bool paused);
 

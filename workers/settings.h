@@ -13,7 +13,8 @@ enum change_detection {
 	CHANGE_BY_GET,
 };
 
-enum drift_mode { DRIFT_OFF, DRIFT_PROBE };
+/* DRIFT_WATCH works as DRIFT_PROBE while there is no watch. */
+enum drift_mode { DRIFT_OFF, DRIFT_PROBE, DRIFT_WATCH };
 
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */

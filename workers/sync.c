@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "workers/secret_seen.h"
 
 static const struct step *end_run(struct sync *sync) {
 	(void)sync;
@@ -47,6 +48,7 @@ static void plan_next(struct sync *sync) {
 	bool seen = sync->created || sync->updated || sync->looking;
 	if (seen && !sync->fault.err) worker_saw_secret(worker, object);
 	if (!sync->fault.err) sync_remember_force(sync);
+	if (sync->fault.err && (sync->looking || sync->repairing)) secret_look_failed(object);
 	if (!fault->err) {
 		object->failures = 0;
 		sync_plan_check(sync);

@@ -8,17 +8,10 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "clients/json.h"
-#include "clients/kube_fields.h"
+#include "workers/secret_seen.h"
 #include "workers/sync.h"
 
-enum { NAME_BYTES = 128 };
-
 static const int64_t REST_NS = 3600 * NS_PER_S;
-
-/* One field that somebody else took, and who. */
-struct theft {
-	char field[NAME_BYTES], manager[NAME_BYTES];
-};
 
 /* --- when --- */
 
@@ -31,10 +24,13 @@ static bool last_word_was_about_the_secret(const struct sync *sync) {
 		       ready->reason == REASON_PATCH_FAILED || ready->reason == REASON_POLICY);
 }
 
+/* While Secrets are watched a poll looks only at what is left to be settled. */
 static bool is_due(struct sync *sync) {
 	const struct settings *settings = &sync->worker->settings;
-	if (last_word_was_about_the_secret(sync)) return true;
+	bool watched = sync->worker->secret_list != 0;
+	if (sync->told || last_word_was_about_the_secret(sync)) return true;
 	if (settings->drift == DRIFT_OFF) return false;
+	if (watched && !secret_is_unsettled(sync->object)) return false;
 	return pace_take(&sync->worker->pool->drift_pace, settings->drift_probes_per_s,
 		sync->worker->now.mono_ns);
 }
@@ -64,7 +60,8 @@ static const struct step *rest_fault(struct sync *sync) {
 const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault) {
 	struct gate *gate = &sync->worker->kube_gate;
 	sync->looking = false;
-	if (!last_word_was_about_the_secret(sync)) return &STEP_STATUS;
+	if (sync->told) secret_look_failed(sync->object);
+	if (!sync->told && !last_word_was_about_the_secret(sync)) return &STEP_STATUS;
 	sync->fault = *fault;
 	sync->fault_gate = gate->open ? gate : NULL;
 	return &STEP_END;
@@ -72,42 +69,13 @@ const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault
 
 const struct step *sync_unchanged(struct sync *sync) {
 	struct fault fault = { 0 };
+	uint32_t list = sync->worker->secret_list;
+	sync->told = list && secret_is_lost(sync->object, list);
 	if (is_resting(sync)) return rest_fault(sync);
 	if (!is_due(sync)) return &STEP_STATUS;
 	if (!gate_admits(&sync->worker->kube_gate, &fault)) return sync_cannot_look(sync, &fault);
 	sync->looking = true;
 	return &STEP_PROBE;
-}
-
-/* --- what was taken --- */
-
-static bool is_taken(
-	const cJSON *list, enum kube_field_set set, struct str key, struct theft *out_theft) {
-	static const char *const kinds[] = { [KUBE_FIELD_DATA] = "key",
-		[KUBE_FIELD_LABEL] = "label",
-		[KUBE_FIELD_ANNOTATION] = "annotation" };
-	if (kube_fields_owned(list, set, key)) return false;
-	struct str rival = kube_fields_rival(list, set, key);
-	snprintf(out_theft->field, NAME_BYTES, "%s %.*s", kinds[set], STR_ARG(key));
-	snprintf(out_theft->manager, NAME_BYTES, "%.*s", STR_ARG(rival));
-	return true;
-}
-
-static bool find_theft(const struct sync *sync, const cJSON *list, struct theft *out_theft) {
-	const struct spec *spec = sync->spec;
-	for (unsigned i = 0; i < spec->item_count; i++) {
-		if (sync_item_fault(sync, i, NULL)) continue;
-		if (is_taken(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft))
-			return true;
-	}
-	for (unsigned i = 0; i < spec->label_count; i++) {
-		if (is_taken(list, KUBE_FIELD_LABEL, spec->labels[i].key, out_theft)) return true;
-	}
-	for (unsigned i = 0; i < spec->annotation_count; i++) {
-		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->annotations[i].key, out_theft))
-			return true;
-	}
-	return false;
 }
 
 /* --- and what follows --- */
@@ -152,7 +120,8 @@ const struct step *sync_judge_drift(struct sync *sync) {
 	assert(sync->looking);
 	enum err err = json_parse(buf_str(&sync->meta.managed_fields), &list, &fault);
 	if (err) return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
-	bool taken = sync->worker->settings.drift != DRIFT_OFF && find_theft(sync, list, &theft);
+	bool taken = sync->worker->settings.drift != DRIFT_OFF &&
+		     secret_find_theft(sync->spec, sync, list, &theft);
 	cJSON_Delete(list);
 	if (!taken) return sync->meta.must_settle ? &STEP_SETTLE : &STEP_STATUS;
 	if (begin_rest(sync, &theft)) return rest_fault(sync);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "workers/secret_seen.h"
 #include "workers/sync.h"
 
 enum {
@@ -325,6 +326,7 @@ static const struct step PROBE_READ = { "probed", probe_read };
 
 static const struct step *probe_run(struct sync *sync) {
 	metric_add(METRIC_SECRET_PROBES, 1);
+	if (sync->worker->secret_list) secret_begin_look(sync->object, sync->worker->secret_list);
 	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube,
 		sync->worker->arena, sync->spec->ns, sync->spec->name);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PROBE_READ);

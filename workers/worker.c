@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "workers/event.h"
+#include "workers/secret_seen.h"
 #include "workers/sync.h"
 
 enum {
@@ -86,7 +87,7 @@ void worker_saw_secret(struct worker *worker, struct object *object) {
 }
 
 static int64_t secret_unseen_ns(const struct worker *worker) {
-	if (list_is_empty(&worker->seen_order)) return 0;
+	if (worker->secret_list || list_is_empty(&worker->seen_order)) return 0;
 	const struct object *oldest =
 		container_of(list_first(&worker->seen_order), struct object, seen_order);
 	return worker->now.mono_ns - oldest->secret_seen_ns;
@@ -266,9 +267,26 @@ static void read_settings(struct worker *worker) {
 		worker->settings = *rcu_load(worker->pool->settings);
 	}
 	apply_settings(worker, &old);
+	bool watch = worker->settings.drift == DRIFT_WATCH;
+	uint32_t list = atomic_load_explicit(&worker->pool->secret_list, memory_order_acquire);
+	worker->secret_list = watch ? list : 0;
+	if (!worker->secret_list || worker->secret_list == worker->walked_list) return;
+	worker->walked_list = worker->secret_list;
+	worker->replan = worker->object_count;
 }
 
-/* Another interval gives every object another moment; a slice per turn. */
+/* A Secret that the last list did not show is looked at, by an object that has none of its own trouble. */
+static void miss_secret(struct worker *worker, struct object *object) {
+	uint32_t list = worker->secret_list;
+	if (!list || object->failures || !status_has_synced(&object->status)) return;
+	if (!object->shard || !secret_is_lost(object, list)) return;
+	if (object->sync)
+		object->changed_meanwhile = true;
+	else
+		schedule_ready(object, CLASS_CHANGED);
+}
+
+/* Another interval gives every object another moment, and a list of Secrets may show that one is gone; a slice per turn. */
 static void replan_slice(struct worker *worker) {
 	for (int i = 0; i < REPLANS_PER_TURN && worker->replan; i++, worker->replan--) {
 		struct list *node = list_pop(&worker->objects);
@@ -283,6 +301,7 @@ static void replan_slice(struct worker *worker) {
 		struct spec *spec = waits ? spec_borrow(object) : NULL;
 		if (spec) schedule_check(worker, object, spec);
 		spec_unref(spec);
+		miss_secret(worker, object);
 	}
 	if (worker->replan) worker->again = true;
 }

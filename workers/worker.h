@@ -62,7 +62,10 @@ struct worker {
 	struct list shard_list; /* home */
 	unsigned scan_count; /* home */
 	unsigned
-		replan; /* home: objects whose next check is still to be moved to another interval */
+		replan; /* home: objects that are still to be walked over, because intervals have changed or a list of Secrets is complete */
+	uint32_t
+		secret_list; /* home: the last complete list of Secrets that a watch follows (secret_seen.h); 0: they are not watched */
+	uint32_t walked_list; /* home: the last one that objects were held against */
 	struct map identities; /* home */
 	struct list identity_list; /* home */
 	struct list endpoints; /* home */
@@ -96,6 +99,7 @@ struct pool {
 	struct pace write_pace; /* atomic: writes of Secrets */
 	struct pause kube_pause; /* atomic: what the API server asked for */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
+	_Atomic uint32_t secret_list; /* atomic: release by main, acquire by workers */
 	_Atomic bool paused; /* atomic: relaxed; writer main, nothing else is published by it */
 	_Atomic bool stop; /* atomic: release by main, acquire by workers */
 	void (*trace)(void *arg, const struct object *object, const char *step,

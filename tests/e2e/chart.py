@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from cluster import HERE, MANIFESTS, POLICIES, ROOT, SKIPPED, Cluster, ClusterError, NoGo, run_test, wait_for
+from cluster import DRIFT_WATCH, HERE, MANIFESTS, POLICIES, ROOT, SKIPPED, Cluster, ClusterError, NoGo, run_test, wait_for
 from lab import Failed, Lab, spc, sync
 
 CHART = ROOT / "deploy" / "chart"
@@ -81,6 +81,15 @@ def its_variants(helm, cluster):
     check("a server without admission policies gets none", not [key for key in old if "Policy" in key[0]], set(old))
     off = objects(cluster, helm.render("--set", "validatingAdmissionPolicies.applyPolicies=false"))
     check("policies can be left out", not [key for key in off if "Policy" in key[0]], set(off))
+    watch = objects(cluster, helm.render("--include-crds", "--set", "config.driftDetection=watch"))
+    plain = objects(cluster, (DRIFT_WATCH / "rbac.yaml").read_text())
+    usual = objects(cluster, helm.render("--include-crds"))
+    check("driftDetection: watch brings the right to watch Secrets, and nothing else does",
+          set(watch) - set(usual) == set(plain) and all(watch[key] == one for key, one in plain.items()),
+          set(watch) ^ set(usual))
+    moved = objects(cluster, helm.render("--set", "config.driftDetection=watch", namespace="elsewhere"))
+    check("that right goes to the account in another namespace, too",
+          moved["ClusterRoleBinding", "kvsync-drift-watch"]["subjects"][0]["namespace"] == "elsewhere", moved)
     try:
         helm.render(version="1.26.0")
         check("a server that is too old is refused", False, "it was rendered")

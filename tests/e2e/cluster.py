@@ -37,6 +37,7 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MANIFESTS = ROOT / "deploy" / "manifests"
+DRIFT_WATCH = ROOT / "deploy" / "drift-watch"
 POLICIES = ROOT / "deploy" / "policies"
 UPSTREAM_CRD = ROOT / "tests" / "k8s" / "upstream-crd.yaml"
 

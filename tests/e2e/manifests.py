@@ -4,7 +4,7 @@ every field, and takes over a cluster that has the upstream controller's CRD."""
 
 import json
 
-from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, run_test, wait_for
+from cluster import DRIFT_WATCH, MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, run_test, wait_for
 
 ACCOUNT = "system:serviceaccount:azure-secret-store:kvsync"
 NAMESPACE = "azure-secret-store"
@@ -120,6 +120,10 @@ def main():
         for namespace, expected in ((NAMESPACE, OWN_RIGHTS), ("default", RIGHTS)):
             found = granted(cluster, namespace)
             check(f"rights in {namespace}", found == expected, found)
+        cluster.apply(DRIFT_WATCH)
+        more = {**RIGHTS, "secrets": RIGHTS["secrets"] | {"list", "watch"}}
+        found = granted(cluster, "default")
+        check("deploy/drift-watch adds list and watch of Secrets, and nothing else", found == more, found)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/engine.h"
+#include "workers/secret_seen.h"
 
 /* An HTTP client that keeps what was started until the test answers it. */
 struct fake {
@@ -36,6 +37,8 @@ static void fake_start(struct http *http, struct http_req *req) {
 		if (fake->active[i]) continue;
 		fake->active[i] = req;
 		buf_init(&req->response, req->max_response_bytes);
+		if (req->response_arena)
+			secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
 		return;
 	}
 	fail_msg("too many requests");
@@ -164,7 +167,10 @@ static void answer(const char *part, int status, const char *body) {
 	struct http_req *req = request(w.main_http, part);
 	if (!req) fail_msg("no request for %s", part);
 	req->status = status;
-	buf_append(&req->response, str_of(body));
+	if (req->response_arena)
+		secret_append(&req->response_secret, str_of(body));
+	else
+		buf_append(&req->response, str_of(body));
 	w.main_http->answered = req;
 	turn_main();
 }
@@ -284,6 +290,107 @@ static void test_token_is_refreshed(void **state) {
 	assert_int_equal(w.rejections, 1);
 }
 
+#define WATCHED_SECRETS "/api/v1/secrets?"
+#define SECRET(fields)                                                                             \
+	"{\"metadata\":{\"namespace\":\"n\",\"name\":\"s\",\"uid\":\"xu\",\"resourceVersion\":\"7\"," \
+	"\"labels\":{\"secrets-store.sync.x-k8s.io\":\"\"},\"annotations\":{"                        \
+	"\"secrets-store.sync.x-k8s.io\":\"\"},\"ownerReferences\":[{\"apiVersion\":"                \
+	"\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\",\"name\":\"s\",\"uid\":\"su\"}],"   \
+	"\"managedFields\":[{\"manager\":\"secrets-store-sync-controller\",\"operation\":\"Apply\","  \
+	"\"fieldsV1\":{\"f:data\":{" fields "}}}]}}"
+#define GOOD SECRET("\"f:k\":{}")
+#define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
+
+static void set_drift(enum drift_mode mode) {
+	struct settings settings = settings_default();
+	settings.drift = mode;
+	assert_int_equal(engine_set_settings(w.engine, &settings), OK);
+	turn_main();
+}
+
+static bool is_watched(void) {
+	struct engine_numbers numbers;
+	engine_read_numbers(w.engine, &numbers);
+	return numbers.secrets_watched;
+}
+
+/* The word that is kept of the Secret of n/s, and whether the object was added to the queue since. */
+static uint32_t word(void) {
+	return atomic_load(&engine_find_sync(w.engine, STR("n/s"))->secret_seen);
+}
+
+static void test_secrets_are_watched(void **state) {
+	(void)state;
+	turn_main();
+	set_drift(DRIFT_WATCH);
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	/* Not before it is known whose they are. */
+	assert_null(request(w.main_http, WATCHED_SECRETS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	assert_true(engine_is_ready(w.engine));
+	turn_worker();
+	answer(WATCHED_SECRETS "limit", 200,
+		PAGE("{\"metadata\":{\"name\":\"x\"}},{\"metadata\":{\"namespace\":\"n\",\"name\":\"strange\"}},"
+		     "{\"metadata\":{\"namespace\":\"n\",\"name\":\"s\"}}," GOOD));
+	assert_true(is_watched());
+	assert_int_equal(word(), SECRET_FIRST_LIST + 1);
+	struct object *object = engine_find_sync(w.engine, STR("n/s"));
+	unsigned running = queue_item_state(&object->item);
+	stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", GOOD));
+	assert_int_equal(queue_item_state(&object->item), running);
+	stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", SECRET("")));
+	assert_int_equal(word(), SECRET_LOST);
+	assert_int_equal(queue_item_state(&object->item), running | QUEUE_QUEUED);
+	stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", GOOD) EVENT("DELETED", GOOD));
+	assert_int_equal(word(), SECRET_LOST);
+	/* A Secret of nobody's, and of one that goes. */
+	stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", GOOD));
+	stream(SYNCS "watch", EVENT("DELETED", SYNC));
+	stream(WATCHED_SECRETS "watch", EVENT("DELETED", GOOD));
+	assert_true(is_watched());
+}
+
+static void test_the_right_to_watch_secrets_is_missing(void **state) {
+	(void)state;
+	turn_main();
+	set_drift(DRIFT_WATCH);
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	answer(WATCHED_SECRETS "limit", 403, "{\"reason\":\"Forbidden\"}");
+	assert_true(engine_is_ready(w.engine));
+	assert_false(is_watched());
+	assert_null(request(w.main_http, WATCHED_SECRETS));
+	w.now.mono_ns += 300 * NS_PER_S;
+	turn_main();
+	answer(WATCHED_SECRETS "limit", 200, PAGE(GOOD));
+	assert_true(is_watched());
+	uint32_t list = word();
+	/* Taken away again: what was seen stays as it was seen. */
+	answer(WATCHED_SECRETS "watch", 403, "{\"reason\":\"Forbidden\"}");
+	assert_false(is_watched());
+	assert_int_equal(word(), list);
+}
+
+static void test_the_watch_of_secrets_follows_the_settings(void **state) {
+	(void)state;
+	turn_main();
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	assert_null(request(w.main_http, WATCHED_SECRETS));
+	for (int i = 0; i < 3; i++) {
+		set_drift(DRIFT_WATCH);
+		if (i != 1) answer(WATCHED_SECRETS "limit", 200, PAGE(GOOD));
+		assert_int_equal(is_watched(), i != 1);
+		set_drift(DRIFT_WATCH);
+		assert_non_null(request(w.main_http, WATCHED_SECRETS));
+		set_drift(i == 0 ? DRIFT_PROBE : DRIFT_OFF);
+		assert_null(request(w.main_http, WATCHED_SECRETS));
+		assert_false(is_watched());
+	}
+	/* Stopped while it is on: the teardown looks for leaks. */
+	set_drift(DRIFT_WATCH);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -293,6 +400,9 @@ int main(void) {
 		TEST(test_life_of_an_object),
 		TEST(test_stop_in_the_middle),
 		TEST(test_token_is_refreshed),
+		TEST(test_secrets_are_watched),
+		TEST(test_the_right_to_watch_secrets_is_missing),
+		TEST(test_the_watch_of_secrets_follows_the_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,9 @@ static void test_metrics(void **state) {
 	workers[1].waiting[CLASS_NEW] = 3;
 	workers[0].running = 4;
 	workers[0].writes_waiting = 3;
+	workers[0].secret_unseen_ns = 7 * NS_PER_S;
+	workers[1].secret_unseen_ns = 5 * NS_PER_S;
+	numbers.secrets_watched = true;
 	workers[1].turn_longest_ns = NS_PER_S;
 	assert_int_equal(write_page(status_write_metrics), 200);
 	check_format();
@@ -151,6 +154,8 @@ static void test_metrics(void **state) {
 	has_line("kvsync_objects_waiting{class=\"periodic\"} 0\n");
 	has_line("kvsync_reconciles_running 4\n");
 	has_line("kvsync_secret_writes_waiting 3\n");
+	has_line("kvsync_secret_unseen_longest_seconds 7\n");
+	has_line("kvsync_secrets_watched 1\n");
 	has_line("kvsync_turn_longest_seconds{thread=\"main\"} 0.015000\n");
 	has_line("kvsync_turn_longest_seconds{thread=\"worker-1\"} 1.000000\n");
 	has_line("kvsync_turn_busiest_seconds{thread=\"main\"} 0.003000\n");

@@ -1,0 +1,281 @@
+/* workers/secret_seen: what a watch of Secrets tells, and what a worker makes of it: looks at once, none of its own writes, none lost. */
+#include <stdio.h>
+
+#include "tests/unit/bench.h"
+#include "workers/secret_seen.h"
+
+#define DB_URL SECRETS_URL "/db?"
+#define NOT_FOUND "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not found\"}"
+#define ENTRY(manager, operation, fields)                                                        \
+	"{\"manager\":\"" manager "\",\"operation\":\"" operation                                \
+	"\",\"apiVersion\":\"v1\",\"time\":\"2027-01-15T08:00:00Z\",\"fieldsType\":\"FieldsV1\"," \
+	"\"fieldsV1\":{" fields "}}"
+#define OURS_OWNS(fields) ENTRY("secrets-store-sync-controller", "Apply", fields)
+#define FIELDS(entries) ",\"managedFields\":[" entries "]"
+#define OWNED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}"))
+#define EDITED \
+	FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("kubectl-edit", "Update", "\"f:data\":{\"f:k\":{}}"))
+
+enum { LIST = SECRET_FIRST_LIST + 3 };
+
+static enum secret_verdict verdict_of(const char *json) {
+	struct kube_meta meta;
+	enum secret_verdict verdict;
+	assert_int_equal(kube_read_secret(str_of(json), &meta, NULL), OK);
+	assert_int_equal(secret_judge(&b.spec, &meta, &verdict), OK);
+	kube_meta_deinit(&meta);
+	return verdict;
+}
+
+static void tell(const char *json) {
+	secret_tell(b.object, verdict_of(json), LIST);
+	bench_turn();
+}
+
+static void read_vault(void) {
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+}
+
+static void probe(const char *body) {
+	struct http_req *req = request(HTTP_PATCH, DB_URL);
+	assert_string_equal(body_of(req), "{}");
+	answer(req, 200, body);
+	bench_end(req);
+}
+
+/* Created and settled, with a watch that has shown it so. */
+static void create_and_watch(void) {
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", UPDATE_ENTRY));
+	bench_take_status();
+	bench_set_drift(DRIFT_WATCH);
+	pool_watch_secrets(b.pool, LIST);
+	tell(OURS("s-1", "5", UPDATE_ENTRY));
+	assert_int_equal(bench_active(), 0);
+	/* The entry of the POST is settled by the next poll, not at once. */
+	bench_again();
+	read_vault();
+	probe(OURS("s-1", "5", UPDATE_ENTRY));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", OWNED));
+	bench_take_status();
+	tell(OURS("s-1", "6", OWNED));
+	assert_int_equal(bench_active(), 0);
+}
+
+static void repair(void) {
+	read_vault();
+	probe(OURS("s-1", "7", EDITED));
+	probe(OURS("s-1", "7", EDITED));
+	assert_sends(request(HTTP_PATCH, "&force=true"), "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\"}");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "8", OWNED));
+	bench_take_status();
+}
+
+static void verdicts(void **state) {
+	static const struct kube_pair pair = { STR("example.com/team"), STR("blue") };
+	static const struct {
+		const char *json;
+		enum secret_verdict verdict;
+	} rows[] = {
+		{ OURS("s-1", "5", OWNED), SECRET_WELL },
+		{ OURS("s-1", "5", UPDATE_ENTRY), SECRET_TO_SETTLE },
+		{ OURS("s-1", "5", EDITED), SECRET_TOUCHED },
+		{ OURS("s-1", "5", ""), SECRET_TOUCHED },
+		{ OURS("s-1", "5", ",\"deletionTimestamp\":\"2027-01-15T09:00:00Z\"" OWNED), SECRET_TOUCHED },
+		{ META("s-1", "5", "{}", MARK, OWNER("o-1"), OWNED), SECRET_TOUCHED },
+		{ META("s-1", "5", MARK, "{}", OWNER("o-1"), OWNED), SECRET_TOUCHED },
+		{ META("s-1", "5", MARK, MARK, "", OWNED), SECRET_TOUCHED },
+		{ META("s-1", "5", MARK, MARK, OWNER("o-2"), OWNED), SECRET_TOUCHED },
+		{ META("s-1", "5", MARK, MARK, OWNER("o-1") "," OWNER("o-2"), OWNED), SECRET_TOUCHED },
+		/* What others add is theirs. */
+		{ OURS("s-1", "5", FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}") "," ENTRY("argo", "Apply",
+			"\"f:data\":{\"f:more\":{}},\"f:metadata\":{\"f:labels\":{\"f:x\":{}}}"))), SECRET_WELL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (verdict_of(rows[i].json) != rows[i].verdict) fail_msg("row %zu", i);
+	}
+	b.spec.labels = &pair;
+	b.spec.label_count = 1;
+	assert_int_equal(verdict_of(OURS("s-1", "5", OWNED)), SECRET_TOUCHED);
+	b.spec.annotations = b.spec.labels;
+	b.spec.annotation_count = 1;
+	b.spec.label_count = 0;
+	assert_int_equal(verdict_of(OURS("s-1", "5", OWNED)), SECRET_TOUCHED);
+}
+
+static void polls_do_not_probe(void **state) {
+	(void)state;
+	create_and_watch();
+	for (int i = 0; i < 3; i++) {
+		bench_again();
+		read_vault();
+		assert_int_equal(bench_active(), 0);
+	}
+	struct worker_numbers numbers;
+	bench_advance(60 * NS_PER_S);
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	assert_int_equal(numbers.secret_unseen_ns, 0);
+	/* Without a watch they do. */
+	pool_watch_secrets(b.pool, 0);
+	bench_again();
+	read_vault();
+	probe(OURS("s-1", "6", OWNED));
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	assert_int_equal(bench_active(), 0);
+}
+
+static void an_edit_is_repaired_at_once(void **state) {
+	(void)state;
+	create_and_watch();
+	for (int i = 0; i < 3; i++) {
+		tell(OURS("s-1", "7", EDITED));
+		repair();
+		unsigned before = bench_started();
+		tell(OURS("s-1", "8", OWNED));
+		assert_int_equal(bench_started(), before);
+		bench_advance(3600 * NS_PER_S);
+		while (bench_active()) {
+			if (bench_find(HTTP_POST, TOKEN_URL)) bench_give_token();
+			if (bench_find(HTTP_GET, "/secrets/a/")) read_vault();
+			assert_null(bench_find(HTTP_PATCH, DB_URL));
+			if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+		}
+		bench_again();
+		if (bench_find(HTTP_POST, TOKEN_URL)) bench_give_token();
+		read_vault();
+		if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+		assert_int_equal(bench_active(), 0);
+	}
+}
+
+static void a_deletion_is_undone_at_once(void **state) {
+	(void)state;
+	create_and_watch();
+	secret_tell_gone(b.object);
+	bench_turn();
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	assert_sends(request(HTTP_POST, SECRETS_URL "?"), "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\"}");
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-2", "9", UPDATE_ENTRY));
+	bench_take_status();
+	tell(OURS("s-2", "9", UPDATE_ENTRY));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* What is told before the look is one look; what is told after it has begun is another. */
+static void news_during_a_look_count_again(void **state) {
+	(void)state;
+	create_and_watch();
+	tell(OURS("s-1", "7", EDITED));
+	tell(OURS("s-1", "7", EDITED));
+	read_vault();
+	struct http_req *req = request(HTTP_PATCH, DB_URL);
+	tell(OURS("s-1", "8", EDITED));
+	answer(req, 200, OURS("s-1", "6", OWNED));
+	bench_end(req);
+	read_vault();
+	probe(OURS("s-1", "6", OWNED));
+	assert_int_equal(bench_active(), 0);
+}
+
+static void a_look_that_fails_is_made_again(void **state) {
+	(void)state;
+	create_and_watch();
+	tell(OURS("s-1", "7", EDITED));
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 503, "{}");
+	assert_int_equal(bench_active(), 0);
+	bench_advance(60 * NS_PER_S);
+	repair();
+	tell(OURS("s-1", "8", OWNED));
+	/* And one whose repair fails. */
+	tell(OURS("s-1", "9", EDITED));
+	read_vault();
+	probe(OURS("s-1", "9", EDITED));
+	probe(OURS("s-1", "9", EDITED));
+	reply(HTTP_PATCH, "&force=true", 403, "{\"reason\":\"Forbidden\",\"message\":\"no\"}");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	bench_again();
+	repair();
+	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
+}
+
+/* Deleted while nobody watched: the next complete list lacks it. */
+static void what_a_list_lacks_is_looked_at(void **state) {
+	(void)state;
+	create_and_watch();
+	pool_watch_secrets(b.pool, 0);
+	bench_turn();
+	pool_watch_secrets(b.pool, LIST);
+	bench_turn();
+	assert_int_equal(bench_active(), 0);
+	pool_watch_secrets(b.pool, LIST + 1);
+	bench_turn();
+	read_vault();
+	probe(OURS("s-1", "6", OWNED));
+	assert_int_equal(bench_active(), 0);
+	/* Once for each list. */
+	bench_again();
+	read_vault();
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Who writes on and on during the rest costs nothing; after it, it is looked at again. */
+static void a_rest_is_a_rest(void **state) {
+	(void)state;
+	create_and_watch();
+	for (int i = 0; i < 3; i++) {
+		bench_advance(NS_PER_S);
+		tell(OURS("s-1", "7", EDITED));
+		repair();
+		tell(OURS("s-1", "8", OWNED));
+	}
+	tell(OURS("s-1", "9", EDITED));
+	read_vault();
+	probe(OURS("s-1", "9", EDITED));
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
+	for (int i = 0; i < 10; i++) {
+		unsigned before = bench_started();
+		tell(OURS("s-1", "9", EDITED));
+		assert_int_equal(bench_started(), before);
+	}
+	b.now.mono_ns += 3601 * NS_PER_S;
+	b.now.wall_ns += 3601 * NS_PER_S;
+	bench_again();
+	if (bench_find(HTTP_POST, TOKEN_URL)) bench_give_token();
+	repair();
+	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
+}
+
+static void other_modes_listen_to_nobody(void **state) {
+	(void)state;
+	create_and_watch();
+	bench_set_drift(DRIFT_OFF);
+	tell(OURS("s-1", "7", EDITED));
+	read_vault();
+	assert_int_equal(bench_active(), 0);
+	bench_set_drift(DRIFT_WATCH);
+	bench_turn();
+	bench_again();
+	repair();
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(verdicts),
+		BENCH_TEST(polls_do_not_probe),
+		BENCH_TEST(an_edit_is_repaired_at_once),
+		BENCH_TEST(a_deletion_is_undone_at_once),
+		BENCH_TEST(news_during_a_look_count_again),
+		BENCH_TEST(a_look_that_fails_is_made_again),
+		BENCH_TEST(what_a_list_lacks_is_looked_at),
+		BENCH_TEST(a_rest_is_a_rest),
+		BENCH_TEST(other_modes_listen_to_nobody),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+#include "workers/secret_seen.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/metric.h"
+#include "base/thread.h"
+#include "clients/json.h"
+#include "clients/kube_fields.h"
+#include "workers/sync.h"
+
+/* --- what was taken --- */
+
+static bool is_taken(
+	const cJSON *list, enum kube_field_set set, struct str key, struct theft *out_theft) {
+	static const char *const kinds[] = { [KUBE_FIELD_DATA] = "key",
+		[KUBE_FIELD_LABEL] = "label",
+		[KUBE_FIELD_ANNOTATION] = "annotation" };
+	if (kube_fields_owned(list, set, key)) return false;
+	struct str rival = kube_fields_rival(list, set, key);
+	snprintf(out_theft->field, THEFT_TEXT_BYTES, "%s %.*s", kinds[set], STR_ARG(key));
+	snprintf(out_theft->manager, THEFT_TEXT_BYTES, "%.*s", STR_ARG(rival));
+	return true;
+}
+
+bool secret_find_theft(const struct spec *spec, const struct sync *sync, const cJSON *list,
+	struct theft *out_theft) {
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		if (sync && sync_item_fault(sync, i, NULL)) continue;
+		if (is_taken(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft))
+			return true;
+	}
+	for (unsigned i = 0; i < spec->label_count; i++) {
+		if (is_taken(list, KUBE_FIELD_LABEL, spec->labels[i].key, out_theft)) return true;
+	}
+	for (unsigned i = 0; i < spec->annotation_count; i++) {
+		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->annotations[i].key, out_theft))
+			return true;
+	}
+	return false;
+}
+
+enum err secret_judge(
+	const struct spec *spec, const struct kube_meta *meta, enum secret_verdict *out_verdict) {
+	struct theft theft;
+	cJSON *list = NULL;
+	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), spec->uid);
+	*out_verdict = SECRET_TOUCHED;
+	if (meta->deleting || !owned || !meta->has_label || !meta->has_annotation) return OK;
+	enum err err = json_parse(buf_str(&meta->managed_fields), &list, NULL);
+	if (err) return err;
+	if (!secret_find_theft(spec, NULL, list, &theft))
+		*out_verdict = meta->must_settle ? SECRET_TO_SETTLE : SECRET_WELL;
+	cJSON_Delete(list);
+	return OK;
+}
+
+/* --- the word --- */
+
+/* relaxed: the word says all; what has to be seen with it goes through the queue, or with the number of the list. */
+static uint32_t read_word(const struct object *object) {
+	return atomic_load_explicit(&object->secret_seen, memory_order_relaxed);
+}
+
+static uint32_t set_word(struct object *object, uint32_t word) {
+	return atomic_exchange_explicit(&object->secret_seen, word, memory_order_relaxed);
+}
+
+/* Lost already: it was added then, and whoever writes on and on costs no more than one look at a time. */
+void secret_tell_gone(struct object *object) {
+	assert_main();
+	if (set_word(object, SECRET_LOST) == SECRET_LOST) return;
+	metric_add(METRIC_DRIFT_TOLD, 1);
+	queue_add(&object->item);
+}
+
+void secret_tell(struct object *object, enum secret_verdict verdict, uint32_t list) {
+	assert_main();
+	if (verdict == SECRET_TOUCHED)
+		secret_tell_gone(object);
+	else
+		set_word(object, verdict == SECRET_TO_SETTLE ? SECRET_UNSETTLED : list);
+}
+
+bool secret_is_lost(const struct object *object, uint32_t list) {
+	uint32_t word = read_word(object);
+	return word != SECRET_UNSETTLED && word < list;
+}
+
+bool secret_is_unsettled(const struct object *object) {
+	return read_word(object) == SECRET_UNSETTLED;
+}
+
+void secret_begin_look(struct object *object, uint32_t list) {
+	set_word(object, list);
+}
+
+void secret_look_failed(struct object *object) {
+	set_word(object, SECRET_LOST);
+}
