@@ -163,6 +163,8 @@ const struct step *sync_unchanged(struct sync *sync);
 const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault);
 /* After such a probe of a Secret that is ours: STATUS, SETTLE, or the way to write it again. */
 const struct step *sync_judge_drift(struct sync *sync);
+/* False: what is in the Secret is what the good items ask for. Once sync->digest is made. */
+bool sync_must_write(const struct sync *sync);
 /* The second phase of the reads. */
 const struct step *sync_read_values(struct sync *sync);
 

@@ -58,6 +58,11 @@ static enum err convert_item(struct sync *sync, unsigned item) {
 	return OK;
 }
 
+static const struct step *out_of_memory(struct sync *sync, enum err err) {
+	struct fault fault = fault_make(err, "out of memory; the next attempt follows by itself");
+	return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
+}
+
 static const struct step *convert_run(struct sync *sync) {
 	unsigned count = sync->spec->item_count;
 	enum err err = OK;
@@ -65,13 +70,14 @@ static const struct step *convert_run(struct sync *sync) {
 	sync->outputs = mem_array(count, sizeof *sync->outputs);
 	if (!sync->outputs) err = ERR_NOMEM;
 	for (unsigned i = 0; i < count && !err; i++) err = convert_item(sync, i);
-	if (err) {
-		struct fault fault =
-			fault_make(err, "out of memory; the next attempt follows by itself");
-		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
-	}
+	if (err) return out_of_memory(sync, err);
 	const struct step *failed = sync_judge_items(sync);
 	if (failed) return failed;
+	/* Which values can be converted is known only now: of the others nothing reaches the Secret. */
+	err = sync->partial ? sync_digest(sync) : OK;
+	if (err) return out_of_memory(sync, err);
+	if (sync->partial && !sync->repairing && !sync_must_write(sync))
+		return sync_unchanged(sync);
 	return status_has_synced(&sync->object->status) ? &STEP_PROBE : &STEP_CREATE;
 }
 

@@ -306,13 +306,24 @@ const struct step STEP_FETCH = { "fetch", fetch_run };
 
 /* --- the digest --- */
 
+/* An item that needs the value could not convert it: the Secret has not got it. */
+static bool is_in_vain(const struct sync *sync, const struct sync_value *value) {
+	const struct sync_read *read = NULL;
+	for (unsigned i = 0; sync->outputs && i < sync->spec->item_count; i++) {
+		if (!sync->outputs[i].fault) continue;
+		if (sync_find_value(sync, sync->spec->items[i].source_path, &read) == value)
+			return true;
+	}
+	return false;
+}
+
 static void digest_value(
 	struct sha256 *sha, const struct sync_read *read, const struct sync_value *value) {
 	const struct vault_row *row = &value->row;
 	sha256_add_field(sha, read->object->name);
 	sha256_add_i64(sha, read->object->kind);
 	sha256_add_i64(sha, value->index);
-	sha256_add_i64(sha, value->known);
+	sha256_add_i64(sha, value->known && !is_in_vain(read->sync, value));
 	if (sync_is_pinned(read->object)) {
 		sha256_add_field(sha, read->object->version);
 		return;

@@ -19,8 +19,7 @@ static const unsigned COLLECT_TRIES = 30;
 
 /* --- COMPARE --- */
 
-/* False: what is in the Secret is what the good items ask for. */
-static bool must_write(const struct sync *sync) {
+bool sync_must_write(const struct sync *sync) {
 	const struct status *status = &sync->object->status;
 	struct str uid = sync->spec->uid;
 	if (!status_asked_is(status, uid, sync->digest)) return true;
@@ -38,7 +37,7 @@ static const struct step *compare_run(struct sync *sync) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
-	if (!must_write(sync)) return sync_unchanged(sync);
+	if (!sync_must_write(sync)) return sync_unchanged(sync);
 	return sync->fetching_values ? &STEP_CONVERT : sync_read_values(sync);
 }
 

@@ -127,12 +127,16 @@ static void versions_of_a_key_are_listed_among_keys(void **state) {
 	bench_take_status();
 }
 
-static void a_value_that_cannot_be_converted_is_its_items_fault(void **state) {
-	(void)state;
+static void want_hex_of_c(void) {
 	b.objects[1] = (struct spc_object){ .name = STR("c"), .path = STR("c"), .encoding = ENCODING_HEX };
 	b.spc.object_count = 2;
 	b.items[1] = (struct spec_item){ STR("c"), STR("bad") };
 	b.spec.item_count = 2;
+}
+
+static void a_value_that_cannot_be_converted_is_its_items_fault(void **state) {
+	(void)state;
+	want_hex_of_c();
 	bench_begin();
 	bench_give_token();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("good", "v1", "1700000000"));
@@ -144,6 +148,91 @@ static void a_value_that_cannot_be_converted_is_its_items_fault(void **state) {
 	assert_null(strstr(body_of(request(HTTP_PATCH, STATUS_URL)), "s3cret"));
 	bench_take_status();
 	assert_int_equal(bench_reason(), REASON_PARTIAL);
+}
+
+/* Its next checks read the same two versions. */
+static void check_again(const char *a_version, const char *c_value, const char *c_version) {
+	char body[512];
+	bench_advance(3601 * NS_PER_S);
+	if (bench_find(HTTP_POST, TOKEN_URL)) bench_give_token();
+	snprintf(body, sizeof body, VALUE("good", "%s", "1700000000"), a_version);
+	reply(HTTP_GET, "/secrets/a/", 200, body);
+	snprintf(body, sizeof body, VALUE("%s", "%s", "1700000%s"), c_value, c_version, c_version + 1, c_version + 1);
+	reply(HTTP_GET, "/secrets/c/", 200, body);
+}
+
+/* What a CRD without status.objects keeps. */
+static void prune_versions(void) {
+	struct status *status = &b.object->status;
+	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
+	mem_free(take(status->objects));
+	status->object_count = 0;
+}
+
+static void a_conversion_that_fails(bool pruned) {
+	struct settings settings = settings_default();
+	settings.change_detection = CHANGE_BY_GET;
+	settings.events_per_s = 0;
+	settings.drift = DRIFT_OFF;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	want_hex_of_c();
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("good", "v1", "1700000000"));
+	reply(HTTP_GET, "/secrets/c/", 200, VALUE("00ff", "v100", "1700000100"));
+	reply(HTTP_POST, SECRETS_URL, 201, OURS("s-1", "1", ""));
+	bench_take_status();
+	if (pruned) prune_versions();
+	/* The next version is no hex: nothing of the Secret changes, its condition does. */
+	check_again("v1", "s3cret-value", "v200");
+	if (pruned) {
+		reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "1", ""));
+		assert_null(strstr(body_of(request(HTTP_PATCH, SECRETS_URL)), "bad"));
+		reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "2", ""));
+	}
+	assert_null(bench_find(HTTP_PATCH, SECRETS_URL));
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_PARTIAL);
+	if (pruned) {
+		/* Whether the Secret still has the item's last value is not known any more, and said once. */
+		prune_versions();
+		check_again("v1", "s3cret-value", "v200");
+		assert_null(bench_find(HTTP_PATCH, SECRETS_URL));
+		assert_sends(request(HTTP_PATCH, STATUS_URL), "\\\"result\\\":\\\"failed\\\"");
+		bench_take_status();
+	}
+	/* From then on every check says the same, and writes nothing. */
+	for (int i = 0; i < 3; i++) {
+		check_again("v1", "s3cret-value", "v200");
+		assert_int_equal(bench_active(), 0);
+		assert_int_equal(bench_reason(), REASON_PARTIAL);
+	}
+	/* The good item moves alone. */
+	check_again("v2", "s3cret-value", "v200");
+	if (pruned) return; /* the row is the same: no version tells of it */
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "2", ""));
+	assert_sends(request(HTTP_PATCH, SECRETS_URL), "\"k\":\"Z29vZA==\"");
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "3", ""));
+	bench_take_status();
+	check_again("v2", "s3cret-value", "v200");
+	assert_int_equal(bench_active(), 0);
+	/* And what can be converted again is written. */
+	check_again("v2", "beef", "v300");
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "3", ""));
+	assert_sends(request(HTTP_PATCH, "&force=true"), "\"bad\":\"vu8=\"");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "4", ""));
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
+}
+
+static void what_cannot_be_converted_writes_nothing_again_and_again(void **state) {
+	(void)state;
+	a_conversion_that_fails(false);
+}
+
+static void nor_does_it_where_versions_are_not_kept(void **state) {
+	(void)state;
+	a_conversion_that_fails(true);
 }
 
 static void half_a_pair_is_not_written(void **state) {
@@ -191,6 +280,8 @@ int main(void) {
 		BENCH_TEST(keys_and_certificates_are_read_where_they_are),
 		BENCH_TEST(versions_of_a_key_are_listed_among_keys),
 		BENCH_TEST(a_value_that_cannot_be_converted_is_its_items_fault),
+		BENCH_TEST(what_cannot_be_converted_writes_nothing_again_and_again),
+		BENCH_TEST(nor_does_it_where_versions_are_not_kept),
 		BENCH_TEST(half_a_pair_is_not_written),
 		BENCH_TEST(a_part_that_an_object_does_not_have_costs_no_request),
 		BENCH_TEST(a_disabled_key_is_not_copied),
