@@ -63,6 +63,7 @@ static void due(struct timer *timer) {
 		to_get(scan);
 		set_timer(scan, next_walk_ns(scan));
 	} else if (!gate_admits(&scan->shard->gate, &fault)) {
+		scan->away = true;
 		set_timer(scan, now_ns(scan) + worker->settings.breaker_interval_ns);
 	} else {
 		scan->eager = false;
@@ -276,6 +277,14 @@ bool scan_is_undecided(const struct object *object) {
 	return undecided;
 }
 
+bool scan_is_blind(const struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		const struct scan *scan = object->links[i].scan;
+		if (scan->away || scan->shard->gate.open) return true;
+	}
+	return false;
+}
+
 bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row) {
 	assert(index < object->link_count);
 	const struct scan_name *name = object->links[index].name;
@@ -359,6 +368,7 @@ static void tell_unchanged(struct scan *scan) {
 void scan_walk_ended(struct scan *scan) {
 	tell_missing(scan);
 	tell_unchanged(scan);
+	scan->away = false;
 	scan->failures = 0;
 	scan->pages = scan->walked_pages;
 	scan->priced_ns = now_ns(scan);
@@ -375,6 +385,7 @@ void scan_walk_ended(struct scan *scan) {
 }
 
 void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts) {
+	scan->away = !counts && (fault->err == ERR_NETWORK || fault->err == ERR_TIMEOUT);
 	if (counts && ++scan->failures == FAILURES_TO_GET) {
 		log_warn("listing fails, objects are checked by GET until it works again",
 			kv("vault", scan->shard->url), kv("kind", vault_kind_name(scan->kind)),

@@ -63,6 +63,7 @@ struct scan {
 	int64_t born_ns, held_until_ns;
 	unsigned failures; /* walks in a row that did not end */
 	uint32_t moving; /* names whose objects are still to be given another timer */
+	bool away; /* the last walk did not come about: vault or token endpoint cannot be reached */
 	bool eager; /* somebody waits for a name that the last walk did not know of */
 	/* What the last whole walk cost, and when it began, by the server's clock (0: none yet). */
 	unsigned pages;
@@ -101,6 +102,9 @@ enum scan_state scan_state(const struct object *object);
 bool scan_covers(const struct object *object);
 /* True when it is not decided yet whether they will. */
 bool scan_is_undecided(const struct object *object);
+
+/* True when walks cannot tell now: what may be wrong with the object is to be found out, or told, by its own check. */
+bool scan_is_blind(const struct object *object);
 
 /* The row of link `index` by the last walk; version "". False: not known, or the name is not there. */
 bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row);

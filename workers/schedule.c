@@ -35,9 +35,10 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);
 	int64_t safety_ns =
 		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);
-	/* A listed object has no polls of its own but to look at its Secret; a safety re-read is one of the polls' moments. */
-	bool covered = scan_covers(object), looks = settings->drift != DRIFT_OFF;
-	object->due = covered && (safety_ns <= poll_ns || !looks) ? CLASS_SAFETY : CLASS_PERIODIC;
+	/* The poll of a listed object is there to look at its Secret, and to tell when walks cannot; a safety re-read is one of
+	 * the polls' moments. */
+	bool covered = scan_covers(object);
+	object->due = covered && safety_ns <= poll_ns ? CLASS_SAFETY : CLASS_PERIODIC;
 	set_timer(worker, object, object->due == CLASS_SAFETY ? safety_ns : poll_ns);
 }
 
@@ -75,6 +76,7 @@ void schedule_retry(struct worker *worker, struct object *object, const struct f
 
 /* A poll of an object whose changes are told by walks, or are about to be. */
 static bool is_listed_poll(struct worker *worker, struct object *object) {
+	if (scan_is_blind(object)) return false;
 	if (scan_is_undecided(object)) {
 		set_timer(worker, object, worker->now.mono_ns + NS_PER_S);
 		return true;

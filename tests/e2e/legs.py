@@ -9,6 +9,7 @@ import time
 from cluster import MANIFESTS, UPSTREAM_CRD, wait_for
 from lab import CONFIG, INTERVAL, MANAGED, Lab, check, spc, sync
 
+LONG_INTERVAL = 15
 LEGS = []
 CLUSTER_LEGS = []
 
@@ -227,6 +228,24 @@ def a_watch_that_breaks_resumes(lab):
         lab.wait_data("broken-watch", {"k": "second of the watch"}, timeout=60)
 
 
+def a_restart_is_silent(lab, names):
+    """A new engine, one interval long: the vault is asked for pages of lists and no value, and nothing is written."""
+    versions = {name: (lab.secret(name)["metadata"]["resourceVersion"], lab.sync(name)["metadata"]["resourceVersion"]) for name in names}
+    lab.world.say("reset-stats")
+    mark = lab.audit_mark()
+    with lab.engine(CONFIG.replace(f"InSeconds: {INTERVAL}", f"InSeconds: {LONG_INTERVAL}")) as engine:
+        engine.wait_for_line("changes are detected by listing")
+        time.sleep(LONG_INTERVAL - 1)
+    counts = lab.world.ask("stats")["requests"]["kv-one.vault.azure.net"]
+    check("get secrets" not in counts, f"values were read after a restart: {counts}")
+    check(sum(counts["list secrets"].values()) <= 2, f"one walk, and perhaps one more, was expected: {counts}")
+    after = {name: (lab.secret(name)["metadata"]["resourceVersion"], lab.sync(name)["metadata"]["resourceVersion"]) for name in names}
+    check(after == versions, f"a restart wrote something: {versions}, {after}")
+    writes = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark) if "/status" in entry["requestURI"]]
+    check(not writes, f"a restart tried to write: {writes}")
+    return counts
+
+
 @cluster_leg
 def upstream_crd(directory):
     """On the CRD as upstream ships it, which prunes our extra status fields, without any admission policy or plug-in,
@@ -235,6 +254,7 @@ def upstream_crd(directory):
     with Lab(directory, crds=crds, owner_enforcement=False, policies=False) as lab, lab.engine(CONFIG) as engine:
         engine.wait_for_line("ready")
         lab.put("up", "through upstream's CRD")
+        time.sleep(1.1)  # of two versions of one second a GET has to tell which is the current one
         lab.put("up", "newer through upstream's CRD")
         lab.apply(spc("up", {"up": {"objectVersionHistory": 2}}), sync("up", "up", {"new": "up/0", "old": "up/1"}))
         lab.wait_data("up", {"new": "newer through upstream's CRD", "old": "through upstream's CRD"})
@@ -243,10 +263,20 @@ def upstream_crd(directory):
         version = lab.secret("up")["metadata"]["resourceVersion"]
         time.sleep(3 * INTERVAL)
         check(lab.secret("up")["metadata"]["resourceVersion"] == version, "the Secret moved without a change")
+        time.sleep(1.1)
         lab.put("up", "newest through upstream's CRD")
         lab.wait_data("up", {"new": "newest through upstream's CRD", "old": "newer through upstream's CRD"},
                       timeout=INTERVAL + 15)
         told = sum("resource=AKVSyncs" in line for line in engine.lines)
         check(told == 1, f"that there is no AKVSync kind is said {told} times")
         wait_for("silence", lambda: lab.condition("up").get("reason") == "UpdateNoValueChangeSucceeded", 30)
+        names = [f"up-{number}" for number in range(4)]
+        for name in names:
+            lab.put(name, f"one of four, {name}")
+        lab.apply(spc("ups", {name: {} for name in names}), *(sync(name, "ups", {"k": name}) for name in names))
+        lab.wait_rest("up", *names)
         lab.check_no_leak(engine.log())
+        engine.stop()
+        counts = a_restart_is_silent(lab, ["up", *names])
+        lists = sum(counts.get("list versions of secrets", {}).values())
+        check(lists <= 1, f"one list of versions of the one object that has a history was expected: {counts}")

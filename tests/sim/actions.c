@@ -249,6 +249,11 @@ static void cut(struct sim *sim, enum sim_host host, bool on) {
 	sim_note(sim, "%s is %s", sim_host_name(host), on ? "cut off" : "back");
 }
 
+void sim_go_offline(struct sim *sim, bool on) {
+	for (enum sim_host host = HOST_ENTRA; host < HOST_VAULT_0 + sim->vault_count; host++)
+		cut(sim, host, on);
+}
+
 static void act_cut(struct sim *sim) {
 	enum sim_host host = (enum sim_host)pick(sim, HOST_VAULT_0 + sim->vault_count);
 	cut(sim, host, !sim->cuts[host]);
@@ -257,8 +262,7 @@ static void act_cut(struct sim *sim) {
 /* The site is offline; a rotation happens meanwhile, the engine may be started again. */
 static void act_offline(struct sim *sim) {
 	bool on = !sim->cuts[HOST_ENTRA];
-	for (enum sim_host host = HOST_ENTRA; host < HOST_VAULT_0 + sim->vault_count; host++)
-		cut(sim, host, on);
+	sim_go_offline(sim, on);
 	if (!on) return;
 	act_rotate(sim);
 	if (sim_chance(sim, 400)) sim_engine_stop(sim, sim_chance(sim, 500));

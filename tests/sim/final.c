@@ -132,15 +132,19 @@ static const char *check_metadata(
 
 /* --- a SecretSync --- */
 
-static const char *check_ready(const struct sim_sync *sync, const cJSON *object) {
+static const cJSON *find_ready(const cJSON *object) {
 	const cJSON *conditions = world_json_at(object, "status.conditions");
-	struct str ready = STR(""), reason = STR(""), message = STR("");
 	for (const cJSON *c = cJSON_GetArrayItem(conditions, 0); c; c = c->next) {
-		if (!str_eq(world_json_str(c, "type"), STR("Ready"))) continue;
-		ready = world_json_str(c, "status");
-		reason = world_json_str(c, "reason");
-		message = world_json_str(c, "message");
+		if (str_eq(world_json_str(c, "type"), STR("Ready"))) return c;
 	}
+	return NULL;
+}
+
+static const char *check_ready(const struct sim_sync *sync, const cJSON *object) {
+	const cJSON *condition = find_ready(object);
+	struct str ready = world_json_str(condition, "status");
+	struct str reason = world_json_str(condition, "reason");
+	struct str message = world_json_str(condition, "message");
 	if (sync->blocked) {
 		bool said = str_eq(ready, STR("False")) && str_ends(reason, STR("InvalidLabel"));
 		return said ? NULL
@@ -353,4 +357,42 @@ void sim_silence_end(struct sim *sim) {
 
 void sim_restart_end(struct sim *sim) {
 	check_silence(sim, expect_due, 3);
+}
+
+/* --- an outage --- */
+
+static const char *check_told(struct sim *sim, const struct sim_sync *sync) {
+	const char *what = NULL;
+	if (!sync->present || sync->blocked) return NULL;
+	cJSON *object = kube_get(sim->kube, "secretsyncs", sim_sync_ns(sim, sync), sync->name);
+	const cJSON *ready = find_ready(object);
+	if (!str_eq(world_json_str(ready, "status"), STR("False")) ||
+		!str_ends(world_json_str(ready, "reason"), STR("ProviderError")))
+		what = not_yet(sync, "was due while its vault was away, and is Ready %.*s %.*s",
+			STR_ARG(world_json_str(ready, "status")),
+			STR_ARG(world_json_str(ready, "reason")));
+	cJSON_Delete(object);
+	return what;
+}
+
+const char *sim_untold(struct sim *sim) {
+	const char *what = NULL;
+	for (unsigned i = 0; i < sim->sync_count && !what; i++)
+		what = check_told(sim, &sim->syncs[i]);
+	for (unsigned a = 0; a < sim->akv_count; a++) {
+		for (unsigned i = 0; i < SIM_AKV_SECRETS && !what; i++)
+			what = check_told(sim, &sim->akvs[a].derived[i]);
+	}
+	return what;
+}
+
+void sim_recovery_end(struct sim *sim) {
+	static const enum sim_row rows[] = { ROW_CREATE, ROW_SETTLE, ROW_APPLY, ROW_PATCH };
+	for (unsigned i = 0; i < sim->sync_count; i++) {
+		if (sim->syncs[i].blocked) return; /* it tries again and again */
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (since(&sim->checks, rows[i]))
+			sim_fail(sim, "silence", "an outage in which nothing changed made somebody write a Secret");
+	}
 }

@@ -6,6 +6,8 @@
 static const int64_t RECOVERY_NS =
 	1500 * NS_PER_S; /* slow retries of an identity, a silent watch, Retry-After */
 static const int64_t LOOK_NS = 20 * NS_PER_S;
+/* Timeouts of the requests that find out, and the breaker's interval. */
+static const int64_t OUTAGE_NS = 150 * NS_PER_S;
 /* After a start: the first walk is over, and no SecretSync's own moment has come twice. */
 static const int64_t RESTART_NS = 29 * NS_PER_S;
 
@@ -162,12 +164,42 @@ static void silent_restart(struct sim *sim, struct sim_event *event) {
 	sim_at(sim, event, sim->now_ns + RESTART_NS);
 }
 
-static void silence_ends(struct sim *sim, struct sim_event *event) {
-	sim_silence_end(sim);
-	sim_note(sim, "silence was kept");
+/* No failure outlives its cause by more than an interval. */
+static void recovering(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_unsettled(sim);
+	int64_t deadline_ns = sim->outage_over_ns + sim->longest_interval_s * NS_PER_S + OUTAGE_NS;
+	if (what && sim->now_ns > deadline_ns)
+		sim_fail(sim, "a failure does not outlive its cause", "%s", what);
+	if (what) {
+		sim_at(sim, event, sim->now_ns + NS_PER_S);
+		return;
+	}
+	sim_recovery_end(sim);
+	sim_note(sim, "the outage is forgotten");
 	sim_engine_stop(sim, false);
 	event->fire = silent_restart;
 	sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
+/* Whatever was due meanwhile has failed. */
+static void outage_ends(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_untold(sim);
+	if (what) sim_fail(sim, "an outage is told", "%s", what);
+	sim_note(sim, "the outage is over");
+	sim_go_offline(sim, false);
+	sim->outage_over_ns = sim->now_ns;
+	event->fire = recovering;
+	sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
+static void silence_ends(struct sim *sim, struct sim_event *event) {
+	sim_silence_end(sim);
+	sim_note(sim, "silence was kept");
+	sim_silence_begin(sim);
+	sim_go_offline(sim, true);
+	event->fire = outage_ends;
+	/* Within an interval a walk, or somebody else, finds out; within the next one everybody is due. */
+	sim_at(sim, event, sim->now_ns + 2 * sim->longest_interval_s * NS_PER_S + OUTAGE_NS);
 }
 
 static void silence_begins(struct sim *sim, struct sim_event *event) {

@@ -241,6 +241,7 @@ struct sim {
 	unsigned safety_polls;
 	unsigned kube_writes_per_s; /* 0: no limit */
 	unsigned list_rows; /* of a page; 0: 25 */
+	int64_t outage_over_ns;
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */
@@ -324,6 +325,7 @@ void sim_plan(struct sim *sim);
 void sim_begin(struct sim *sim);
 /* actions.c */
 void sim_act(struct sim *sim); /* one thing that users, or the world, do */
+void sim_go_offline(struct sim *sim, bool on); /* no vault and no token endpoint answers */
 void sim_heal(struct sim *sim); /* everything that was taken away comes back */
 void sim_trap(struct sim *sim, const char *ns, const char *name); /* somebody is faster, just now */
 
@@ -361,5 +363,9 @@ const char *sim_unsettled(struct sim *sim);
 const char *sim_check_sync(struct sim *sim, const struct sim_sync *sync);
 void sim_silence_begin(struct sim *sim);
 void sim_silence_end(struct sim *sim);
+/* After an outage longer than two intervals: each SecretSync says so. NULL: yes; else who does not. */
+const char *sim_untold(struct sim *sim);
+/* The outage is over and the conditions are well again: no Secret was written for it. */
+void sim_recovery_end(struct sim *sim);
 /* The engine has been started again on a silent fleet, some seconds ago: it wrote nothing and read nothing that was not due. */
 void sim_restart_end(struct sim *sim);

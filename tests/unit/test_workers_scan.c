@@ -327,6 +327,78 @@ static void a_restart_without_entra_is_told(void **state) {
 	bench_take_status();
 }
 
+/* Everything on the way to the vault is refused; how many requests went there? */
+static unsigned refuse_for(int64_t ns, bool until_told) {
+	unsigned asked = 0;
+	for (int64_t passed = 0; passed < ns; passed += 5 * NS_PER_S) {
+		bench_advance(5 * NS_PER_S);
+		if (bench_find(HTTP_POST, TOKEN_URL))
+			reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+		for (struct http_req *req; (req = bench_find(HTTP_GET, "v.vault.azure.net"));) {
+			no_answer(req, ERR_NETWORK);
+			req->maybe_sent = false;
+			bench_end(req);
+			asked++;
+		}
+		while (bench_find(HTTP_POST, ENTRA_URL)) {
+			lose(HTTP_POST, ENTRA_URL, ERR_NETWORK, false);
+			asked++;
+		}
+		if (until_told && bench_find(HTTP_PATCH, STATUS_URL)) return asked;
+	}
+	return asked;
+}
+
+/* The walk fails; the object says so when it would have been looked at, and for no request of its own but a trial. */
+static void an_outage_is_told_in_the_objects_own_time(void **state) {
+	(void)state;
+	begin_listed();
+	unsigned asked = refuse_for(2 * INTERVAL + 60 * NS_PER_S, true);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");
+	bench_take_status();
+	assert_in_range(asked, 1, 2 * INTERVAL / (10 * NS_PER_S));
+	/* Once: it is the same outage. */
+	refuse_for(2 * INTERVAL, false);
+	assert_null(bench_find(HTTP_PATCH, STATUS_URL));
+	/* The way is open again: what is in the Secret is what the vault has. */
+	for (int i = 0; i < 20 && !bench_find(HTTP_PATCH, STATUS_URL); i++) {
+		pass_time(5 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+		if (bench_find(HTTP_GET, GET)) reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	}
+	assert_null(bench_find(HTTP_PATCH, SECRETS_URL));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+}
+
+/* And so it is where the token is what cannot be had. */
+static void an_outage_of_entra_is_told_too(void **state) {
+	(void)state;
+	bench_begin();
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":120}");
+	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	take_no_change();
+	bench_advance(120 * NS_PER_S);
+	refuse_for(2 * INTERVAL + 60 * NS_PER_S, true);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");
+	bench_take_status();
+	for (int i = 0; i < 20 && !bench_find(HTTP_PATCH, STATUS_URL); i++) {
+		pass_time(5 * NS_PER_S);
+		if (bench_find(HTTP_POST, ENTRA_URL))
+			reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":86399}");
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+		if (bench_find(HTTP_GET, GET)) reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	}
+	assert_null(bench_find(HTTP_PATCH, SECRETS_URL));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+}
+
 static void a_restart_finds_what_changed_meanwhile(void **state) {
 	(void)state;
 	begin_listed();
@@ -506,6 +578,8 @@ int main(void) {
 		SCAN_TEST(an_object_waits_for_the_page_of_its_last_name),
 		SCAN_TEST(a_restart_finds_an_edited_class_at_once),
 		SCAN_TEST(a_restart_without_entra_is_told),
+		SCAN_TEST(an_outage_is_told_in_the_objects_own_time),
+		SCAN_TEST(an_outage_of_entra_is_told_too),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
 		SCAN_TEST(one_object_is_not_worth_a_list),
