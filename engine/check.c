@@ -325,14 +325,17 @@ static enum err check_class(struct check_result *result, struct check_object **s
 	if (spec->class_name.len == 0) return OK;
 	object->class = find(result, sorted, CHECK_CLASS, object->ns, spec->class_name);
 	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
-	if (!object->class || object->class->spc->fault.len || spec->fault.len) return c.err;
+	if (!object->class || spec->fault.len) return c.err;
+	/* Of a class with a fault the objects may be known, or not. */
+	const struct spc *spc = object->class->spc;
+	if (spc->fault.len && !spc->object_count) return c.err;
 	for (unsigned i = 0; i < spec->item_count; i++) {
 		unsigned index;
 		struct fault fault;
 		const struct spc_object *found =
-			source_find(object->class->spc, spec->items[i].source_path, &index);
+			source_find(spc, spec->items[i].source_path, &index);
 		if (found ? source_check_part(spec, i, found, &fault)
-			  : source_unknown(spec, i, object->class->spc, &fault))
+			  : source_unknown(spec, i, spc, &fault))
 			c.sink.add(&c.sink, &fault);
 	}
 	return c.err;

@@ -82,16 +82,7 @@ static struct str vault_url(struct block *block, const struct spc_parameters *p)
 	return (struct str){ url, len };
 }
 
-static void fill_usable(struct spc *spc, struct block *block, const struct spc_parameters *p) {
-	spc->identity = p->identity;
-	spc->tenant = block_str(block, p->tenant);
-	spc->client_id = block_str(block, p->client);
-	spc->secret_name = block_str(block, p->secret_name);
-	spc->authority = block_str(block, p->cloud->authority);
-	spc->scope = block_str(block, p->cloud->scope);
-	spc->audience = block_str(block, p->cloud->audience);
-	spc->vault_url = vault_url(block, p);
-	spc->home_hash = hash64_stable(spc->vault_url);
+static void fill_objects(struct spc *spc, struct block *block, const struct spc_parameters *p) {
 	spc->object_count = p->list.count;
 	struct spc_object *objects =
 		block_alloc(block, p->list.count * sizeof *objects, alignof(struct spc_object));
@@ -104,6 +95,19 @@ static void fill_usable(struct spc *spc, struct block *block, const struct spc_p
 	spc->objects = objects;
 }
 
+static void fill_usable(struct spc *spc, struct block *block, const struct spc_parameters *p) {
+	spc->identity = p->identity;
+	spc->tenant = block_str(block, p->tenant);
+	spc->client_id = block_str(block, p->client);
+	spc->secret_name = block_str(block, p->secret_name);
+	spc->authority = block_str(block, p->cloud->authority);
+	spc->scope = block_str(block, p->cloud->scope);
+	spc->audience = block_str(block, p->cloud->audience);
+	spc->vault_url = vault_url(block, p);
+	spc->home_hash = hash64_stable(spc->vault_url);
+	fill_objects(spc, block, p);
+}
+
 static enum err snapshot(const struct draft *draft, bool usable, struct spc **out_spc) {
 	struct block block;
 	enum err err = block_init(&block, draft_bytes(draft));
@@ -113,10 +117,13 @@ static enum err snapshot(const struct draft *draft, bool usable, struct spc **ou
 	spc->_block = spc; /* it stands at the beginning of its block */
 	spc->uid = block_str(&block, draft->uid);
 	spc->generation = draft->generation;
-	if (usable)
+	if (usable) {
 		fill_usable(spc, &block, &draft->parameters);
-	else
+	} else {
+		/* Whoever reads for a person judges SecretSyncs by the objects all the same. */
+		if (draft->sink) fill_objects(spc, &block, &draft->parameters);
 		spc->fault = block_str(&block, str_of(draft->fault.text));
+	}
 	*out_spc = spc;
 	return OK;
 }

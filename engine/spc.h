@@ -22,6 +22,7 @@ struct spc_defaults {
  * to do. Fails with ERR_NOMEM only. The snapshot has one reference, the caller's. */
 enum err spc_build(const cJSON *object, const struct spc_defaults *defaults, struct spc **out_spc);
 
-/* The same for a person: every fault goes to the sink (NULL: as spc_build), without the name of the class in front. */
+/* The same for a person: every fault goes to the sink (NULL: as spc_build), without the name of the class in front.
+ * A class with a fault has the objects that could be read. */
 enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
 	struct fault_sink *sink, struct spc **out_spc);
