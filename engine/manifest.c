@@ -257,6 +257,19 @@ __attribute__((format(printf, 3, 4))) static enum err whole_fault(
 	return add_fault(all, path, 0, text);
 }
 
+/* Of the encodings that kubectl knows by a byte order mark one is read; another must not pass for a file without objects. */
+static bool is_utf16(struct str text) {
+	return str_starts(text, STR("\xFF\xFE")) || str_starts(text, STR("\xFE\xFF"));
+}
+
+static enum err read_source(struct manifests *all, const char *file, struct str text) {
+	struct str mark = STR("\xEF\xBB\xBF");
+	if (is_utf16(text))
+		return whole_fault(all, file, "is UTF-16; save it as UTF-8, which kvsync reads");
+	if (str_starts(text, mark)) text = str_slice(text, mark.len, text.len);
+	return read_text(all, file, text);
+}
+
 static enum err read_file(struct manifests *all, const char *path) {
 	bool is_input = strcmp(path, "-") == 0;
 	FILE *stream = is_input ? stdin : fopen(path, "re");
@@ -282,7 +295,7 @@ static enum err read_file(struct manifests *all, const char *path) {
 		text->file = mem_strdup(str_of(path));
 		text->text = buf_take(&content);
 		err = text->file && text->text ? OK : ERR_NOMEM;
-		if (!err) err = read_text(all, text->file, (struct str){ text->text, len });
+		if (!err) err = read_source(all, text->file, (struct str){ text->text, len });
 	}
 	buf_deinit(&content);
 	return err;

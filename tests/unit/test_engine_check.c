@@ -107,6 +107,7 @@ static void test_unreadable(void **state) {
 		{ "kind: SecretSync\nkind: SecretSync\n", "for the second time", 2 },
 		{ "a: 1\n---\n- SecretSync\n", "is no object", 3 },
 		{ "kind: SecretSync\napiVersion: secret-sync.x-k8s.io/v1alpha1\nmetadata: {name: \"a\\0b\"}\n", "NUL byte", 3 },
+		{ "\xFF\xFEk", "is UTF-16", 0 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char path[128];
