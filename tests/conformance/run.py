@@ -242,6 +242,34 @@ def run_cel():
     return len(problems)
 
 
+def run_rules(program):
+    """What a real API server refuses by the CRDs (tests/e2e/rules.py asks one), `kvsync check` refuses as well."""
+    sys.path.insert(0, str(FOLDER.parent / "e2e"))
+    import rules  # pylint: disable=import-outside-toplevel
+    tables = [("SecretSync", rules.API, rules.SYNC, rules.UPSTREAM + rules.OURS), ("AKVSync", rules.API, rules.AKV, rules.AKVS),
+              ("SecretProviderClass", "secrets-store.csi.x-k8s.io/v1", {"provider": "azure", "parameters": PARAMETERS}, rules.CLASSES)]
+    rows = [(kind, api, rules.changed(spec, changes), denial) for kind, api, spec, table in tables
+            for changes, denial in table if denial or not changes]
+    good_class = class_spec({"parameters": {"objects": objects_text([{"objectName": "object"}])}})
+    texts = []
+    for number, (kind, api, spec, _) in enumerate(rows):
+        objects = [{"apiVersion": api, "kind": kind, "metadata": {"name": "rule", "namespace": f"row-{number}"}, "spec": spec}]
+        if kind == "SecretSync":
+            objects.append(class_manifest(f"row-{number}", good_class))
+        texts.append("\n---\n".join(json.dumps(one) for one in objects))
+    answers = judge(program, "manifest", [(number, "", text, {}) for number, text in enumerate(texts)], "")
+    problems = []
+    for (kind, _, spec, denial), answer in zip(rows, answers):
+        told = [one["message"] for one in answer["faults"] if one["kind"] == kind and "names nothing" not in one["message"]
+                and "not among these files" not in one["message"]]
+        if bool(told) != bool(denial):
+            problems.append(f"{kind} {json.dumps(spec)[:300]}: the API server says {denial}, check {told}")
+    for problem in problems:
+        print(f"rules: {problem}")
+    print(f"rules: {len(rows)} rows of tests/e2e/rules.py, {len(problems)} failed")
+    return len(problems)
+
+
 def main():
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
@@ -249,7 +277,7 @@ def main():
     given = [pathlib.Path(name).resolve() for name in sys.argv[2:]]
     failed = sum(run_file(program, path) for path in given or sorted(FOLDER.rglob("*.jsonl")))
     if not given:
-        failed += run_golden(program) + run_cel()
+        failed += run_golden(program) + run_cel() + run_rules(program)
     return 1 if failed else 0
 
 
