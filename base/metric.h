@@ -17,6 +17,9 @@
 	X(DRIFT_REPAIRS, "drift_repairs", "Secrets written again after somebody changed them")   \
 	X(DRIFT_TOLD, "drift_told", "Secrets that the watch has shown to be changed or gone")    \
 	X(STATUS_WRITES, "status_writes", "status patches of SecretSyncs")                       \
+	X(STATUS_FAILURES, "status_write_failures", "status patches that were not taken")        \
+	X(STATUS_REPLACED, "statuses_replaced",                                                  \
+		"statuses that a later one replaced before they were written")                   \
 	X(EVENTS_WRITTEN, "events_written", "Events about SecretSyncs")                          \
 	X(EVENTS_DROPPED, "events_dropped",                                                      \
 		"Events over eventsPerSecond, or with no way to the API server")                 \

@@ -197,6 +197,7 @@ struct settings config_settings(const struct config *config) {
 	settings.poll_interval_ns = config->poll_interval_s * NS_PER_S;
 	settings.partial = config->partial;
 	settings.events_per_s = (double)config->events_per_s;
+	settings.status_writes_per_s = (double)config->status_writes_per_s;
 	settings.kube_writes_per_s = (double)config->kube_writes_per_s;
 	settings.names = (enum reason_names)config->condition_names;
 	settings.drift = (enum drift_mode)config->drift;

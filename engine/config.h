@@ -21,6 +21,7 @@ struct config {
 	int64_t partial; /* 0 or 1 */
 	int64_t events_per_s; /* 0: none */
 	int64_t kube_writes_per_s; /* 0: as many as can be */
+	int64_t status_writes_per_s; /* 0: as many as can be */
 	int64_t condition_names; /* enum reason_names */
 	int64_t drift; /* enum drift_mode */
 	int64_t drift_probes_per_s;

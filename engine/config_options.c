@@ -61,6 +61,12 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"Writes of Secrets in one second at most, of all workers together; after a rest a "
 		"tenth of that may go at once. 0: as many as the API server takes. Whatever stands "
 		"here, kvsync waits when the API server answers 429, or 503 with Retry-After." },
+	{ "statusWritesPerSecond", OPTION_NUMBER, AT(status_writes_per_s), 0, 1000000, 50, NULL,
+		NULL,
+		"Writes of the status of SecretSyncs in one second at most, of all workers "
+		"together, "
+		"behind writes of Secrets. A status that has to wait is replaced by what comes "
+		"after it; the last one is always written. 0: as many as the API server takes." },
 	{ "workers", OPTION_NUMBER, AT(workers), 1, 64, 0, "the number of processors, at most 4",
 		NULL, "Worker threads. All objects of one vault are served by one of them." },
 	{ "logLevel", OPTION_CHOICE, AT(log_level), 0, 0, LOG_INFO, NULL, LEVELS,

@@ -38,7 +38,10 @@ enum err object_create(struct str key, struct str uid, struct status *status, st
 	list_init(&object->ready);
 	list_init(&object->all);
 	list_init(&object->seen_order);
+	list_init(&object->report);
 	object->status = *status;
+	object->told_value = (uint8_t)status->conditions[CONDITION_READY].value;
+	object->told_reason = (uint8_t)status->conditions[CONDITION_READY].reason;
 	*status = (struct status){ 0 };
 	*out_object = object;
 	return OK;

@@ -50,7 +50,8 @@ struct object {
 	_Atomic uint32_t
 		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
 
-	struct status status; /* home (main until the first queue_add) */
+	struct status
+		status; /* home (main until the first queue_add): what the server has, or is to have (report.h) */
 	struct timer timer; /* home: next check, or retry */
 	struct list ready; /* home: in a ready list, or in the waiters of a gate */
 	struct shard *shard; /* home: where it is counted; NULL: nowhere yet */
@@ -61,7 +62,11 @@ struct object {
 	uint8_t wait_class; /* home: enum object_class while in a ready list */
 	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted; /* home: at least one reconcile ended */
-	bool status_doubtful; /* home: a status write of unknown outcome; `status` may not be the server's */
+	struct list report; /* home: in a line of report.h */
+	bool in_report_line; /* home: that of those whose turn comes next */
+	bool unreported; /* home: `status` is to be written; the server's is older */
+	bool report_failed; /* home: the last attempt to write it failed, and that was logged */
+	uint8_t told_value, told_reason; /* home: of Ready, as the server has them */
 	bool listed; /* home: walks over the vault's list tell of its changes (scan.h) */
 	bool reads; /* home: the next reconcile asks the vault, whatever the last walk saw */
 	bool changed_meanwhile; /* home: a walk saw a change during the reconcile */

@@ -12,6 +12,7 @@ struct settings settings_default(void) {
 		.safety_polls = 24,
 		.events_per_s = 10,
 		.kube_writes_per_s = 100,
+		.status_writes_per_s = 50,
 		.vault_rate_per_s = 280,
 		.vault_burst = 20,
 		.vault_connections = 16,

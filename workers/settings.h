@@ -21,6 +21,7 @@ struct settings {
 	bool partial; /* enablePartialSecretSync */
 	double events_per_s; /* of the whole process; 0: none */
 	double kube_writes_per_s; /* writes of Secrets, of the whole process; 0: as many as can be */
+	double status_writes_per_s; /* of the whole process; 0: as many as can be */
 	enum reason_names names; /* conditionNames; the same until the end */
 	enum drift_mode drift; /* driftDetection */
 	double drift_probes_per_s; /* of the whole process */

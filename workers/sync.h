@@ -28,7 +28,7 @@ struct step {
 
 extern const struct step STEP_PARKED, STEP_BORROW, STEP_TOKEN, STEP_FETCH, STEP_COMPARE,
 	STEP_VALUES, STEP_CONVERT, STEP_CREATE, STEP_PROBE, STEP_SETTLE, STEP_APPLY, STEP_PATCH,
-	STEP_STATUS, STEP_EVENT, STEP_END;
+	STEP_STATUS, STEP_END;
 
 /* One version of an object that the Secret needs. */
 struct sync_value {

@@ -57,7 +57,7 @@ static bool is_quiet(struct sync *sync) {
 	const struct status *status = &object->status;
 	const struct condition *ready = &status->conditions[CONDITION_READY];
 	struct str uid = sync->spec->uid;
-	return !object->failures && !object->status_doubtful && ready->value == CONDITION_TRUE &&
+	return !object->failures && ready->value == CONDITION_TRUE &&
 	       status->observed_generation == sync->spec->generation &&
 	       sync_digest_asked(sync) == OK && status_asked_is(status, uid, sync->digest) &&
 	       !status_is_partial(status, uid);

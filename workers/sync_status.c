@@ -1,12 +1,7 @@
 #include <assert.h>
-#include <stdio.h>
 
 #include "base/log.h"
-#include "base/metric.h"
-#include "workers/event.h"
 #include "workers/sync.h"
-
-enum { STATUS_BYTES = 512 << 10, STATUS_THROTTLE_TRIES = 5 };
 
 static enum reason failure_reason(enum blame blame, bool existed) {
 	switch (blame) {
@@ -186,95 +181,31 @@ enum err sync_status_compose(struct sync *sync) {
 		str_of(status_text(STATUS_TEXT_CREATED)));
 }
 
-/* --- STATUS --- */
-
-/* The Secret is as it should be, or the failure is known; only the status could not be written. It is composed anew at the
- * next attempt: the status that the object remembers stays the one that the server has. */
-static const struct step *status_lost(struct sync *sync, const struct fault *fault) {
-	if (!sync->fault.err) {
-		struct gate *gate = &sync->worker->kube_gate;
-		sync->fault = *fault;
-		sync->fault_gate = gate->open ? gate : NULL;
-		log_warn("status could not be written", kv("secretsync", sync->object->key),
-			kv("cause", fault->text));
-	}
-	return &STEP_END;
-}
+/* --- STATUS: what is to be said is left to report.h --- */
 
 static void remember(struct sync *sync) {
 	status_deinit(&sync->object->status);
 	sync->object->status = sync->status;
-	sync->object->status_doubtful = false;
 	sync->status = (struct status){ 0 };
+	report_due(sync->worker, sync->object);
 }
 
-static bool may_be_done(const struct http_req *req) {
-	return req->err ? req->maybe_sent : req->status >= 500;
-}
-
-static const struct step *status_read(struct sync *sync) {
-	struct fault fault = { 0 };
-	char what[640];
-	snprintf(what, sizeof what, "write the status of SecretSync %.*s/%.*s",
-		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
-	enum err err = kube_result(&sync->kube, &fault, what);
-	/* Unless it certainly was not done, the server may have it, and the next attempt has to write again. */
-	if (err && may_be_done(&sync->kube.http)) sync->object->status_doubtful = true;
-	kube_call_deinit(&sync->kube);
-	if (!err) {
-		metric_add(METRIC_STATUS_WRITES, 1);
-		bool news = event_is_due(&sync->object->status.conditions[CONDITION_READY],
-			&sync->status.conditions[CONDITION_READY]);
-		remember(sync);
-		return news ? &STEP_EVENT : &STEP_END;
-	}
-	if (err == ERR_THROTTLED && ++sync->kube_throttled <= STATUS_THROTTLE_TRIES)
-		return &STEP_STATUS;
-	/* Deleted, or deleted and created again under another uid: main hears of it by its watch and takes the object away; a
-	 * retry meanwhile finds the same. */
-	return status_lost(sync, &fault);
-}
-
-static const struct step STATUS_READ = { "reported", status_read };
-
-static const struct step *write_status(struct sync *sync) {
-	struct buf json = { 0 };
-	struct fault fault = { 0 };
-	struct gate *gate = &sync->worker->kube_gate;
-	if (!gate_admits(gate, &fault)) return status_lost(sync, &fault);
-	buf_init(&json, STATUS_BYTES);
-	status_write(&sync->status, sync->worker->settings.names, &json);
-	enum err err = buf_err(&json);
-	if (!err) {
-		err = kube_status_patch(&sync->kube, sync->worker->pool->options.kube,
-			sync->spec->ns, sync->spec->name, sync->spec->uid, buf_str(&json));
-	}
-	buf_deinit(&json);
-	if (!err) return sync_ask_kube(sync, &STATUS_READ);
-	kube_call_deinit(&sync->kube);
-	fault = fault_make(err, "the status could not be built: %s", err_text(err));
-	return status_lost(sync, &fault);
+/* By the time the API server can be told that it could not be reached, it has been. */
+static bool is_not_worth_saying(const struct sync *sync) {
+	return sync->fault.err && sync->fault_gate == &sync->worker->kube_gate;
 }
 
 static const struct step *status_run(struct sync *sync) {
-	struct fault fault = { 0 };
+	if (is_not_worth_saying(sync)) return &STEP_END;
 	enum err err = sync_status_compose(sync);
-	if (err) {
-		fault = fault_make(err, "the status could not be composed: %s", err_text(err));
-		return status_lost(sync, &fault);
+	if (!err) {
+		if (!status_equal(&sync->status, &sync->object->status)) remember(sync);
+		return &STEP_END;
 	}
-	bool known = !sync->object->status_doubtful &&
-		     status_equal(&sync->status, &sync->object->status);
-	return known ? &STEP_END : write_status(sync);
-}
-
-const struct step STEP_STATUS = { "status", status_run };
-
-/* --- EVENT: the status has been written, nobody waits for this --- */
-
-static const struct step *event_run(struct sync *sync) {
-	event_send(sync->worker, sync->spec, &sync->object->status.conditions[CONDITION_READY]);
+	if (!sync->fault.err)
+		sync->fault =
+			fault_make(err, "the status could not be composed: %s", err_text(err));
 	return &STEP_END;
 }
 
-const struct step STEP_EVENT = { "event", event_run };
+const struct step STEP_STATUS = { "status", status_run };

@@ -31,6 +31,7 @@ static const int64_t SWEEP_NS = 60 * NS_PER_S;
 /* What the worker keeps about an object that goes elsewhere, or for good. */
 static void let_go(struct worker *worker, struct object *object) {
 	timer_stop(&worker->timers, &object->timer);
+	report_leave(worker, object);
 	shard_dequeue(object);
 	shard_leave(object);
 	if (list_is_linked(&object->all)) worker->object_count--;
@@ -102,6 +103,7 @@ static enum err arrive(struct worker *worker, struct object *object) {
 	list_push_back(&worker->objects, &object->all);
 	if (status_has_synced(&object->status)) worker_saw_secret(worker, object);
 	worker->object_count++;
+	report_arrived(worker, object);
 	return OK;
 }
 
@@ -193,10 +195,12 @@ static int64_t earlier(int64_t a, int64_t b) {
 }
 
 static int64_t pump_gates(struct worker *worker) {
-	bool was_full = !has_room(worker);
+	const struct gate_lane *behind = &worker->kube_gate.lanes[LANE_BEHIND];
+	bool was_full = !has_room(worker), was_behind = behind->waiting > 0;
 	int64_t next_ns = gate_pump(&worker->kube_gate);
-	/* The line is gone: who was not begun for want of room is begun now. */
-	if (was_full && has_room(worker)) worker->again = true;
+	/* A line is gone: what was not begun for want of room is begun now. */
+	if ((was_full && has_room(worker)) || (was_behind && !behind->waiting))
+		worker->again = true;
 	list_for_each (link, &worker->endpoints) {
 		next_ns = earlier(
 			next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
@@ -226,11 +230,13 @@ static int64_t drain(struct worker *worker) {
 	list_for_each_safe (link, &worker->syncs)
 		sync_cancel(container_of(link, struct sync, link));
 	event_cancel_all(worker);
+	report_cancel_all(worker);
 	return NEVER_NS;
 }
 
 bool worker_is_drained(const struct worker *worker) {
-	return worker->stopping && worker->sync_count == 0 && worker->event_count == 0;
+	return worker->stopping && worker->sync_count == 0 && worker->event_count == 0 &&
+	       report_is_done(worker);
 }
 
 /* --- the turn --- */
@@ -312,6 +318,8 @@ static void publish(struct worker *worker) {
 	atomic_store_explicit(&worker->published.running, worker->sync_count, relaxed);
 	atomic_store_explicit(&worker->published.writes_waiting,
 		worker->kube_gate.lanes[LANE_WRITE].waiting, relaxed);
+	atomic_store_explicit(&worker->published.statuses_waiting,
+		worker->reports.waiting_count + worker->reports.under_way_count, relaxed);
 	atomic_store_explicit(
 		&worker->published.secret_unseen_ns, secret_unseen_ns(worker), relaxed);
 	for (int i = 0; i < CLASS_COUNT; i++)
@@ -329,7 +337,8 @@ int64_t worker_turn(struct worker *worker, struct now now) {
 	worker->again = false;
 	replan_slice(worker);
 	more |= dispatch(worker);
-	int64_t next_ns = pump_gates(worker);
+	int64_t next_ns = report_turn(worker);
+	next_ns = earlier(next_ns, pump_gates(worker));
 	next_ns = earlier(next_ns, drain(worker));
 	next_ns = earlier(next_ns, http_turn(worker->http, now));
 	next_ns = earlier(next_ns, timers_next_ns(&worker->timers));
@@ -373,6 +382,7 @@ static void init_lists(struct worker *worker) {
 	list_init(&worker->seen_order);
 	list_init(&worker->syncs);
 	list_init(&worker->events);
+	reports_init(&worker->reports);
 	timer_init(&worker->sweep, sweep);
 }
 
@@ -452,6 +462,8 @@ void worker_read_numbers(const struct worker *worker, struct worker_numbers *out
 		.objects = atomic_load_explicit(&worker->published.objects, relaxed),
 		.running = atomic_load_explicit(&worker->published.running, relaxed),
 		.writes_waiting = atomic_load_explicit(&worker->published.writes_waiting, relaxed),
+		.statuses_waiting =
+			atomic_load_explicit(&worker->published.statuses_waiting, relaxed),
 		.secret_unseen_ns =
 			atomic_load_explicit(&worker->published.secret_unseen_ns, relaxed),
 	};

@@ -14,6 +14,7 @@
 #include "workers/identity.h"
 #include "workers/line.h"
 #include "workers/pool.h"
+#include "workers/report.h"
 #include "workers/scan.h"
 
 enum {
@@ -76,12 +77,14 @@ struct worker {
 	unsigned sync_count; /* home */
 	struct list
 		seen_order; /* home: objects with a Secret, the one that was seen longest ago first */
+	struct reports reports; /* home */
 	struct list events; /* home: Events that are under way */
 	unsigned event_count; /* home */
 	struct ratelimit event_limit; /* home */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
 	struct {
-		_Atomic unsigned objects, running, writes_waiting, waiting[CLASS_COUNT];
+		_Atomic unsigned objects, running, writes_waiting, statuses_waiting,
+			waiting[CLASS_COUNT];
 		_Atomic int64_t secret_unseen_ns;
 	} published; /* atomic: relaxed; writer home, once per turn */
 	struct timer sweep; /* home */
@@ -97,6 +100,7 @@ struct pool {
 	struct hash_key hash_key; /* const */
 	struct pace drift_pace; /* atomic */
 	struct pace write_pace; /* atomic: writes of Secrets */
+	struct pace status_pace; /* atomic */
 	struct pause kube_pause; /* atomic: what the API server asked for */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
 	_Atomic uint32_t secret_list; /* atomic: release by main, acquire by workers */

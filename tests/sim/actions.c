@@ -447,10 +447,22 @@ static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
 	}
 }
 
+/* A status is on its way while no reconcile waits for it. */
+static void trap_status(struct sim *sim, const char *ns, const char *name) {
+	struct sim_sync *sync = find_sync(sim, ns, name);
+	if (!sync) return;
+	sim_note(sim, "a trap springs for the status of %s", sync->name);
+	sim->table->cells[ROW_STATUS][spring(sim, sync)]++;
+}
+
 /* Without a name: one of those that are under way. */
-void sim_trap(struct sim *sim, const char *ns, const char *name) {
+void sim_trap(struct sim *sim, enum sim_row asked, const char *ns, const char *name) {
 	const struct sim_checks *checks = &sim->checks;
 	char key[4 * SIM_NAME_BYTES];
+	if (asked == ROW_STATUS) {
+		trap_status(sim, ns, name);
+		return;
+	}
 	if (!checks->running_count) return;
 	const struct sim_running *run = &checks->running[pick(sim, checks->running_count)];
 	snprintf(key, sizeof key, "%s/%s", ns, name);

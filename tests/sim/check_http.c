@@ -93,6 +93,9 @@ static void check_rates(struct sim *sim, const struct sim_asked *asked) {
 	if (writes && sim->kube_writes_per_s)
 		check_rate(sim, &sim->checks.secret_writes, sim->kube_writes_per_s,
 			"writes of Secrets");
+	if (asked->row == ROW_STATUS && sim->status_writes_per_s)
+		check_rate(sim, &sim->checks.statuses, sim->status_writes_per_s,
+			"writes of statuses");
 }
 
 void sim_check_start(struct sim *sim, const struct sim_asked *asked) {

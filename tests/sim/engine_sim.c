@@ -164,6 +164,7 @@ void sim_engine_start(struct sim *sim) {
 	settings.change_detection = sim->change_detection;
 	settings.safety_polls = sim->safety_polls;
 	settings.kube_writes_per_s = sim->kube_writes_per_s;
+	settings.status_writes_per_s = sim->status_writes_per_s;
 	struct engine_options options = {
 		.pool = {
 			.workers = e->worker_count, .kube = &e->kube, .azure = &e->azure_site, .imds = &e->imds_site, .settings = settings,

@@ -107,7 +107,9 @@ static void plan_detection(struct sim *sim) {
 /* By the seed's number, not by chance: few seeds shall have to wait long. */
 static void plan_limits(struct sim *sim) {
 	static const unsigned writes[] = { 100, 1, 100, 0, 3, 100, 2 };
+	static const unsigned statuses[] = { 50, 1, 0, 50, 2 };
 	sim->kube_writes_per_s = writes[sim->seed % 7];
+	sim->status_writes_per_s = statuses[sim->seed % 5];
 }
 
 void sim_plan(struct sim *sim) {

@@ -235,7 +235,7 @@ static void set_trap(struct exchange *x, struct str path) {
 			}
 		}
 	}
-	sim_trap(x->sim, ns, name);
+	sim_trap(x->sim, x->row, ns, name);
 }
 
 void exchange_serve(struct exchange *x) {

@@ -190,7 +190,7 @@ struct sim_checks {
 	struct sim_uid *uids; /* every SecretSync there ever was */
 	unsigned uid_count;
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
-	struct sim_paced secret_writes;
+	struct sim_paced secret_writes, statuses;
 	uint64_t requests[ROW_COUNT];
 	uint64_t product_writes; /* of what is stored, by the product */
 	uint64_t status_writes, event_writes; /* of what is stored, by the product */
@@ -239,7 +239,7 @@ struct sim {
 	int64_t default_interval_s, longest_interval_s;
 	enum change_detection change_detection;
 	unsigned safety_polls;
-	unsigned kube_writes_per_s; /* 0: no limit */
+	unsigned kube_writes_per_s, status_writes_per_s; /* 0: no limit */
 	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t outage_over_ns;
 	int64_t calm_ns; /* faults and users come to rest */
@@ -327,7 +327,7 @@ void sim_begin(struct sim *sim);
 void sim_act(struct sim *sim); /* one thing that users, or the world, do */
 void sim_go_offline(struct sim *sim, bool on); /* no vault and no token endpoint answers */
 void sim_heal(struct sim *sim); /* everything that was taken away comes back */
-void sim_trap(struct sim *sim, const char *ns, const char *name); /* somebody is faster, just now */
+void sim_trap(struct sim *sim, enum sim_row row, const char *ns, const char *name); /* somebody is faster, just now */
 
 /* faults.c */
 enum sim_fault sim_draw_fault(struct sim *sim, enum sim_row row);

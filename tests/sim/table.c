@@ -86,11 +86,13 @@ static struct reach reach_of(enum sim_fault fault) {
 	case SIM_DELETED:
 	case SIM_REPLACED:
 	case SIM_ROTATED:
-	case SIM_STOPPED:
-	case SIM_KILLED:
 		return (struct reach){ WAITING_ROWS,
 			"no reconcile waits in this step; the exchange is waited for in step token, "
 			"pages and Events by none" };
+	case SIM_STOPPED:
+	case SIM_KILLED:
+		return (struct reach){ WAITING_ROWS & ~BIT(ROW_STATUS),
+			"no reconcile waits in this step" };
 	case SIM_REFUSED:
 		return (struct reach){ BIT(ROW_BORROW) | BIT(ROW_CREATE) | BIT(ROW_PROBE),
 			"settle, apply and patch follow an answer in the same instant; elsewhere a "

@@ -288,8 +288,9 @@ static inline enum err bench_make_pool(unsigned workers) {
 			.seed = 7 } };
 	/* A test that wants probes of unchanged Secrets says so: bench_set_drift(). */
 	options.settings.drift = DRIFT_OFF;
-	/* Events are asked for by the tests that are about them. */
+	/* Events are asked for by the tests that are about them; time stands still, so that a pace would stop everything. */
 	options.settings.events_per_s = 0;
+	options.settings.status_writes_per_s = options.settings.kube_writes_per_s = 0;
 	return pool_create(&options, &b.pool);
 }
 
@@ -297,6 +298,7 @@ static inline void bench_set_drift(enum drift_mode mode) {
 	struct settings settings = settings_default();
 	settings.drift = mode;
 	settings.events_per_s = 0;
+	settings.status_writes_per_s = settings.kube_writes_per_s = 0;
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 }
 

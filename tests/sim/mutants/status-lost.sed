@@ -1,0 +1,2 @@
+# workers/report.c: a status that changes while it is written is not written again
+s/if (report->changed) {/if (report->changed \&\& !report) {/

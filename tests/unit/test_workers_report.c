@@ -1,0 +1,284 @@
+/* workers/report: statuses at their own pace, behind Secrets, the last word of each object and never none. */
+#include <stdio.h>
+
+#include "base/metric.h"
+#include "tests/unit/bench.h"
+
+enum { OTHERS = 40 };
+
+static struct object *others[OTHERS];
+static struct spec specs[OTHERS];
+static char names[OTHERS][8], uids[OTHERS][8];
+static unsigned other_count;
+
+static void set_rate(double per_s) {
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	settings.events_per_s = 0;
+	settings.kube_writes_per_s = 0;
+	settings.status_writes_per_s = per_s;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+}
+
+/* SecretSyncs that cannot be understood: their status is all there is to write. */
+static void add_others(unsigned count) {
+	for (unsigned i = 0; i < count; i++) {
+		char key[16];
+		struct status none = { 0 };
+		snprintf(names[i], sizeof names[i], "o%u", i);
+		snprintf(uids[i], sizeof uids[i], "u-%u", i);
+		snprintf(key, sizeof key, "apps/o%u", i);
+		memcpy(&specs[i], &b.spec, sizeof specs[i]);
+		specs[i].fault = STR("spec.x is wrong");
+		specs[i].name = str_of(names[i]);
+		specs[i].uid = str_of(uids[i]);
+		assert_int_equal(
+			object_create(str_of(key), str_of(uids[i]), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &specs[i]);
+		queue_add(&others[i]->item);
+	}
+	other_count = count;
+	bench_turn();
+}
+
+static int teardown(void **state) {
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (unsigned i = 0; i < other_count; i++) object_destroy(others[i]);
+	other_count = 0;
+	return bench_teardown(state);
+}
+
+/* Answers every status that is under way; returns how many. */
+static unsigned take_statuses(void) {
+	unsigned count = 0;
+	for (; bench_find(HTTP_PATCH, "/status?"); count++) reply(HTTP_PATCH, "/status?", 200, "{}");
+	return count;
+}
+
+static unsigned waiting(void) {
+	struct worker_numbers numbers;
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	return numbers.statuses_waiting;
+}
+
+static void first_write(void) {
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+}
+
+static void write_again(const char *value) {
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, value);
+	reply(HTTP_PATCH, SECRETS_URL "/db?", 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+}
+
+static void the_pace_is_kept_and_every_status_is_written(void **state) {
+	(void)state;
+	set_rate(20); /* and 2 at once */
+	add_others(OTHERS);
+	assert_int_equal(take_statuses(), 2);
+	assert_int_equal(waiting(), OTHERS - 2);
+	unsigned written = 2, most = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		bench_advance(NS_PER_S / 20 + 1);
+		unsigned now = take_statuses();
+		most = now > most ? now : most;
+		written += now;
+	}
+	assert_int_equal(written, OTHERS);
+	assert_int_equal(most, 1);
+	assert_int_equal(waiting(), 0);
+	for (unsigned i = 0; i < OTHERS; i++) assert_false(others[i]->unreported);
+	bench_advance(NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Nothing but the status waits: the Secret is written twice meanwhile, and what is said is the last word. */
+static void a_secret_does_not_wait_for_its_status(void **state) {
+	uint64_t replaced = metric_read(METRIC_STATUS_REPLACED);
+	(void)state;
+	set_rate(0.01);
+	add_others(1);
+	take_statuses();
+	bench_begin();
+	first_write();
+	write_again(VALUE("second", "v2", "1700000009"));
+	write_again(VALUE("third", "v3", "1700000019"));
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(waiting(), 1);
+	set_rate(0);
+	struct http_req *req = request(HTTP_PATCH, STATUS_URL);
+	assert_sends(req, "\"version\":\"v3\"");
+	assert_sends(req, "\"reason\":\"UpdateValueChangeOrForceUpdateSucceeded\"");
+	/* What was done first stays said. */
+	assert_sends(req, "\"type\":\"SecretCreated\",\"status\":\"True\"");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(metric_read(METRIC_STATUS_REPLACED), replaced + 2);
+}
+
+static void what_changes_under_way_is_written_after_it(void **state) {
+	(void)state;
+	bench_begin();
+	first_write();
+	write_again(VALUE("second", "v2", "1700000009"));
+	/* One at a time, or the older might win. */
+	assert_int_equal(bench_active(), 1);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"version\":\"v1\"");
+	bench_take_status();
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"version\":\"v2\"");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	assert_false(b.object->unreported);
+}
+
+static void what_changes_under_way_of_a_failed_one_is_not_lost(void **state) {
+	(void)state;
+	bench_begin();
+	first_write();
+	write_again(VALUE("second", "v2", "1700000009"));
+	reply(HTTP_PATCH, STATUS_URL, 500, "{}");
+	assert_int_equal(bench_active(), 0);
+	bench_advance(5 * NS_PER_S);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"version\":\"v2\"");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Somebody has to give us the right first; others are not held up meanwhile. */
+static void a_refused_status_is_tried_slowly_and_alone(void **state) {
+	(void)state;
+	add_others(3);
+	reply(HTTP_PATCH, "/secretsyncs/o1/status", 403, "{}");
+	assert_int_equal(take_statuses(), 2);
+	bench_advance(59 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	bench_advance(NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o1/status", 403, "{}");
+	bench_advance(60 * NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o1/status", 200, "{}");
+	assert_false(others[1]->unreported);
+	assert_int_equal(bench_active(), 0);
+}
+
+/* While the server cannot be reached one request goes out per interval; then everything that waited. */
+static void an_outage_loses_nothing(void **state) {
+	(void)state;
+	add_others(20);
+	while (bench_find(HTTP_PATCH, "/status?")) lose(HTTP_PATCH, "/status?", ERR_NETWORK, false);
+	assert_int_equal(waiting(), 20);
+	for (int i = 0; i < 3; i++) {
+		bench_advance(10 * NS_PER_S);
+		assert_int_equal(bench_active(), 1);
+		lose(HTTP_PATCH, "/status?", ERR_NETWORK, false);
+		assert_int_equal(bench_active(), 0);
+	}
+	bench_advance(10 * NS_PER_S);
+	assert_int_equal(take_statuses(), 20);
+	assert_int_equal(waiting(), 0);
+}
+
+/* Retry-After holds all of them; what was built before is one, so that the pace holds after the pause. */
+static void a_pause_does_not_save_up(void **state) {
+	(void)state;
+	set_rate(10);
+	add_others(30);
+	reply_after(HTTP_PATCH, "/status?", 429, 20, "{}");
+	for (int i = 0; i < 19; i++) {
+		bench_advance(NS_PER_S);
+		assert_int_equal(bench_active(), 0);
+	}
+	bench_advance(NS_PER_S);
+	assert_in_range(take_statuses(), 1, 3);
+}
+
+static void a_stop_writes_what_it_has_time_for(void **state) {
+	(void)state;
+	set_rate(10);
+	add_others(30);
+	assert_int_equal(take_statuses(), 1);
+	pool_stop(b.pool, NS_PER_S);
+	bench_turn();
+	assert_false(worker_is_drained(pool_worker(b.pool, 0)));
+	unsigned written = 0;
+	for (int i = 0; i < 9; i++) {
+		bench_advance(NS_PER_S / 10 + 1);
+		written += take_statuses();
+	}
+	assert_int_equal(written, 9);
+	assert_false(worker_is_drained(pool_worker(b.pool, 0)));
+	bench_advance(NS_PER_S / 5);
+	assert_true(worker_is_drained(pool_worker(b.pool, 0)));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* With no way to the API server there is nothing to wait for. */
+static void a_stop_does_not_wait_for_a_lost_server(void **state) {
+	(void)state;
+	add_others(20);
+	while (bench_find(HTTP_PATCH, "/status?")) lose(HTTP_PATCH, "/status?", ERR_NETWORK, false);
+	pool_stop(b.pool, 20 * NS_PER_S);
+	bench_turn();
+	assert_true(worker_is_drained(pool_worker(b.pool, 0)));
+}
+
+/* Another worker goes on with it, when what the first one sent can no longer arrive. */
+static void a_status_moves_with_its_object(void **state) {
+	(void)state;
+	bench_begin();
+	first_write();
+	request(HTTP_PATCH, STATUS_URL);
+	thread_set_role(ROLE_WORKER);
+	report_leave(pool_worker(b.pool, 0), b.object);
+	assert_int_equal(bench_active(), 0);
+	assert_true(b.object->unreported);
+	report_arrived(pool_worker(b.pool, 0), b.object);
+	thread_set_role(ROLE_MAIN);
+	bench_advance(5 * NS_PER_S - 1);
+	assert_int_equal(bench_active(), 0);
+	bench_advance(1);
+	bench_take_status();
+	assert_false(b.object->unreported);
+}
+
+static void want_of_memory_is_no_loss(void **state) {
+	(void)state;
+	for (uint64_t nth = 1; nth < 12; nth++) {
+		b.spec.fault = nth % 2 ? STR("odd") : STR("even");
+		if (nth == 1) bench_begin();
+		take_statuses();
+		thread_set_role(ROLE_WORKER);
+		b.object->unreported = true;
+		if (!list_is_linked(&b.object->report)) report_due(pool_worker(b.pool, 0), b.object);
+		mem_fail_at(nth);
+		report_turn(pool_worker(b.pool, 0));
+		mem_fail_at(0);
+		thread_set_role(ROLE_MAIN);
+		bench_advance(6 * NS_PER_S);
+		assert_int_equal(take_statuses(), 1);
+		assert_false(b.object->unreported);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(the_pace_is_kept_and_every_status_is_written),
+		TEST(a_secret_does_not_wait_for_its_status),
+		TEST(what_changes_under_way_is_written_after_it),
+		TEST(what_changes_under_way_of_a_failed_one_is_not_lost),
+		TEST(a_refused_status_is_tried_slowly_and_alone),
+		TEST(an_outage_loses_nothing),
+		TEST(a_pause_does_not_save_up),
+		TEST(a_stop_writes_what_it_has_time_for),
+		TEST(a_stop_does_not_wait_for_a_lost_server),
+		TEST(a_status_moves_with_its_object),
+		TEST(want_of_memory_is_no_loss),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
