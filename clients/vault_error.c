@@ -41,7 +41,12 @@ struct meaning {
 	const char *code; /* innermost code, or error.code; NULL: any */
 	enum err err;
 	const char *remedy;
+	const char *remedy_public; /* of keys and certificates; NULL: the same */
 };
+
+#define LACKS(role)                                   \
+	"the identity lacks the role: assign \"" role \
+	"\" at the vault; a new assignment takes up to 10 minutes"
 
 static const struct meaning MEANINGS[] = {
 	{ 400, NULL, ERR_INVALID,
@@ -53,9 +58,8 @@ static const struct meaning MEANINGS[] = {
 	{ 403, "SecretDisabled", ERR_DISABLED,
 		"the current version is disabled: enable it, or add an enabled one" },
 	{ 403, "KeyDisabled", ERR_DISABLED, "the key is disabled: enable it" },
-	{ 403, "ForbiddenByRbac", ERR_DENIED,
-		"the identity lacks the role: assign \"Key Vault Secrets User\" at the vault; a "
-		"new assignment takes up to 10 minutes" },
+	{ 403, "ForbiddenByRbac", ERR_DENIED, LACKS("Key Vault Secrets User"),
+		LACKS("Key Vault Certificate User") },
 	{ 403, "ForbiddenByPolicy", ERR_DENIED,
 		"the vault's access policy does not let the identity get and list this kind of "
 		"object: add it to the policy" },
@@ -111,10 +115,11 @@ enum err vault_result(const struct vault_call *call, struct fault *fault, struct
 	read_verdict(call, &verdict);
 	struct meaning meaning = meaning_of(http->status, &verdict);
 	const char *code = verdict.inner[0] ? verdict.inner : verdict.code;
-	enum err err =
-		fault_set(fault, meaning.err, "%s \"%.*s\" of %.*s: the vault answered %d%s%s: %s",
-			vault_kind_name(kind), STR_ARG(name), STR_ARG(vault_url), http->status,
-			code[0] ? " " : "", code, meaning.remedy);
+	const char *remedy = kind != VAULT_SECRET && meaning.remedy_public ? meaning.remedy_public
+									   : meaning.remedy;
+	enum err err = fault_set(fault, meaning.err,
+		"%s \"%.*s\" of %.*s: the vault answered %d%s%s: %s", vault_kind_name(kind),
+		STR_ARG(name), STR_ARG(vault_url), http->status, code[0] ? " " : "", code, remedy);
 	if (!fault) return err;
 	fault->http_status = http->status;
 	fault->retry_after_ns = http->retry_after_ns > 0 ? http->retry_after_ns : 0;

@@ -410,6 +410,12 @@ static void errors_are_told_apart_by_status_and_code(void **state) {
 			cases[i].err);
 	}
 	struct fault fault = { 0 };
+	/* The role for secrets opens neither keys nor certificates. */
+	answer(&call.http, 403, "{\"error\":{\"code\":\"Forbidden\",\"innererror\":{\"code\":\"ForbiddenByRbac\"}}}");
+	for (enum vault_kind kind = VAULT_KEY; kind <= VAULT_CERTIFICATE; kind++) {
+		assert_int_equal(vault_result(&call, &fault, STR(VAULT), kind, STR("db")), ERR_DENIED);
+		assert_text(fault.text, "\"Key Vault Certificate User\"");
+	}
 	no_answer(&call.http, ERR_TIMEOUT);
 	assert_int_equal(
 		vault_result(&call, &fault, STR(VAULT), VAULT_KEY, STR("db")), ERR_TIMEOUT);
