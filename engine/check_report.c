@@ -103,7 +103,9 @@ static void write_sync(const struct check_object *object, struct buf *out) {
 	buf_printf(out, "  vault     %.*s\n", STR_ARG(spc->vault_url));
 	buf_append(out, STR("  identity  "));
 	check_write_identity(spec, spc, out);
-	buf_printf(out, ", at %.*s\n", STR_ARG(spc->authority));
+	if (spc->identity != IDENTITY_MACHINE)
+		buf_printf(out, ", at %.*s", STR_ARG(spc->authority));
+	buf_append_char(out, '\n');
 	buf_printf(out, "  %-*s  %-*s  %-*s  VERSION\n", w.of[0], "KEY", w.of[1], "SOURCE PATH",
 		w.of[2], "OBJECT");
 	for (unsigned i = 0; i < spec->item_count; i++) write_item(&spec->items[i], spc, w, out);
