@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-enum { MAP_MIN_BUCKETS = 8, MAP_MOVES_PER_INSERT = 4 };
+enum { MAP_MIN_BUCKETS = 8, MAP_MOVES_PER_INSERT = 4, MAP_NODES_PER_BUCKET = 2 };
 
 void map_init(
 	struct map *map, struct hash_key key, struct str (*key_of)(const struct map_node *node)) {
@@ -52,7 +52,7 @@ static void move_bucket(struct map *map) {
 	}
 }
 
-/* The old array is emptied long before the new one is full: four buckets per insert against one node per bucket. */
+/* The old array is emptied long before the new one is full: four buckets per insert against two nodes per bucket. */
 static void move_some(struct map *map) {
 	for (int i = 0; i < MAP_MOVES_PER_INSERT && map->_buckets[1]; i++) {
 		move_bucket(map);
@@ -62,9 +62,9 @@ static void move_some(struct map *map) {
 	}
 }
 
-/* Starts to grow when there is a node per bucket. Without memory the chains grow instead, and the next insert tries again. */
+/* Starts to grow when there are two nodes per bucket, on average: a longer chain costs less than a larger table. Without memory the chains grow instead, and the next insert tries again. */
 static enum err make_room(struct map *map) {
-	if (map->_buckets[1] || map->_count < map->_size[0]) return OK;
+	if (map->_buckets[1] || map->_count < MAP_NODES_PER_BUCKET * map->_size[0]) return OK;
 	size_t size = map->_size[0] ? map->_size[0] * 2 : MAP_MIN_BUCKETS;
 	struct map_node **buckets = mem_array(size, sizeof(struct map_node *));
 	if (!buckets) return map->_size[0] ? OK : ERR_NOMEM;

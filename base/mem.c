@@ -12,7 +12,6 @@
 static _Thread_local uint64_t fail_countdown;
 static _Thread_local int fail_reached;
 static _Thread_local uint64_t failures;
-static _Thread_local uint64_t failures;
 
 static bool must_fail(void) {
 	if (fail_countdown == 0 || --fail_countdown != 0) return false;

@@ -27,9 +27,6 @@ void *mem_realloc(void *ptr, size_t size);
 void mem_free(void *ptr); /* NULL is fine */
 char *mem_strdup(struct str s); /* NUL-terminated copy */
 
-/* How many allocations of this thread have failed so far: tells why a library that uses our allocator gave up. */
-uint64_t mem_failures(void);
-
 /* How many allocations of this thread have failed so far: libraries that fail do not always say that memory was short. */
 uint64_t mem_failures(void);
 

@@ -125,9 +125,10 @@ static struct str text_at(const cJSON *json, const char *parent, const char *key
 
 /* Classes are looked up among the files, not here. */
 static struct spc_cell *cell_of(struct cell_source *source, struct str ns, struct str name) {
+	char key[512];
 	(void)source;
-	(void)ns;
-	return spc_cell_create(name);
+	int len = snprintf(key, sizeof key, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
+	return spc_cell_create((struct str){ key, (size_t)len });
 }
 
 const cJSON *check_json(const struct check_object *object) {
@@ -300,7 +301,7 @@ static const struct check_object *find(const struct check_result *result,
 
 static void tell_no_class(
 	struct collector *c, const struct check_result *result, const struct check_object *object) {
-	struct str class_name = object->spec->class_name;
+	struct str class_name = spec_class_name(object->spec);
 	for (unsigned i = 0; i < result->count; i++) {
 		const struct check_object *other = &result->objects[i];
 		if (other->kind != CHECK_CLASS || !str_eq(other->name, class_name)) continue;
@@ -322,8 +323,9 @@ static enum err check_class(struct check_result *result, struct check_object **s
 	struct check_object *object, bool elsewhere) {
 	struct collector c = collector(result, (unsigned)(object - result->objects), true);
 	const struct spec *spec = object->spec;
-	if (spec->class_name.len == 0) return OK;
-	object->class = find(result, sorted, CHECK_CLASS, object->ns, spec->class_name);
+	struct str class_name = spec_class_name(spec);
+	if (class_name.len == 0) return OK;
+	object->class = find(result, sorted, CHECK_CLASS, object->ns, class_name);
 	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
 	if (!object->class || spec->fault.len) return c.err;
 	/* Of a class with a fault the objects may be known, or not. */

@@ -255,7 +255,7 @@ static void add_sync(struct json_writer *w, cJSON *list, const struct check_resu
 	cJSON *json = json_add_entry(w, list);
 	add_place(w, json, result, object);
 	json_add_text(w, json, "type", spec->type);
-	json_add_text(w, json, "secretProviderClassName", spec->class_name);
+	json_add_text(w, json, "secretProviderClassName", spec_class_name(spec));
 	json_add_text(w, json, "serviceAccountName", spec->service_account);
 	int64_t interval_s = spec->interval_ns / NS_PER_S;
 	if (interval_s)

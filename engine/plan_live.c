@@ -167,7 +167,7 @@ static enum err take_sync(struct plan *plan, struct plan_target *target, const c
 	if (!err) {
 		snprintf(target->record.uid, sizeof target->record.uid, "%.*s", STR_ARG(meta.uid));
 		err = status_parse(json_get(live, "status"),
-			config_settings(plan->options->config).names, &target->recorded);
+			config_settings(plan->options->config).names, meta.uid, &target->recorded);
 	}
 	return err;
 }

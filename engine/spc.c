@@ -8,6 +8,8 @@
 #include "engine/spc_parameters.h"
 #include "engine/text.h"
 
+#define SCHEME STR("https://")
+
 /* What is collected before the snapshot's one block is made. All borrowed from the JSON, the list
  * and the cloud. */
 struct draft {
@@ -50,26 +52,45 @@ static enum err read_class(
 	return err;
 }
 
-static size_t draft_bytes(const struct draft *draft) {
-	const struct spc_parameters *p = &draft->parameters;
-	size_t bytes = sizeof(struct spc) + draft->uid.len + p->vault.len + p->tenant.len +
-		       p->client.len + p->secret_name.len + FAULT_TEXT_BYTES + 64 +
-		       alignof(max_align_t);
-	if (p->cloud) {
-		bytes += p->cloud->authority.len + p->cloud->scope.len + p->cloud->audience.len +
-			 p->cloud->vault_suffix.len;
-	}
+static bool has_alias(const struct spc_object *object) {
+	return !str_eq(object->path, object->name);
+}
+
+/* The texts of Microsoft's clouds are static. */
+static bool is_custom(const struct spc_parameters *p) {
+	return p->cloud == &p->file.cloud;
+}
+
+static struct str cloud_text(struct block *block, const struct spc_parameters *p, struct str s) {
+	return is_custom(p) ? block_str(block, s) : s;
+}
+
+static size_t objects_bytes(const struct spc_parameters *p) {
+	size_t bytes = p->list.count * sizeof(struct spc_object);
 	for (unsigned i = 0; i < p->list.count; i++) {
-		const struct spc_object *o = &p->list.objects[i];
-		bytes += sizeof *o + o->name.len + o->path.len + o->version.len;
+		const struct spc_object *object = &p->list.objects[i];
+		bytes += object->name.len + object->version.len;
+		if (has_alias(object)) bytes += object->path.len;
 	}
+	return bytes;
+}
+
+/* Exactly: arrays, whose alignment is the snapshot's, come before strings. */
+static size_t draft_bytes(const struct draft *draft, bool usable) {
+	const struct spc_parameters *p = &draft->parameters;
+	size_t bytes = sizeof(struct spc) + draft->uid.len + objects_bytes(p);
+	if (!usable) return bytes + strlen(draft->fault.text);
+	bytes += SCHEME.len + p->vault.len + 1 + p->tenant.len + p->client.len + p->secret_name.len;
+	bytes += p->cloud->vault_suffix.len;
+	if (is_custom(p))
+		bytes += p->cloud->authority.len + p->cloud->scope.len + p->cloud->audience.len;
 	return bytes;
 }
 
 /* A host name has no case: one spelling per vault, so that it has one limiter and one set of
  * connections. Empty where there is nothing to read, whose vault's name nobody has checked. */
 static struct str vault_url(struct block *block, const struct spc_parameters *p) {
-	struct str scheme = STR("https://"), suffix = p->cloud->vault_suffix;
+	struct str scheme = SCHEME, suffix = p->cloud->vault_suffix;
 	if (p->list.count == 0) return STR("");
 	size_t len = scheme.len + p->vault.len + 1 + suffix.len;
 	char *url = block_alloc(block, len, 1);
@@ -82,40 +103,43 @@ static struct str vault_url(struct block *block, const struct spc_parameters *p)
 	return (struct str){ url, len };
 }
 
+/* Without an alias the path is the name, and is kept once. */
+static void copy_object(struct spc_object *to, struct block *block, const struct spc_object *from) {
+	*to = *from;
+	to->name = block_str(block, from->name);
+	to->path = has_alias(from) ? block_str(block, from->path) : to->name;
+	to->version = block_str(block, from->version);
+}
+
+/* The first of all, for its alignment. */
 static void fill_objects(struct spc *spc, struct block *block, const struct spc_parameters *p) {
-	spc->object_count = p->list.count;
 	struct spc_object *objects =
 		block_alloc(block, p->list.count * sizeof *objects, alignof(struct spc_object));
-	for (unsigned i = 0; i < p->list.count; i++) {
-		objects[i] = p->list.objects[i];
-		objects[i].name = block_str(block, objects[i].name);
-		objects[i].path = block_str(block, objects[i].path);
-		objects[i].version = block_str(block, objects[i].version);
-	}
+	for (unsigned i = 0; i < p->list.count; i++)
+		copy_object(&objects[i], block, &p->list.objects[i]);
 	spc->objects = objects;
+	spc->object_count = p->list.count;
 }
 
 static void fill_usable(struct spc *spc, struct block *block, const struct spc_parameters *p) {
+	fill_objects(spc, block, p);
 	spc->identity = p->identity;
 	spc->tenant = block_str(block, p->tenant);
 	spc->client_id = block_str(block, p->client);
 	spc->secret_name = block_str(block, p->secret_name);
-	spc->authority = block_str(block, p->cloud->authority);
-	spc->scope = block_str(block, p->cloud->scope);
-	spc->audience = block_str(block, p->cloud->audience);
+	spc->authority = cloud_text(block, p, p->cloud->authority);
+	spc->scope = cloud_text(block, p, p->cloud->scope);
+	spc->audience = cloud_text(block, p, p->cloud->audience);
 	spc->vault_url = vault_url(block, p);
 	spc->home_hash = hash64_stable(spc->vault_url);
-	fill_objects(spc, block, p);
 }
 
 static enum err snapshot(const struct draft *draft, bool usable, struct spc **out_spc) {
 	struct block block;
-	enum err err = block_init(&block, draft_bytes(draft));
+	enum err err = block_init(&block, draft_bytes(draft, usable));
 	if (err) return err;
 	struct spc *spc = block_alloc(&block, sizeof *spc, alignof(struct spc));
 	atomic_init(&spc->ref, 1);
-	spc->_block = spc; /* it stands at the beginning of its block */
-	spc->uid = block_str(&block, draft->uid);
 	spc->generation = draft->generation;
 	if (usable) {
 		fill_usable(spc, &block, &draft->parameters);
@@ -124,6 +148,7 @@ static enum err snapshot(const struct draft *draft, bool usable, struct spc **ou
 		if (draft->sink) fill_objects(spc, &block, &draft->parameters);
 		spc->fault = block_str(&block, str_of(draft->fault.text));
 	}
+	spc->uid = block_str(&block, draft->uid);
 	*out_spc = spc;
 	return OK;
 }

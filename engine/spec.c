@@ -272,43 +272,51 @@ static size_t pairs_bytes(const struct kube_pair *pairs, unsigned count) {
 	return bytes;
 }
 
-static size_t draft_bytes(const struct draft *d) {
-	size_t bytes = sizeof(struct spec) + 4 * alignof(max_align_t);
-	bytes += d->meta->ns.len + d->meta->name.len + d->meta->uid.len;
-	bytes += d->class_name.len + d->service_account.len + d->type.len + d->force.len;
-	bytes += strlen(d->fault.text) + d->item_count * sizeof *d->items;
+/* Arrays, whose alignment is the snapshot's, come before strings. */
+static size_t draft_bytes(const struct draft *d, bool usable) {
+	const struct object_meta *meta = d->meta;
+	size_t bytes = sizeof(struct spec);
+	if (!meta->kept) bytes += meta->ns.len + meta->name.len + meta->uid.len;
+	if (!usable) return bytes + strlen(d->fault.text);
+	bytes += d->service_account.len + d->type.len + d->force.len;
+	bytes += d->item_count * sizeof *d->items;
 	for (unsigned i = 0; i < d->item_count; i++)
 		bytes += d->items[i].source_path.len + d->items[i].target_key.len;
 	return bytes + pairs_bytes(d->labels, d->label_count) +
 	       pairs_bytes(d->annotations, d->annotation_count);
 }
 
-static const struct kube_pair *copy_pairs(
-	struct block *block, const struct kube_pair *pairs, unsigned count) {
-	struct kube_pair *copy =
-		block_alloc(block, count * sizeof *copy, alignof(struct kube_pair));
+static void copy_pairs(
+	struct kube_pair *to, struct block *block, const struct kube_pair *from, unsigned count) {
 	for (unsigned i = 0; i < count; i++) {
-		copy[i] = (struct kube_pair){ block_str(block, pairs[i].key),
-			block_str(block, pairs[i].value) };
+		to[i] = (struct kube_pair){ block_str(block, from[i].key),
+			block_str(block, from[i].value) };
 	}
-	return copy;
+}
+
+static struct kube_pair *pairs_alloc(struct block *block, unsigned count) {
+	return block_alloc(block, count * sizeof(struct kube_pair), alignof(struct kube_pair));
 }
 
 /* Arrays come before strings, which have no alignment. */
 static void fill_usable(struct spec *spec, struct block *block, const struct draft *d) {
 	struct spec_item *items =
 		block_alloc(block, d->item_count * sizeof *items, alignof(struct spec_item));
+	struct kube_pair *labels = pairs_alloc(block, d->label_count);
+	struct kube_pair *annotations = pairs_alloc(block, d->annotation_count);
 	for (unsigned i = 0; i < d->item_count; i++) {
 		items[i].source_path = block_str(block, d->items[i].source_path);
 		items[i].target_key = block_str(block, d->items[i].target_key);
 	}
+	copy_pairs(labels, block, d->labels, d->label_count);
+	copy_pairs(annotations, block, d->annotations, d->annotation_count);
 	spec->items = items;
-	spec->item_count = d->item_count;
-	spec->labels = copy_pairs(block, d->labels, d->label_count);
-	spec->label_count = d->label_count;
-	spec->annotations = copy_pairs(block, d->annotations, d->annotation_count);
-	spec->annotation_count = d->annotation_count;
-	spec->type = block_str(block, d->type);
+	spec->item_count = (uint16_t)d->item_count;
+	spec->labels = labels;
+	spec->label_count = (uint16_t)d->label_count;
+	spec->annotations = annotations;
+	spec->annotation_count = (uint16_t)d->annotation_count;
+	if (!str_eq(d->type, spec->type)) spec->type = block_str(block, d->type);
 	spec->force = block_str(block, d->force);
 	spec->service_account = block_str(block, d->service_account);
 	spec->interval_ns = d->interval_s * NS_PER_S;
@@ -316,22 +324,21 @@ static void fill_usable(struct spec *spec, struct block *block, const struct dra
 
 static enum err snapshot(const struct draft *d, bool usable, struct spec **out_spec) {
 	struct block block;
-	enum err err = block_init(&block, draft_bytes(d));
+	enum err err = block_init(&block, draft_bytes(d, usable));
 	if (err) return err;
 	struct spec *spec = block_alloc(&block, sizeof *spec, alignof(struct spec));
 	atomic_init(&spec->ref, 1);
-	spec->_block = spec; /* it stands at the beginning of its block */
 	spec->type = STR("Opaque");
 	if (usable)
 		fill_usable(spec, &block, d);
 	else
 		spec->fault = block_str(&block, str_of(d->fault.text));
-	spec->ns = block_str(&block, d->meta->ns);
-	spec->name = block_str(&block, d->meta->name);
-	spec->uid = block_str(&block, d->meta->uid);
-	spec->generation = d->meta->generation;
-	spec->deleting = d->meta->deleting;
-	spec->class_name = block_str(&block, d->class_name);
+	const struct object_meta *meta = d->meta;
+	spec->ns = meta->kept ? meta->ns : block_str(&block, meta->ns);
+	spec->name = meta->kept ? meta->name : block_str(&block, meta->name);
+	spec->uid = meta->kept ? meta->uid : block_str(&block, meta->uid);
+	spec->generation = meta->generation;
+	spec->deleting = meta->deleting;
 	*out_spec = spec;
 	return OK;
 }

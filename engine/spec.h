@@ -10,11 +10,12 @@
 #include "engine/fault_sink.h"
 #include "workers/spec.h"
 
-/* Who an object is, cheaply: borrowed from the JSON. */
+/* Who an object is, cheaply: borrowed from the JSON, unless they are kept. */
 struct object_meta {
 	struct str ns, name, uid;
 	int64_t generation;
 	bool deleting; /* a deletionTimestamp is set */
+	bool kept; /* the strings outlive every snapshot that is built with them */
 };
 
 /* ERR_INVALID when namespace, name or uid is missing or malformed: such an object cannot even have

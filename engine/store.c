@@ -154,22 +154,54 @@ static void object_close(struct store *store, struct object *object) {
 	queue_close(&object->item);
 }
 
-static enum err object_add(
-	struct store *store, struct str key, const cJSON *json, struct spec **spec) {
+/* The snapshot of what the JSON asks for; its names are the object's own. */
+static enum err build_spec(struct store *store, const struct object *object,
+	const struct object_meta *id, const cJSON *json, struct spec **out_spec) {
+	struct object_meta kept = *id;
+	kept.ns = object_namespace(object);
+	kept.name = object_name(object);
+	kept.uid = object_uid(object);
+	kept.kept = true;
+	return spec_build(json, &kept, &store->cells, out_spec);
+}
+
+/* The status in the JSON is that of the last process, or of another controller. */
+static enum err object_make(struct store *store, struct str key, const struct object_meta *id,
+	const cJSON *json, struct object **out_object) {
 	struct status status = { 0 };
-	struct object *object = NULL;
 	enum err err = status_parse(
-		cJSON_GetObjectItemCaseSensitive(json, "status"), store->names, &status);
-	if (!err && status_is_anothers(&status, (*spec)->uid)) status_deinit(&status);
-	if (!err) err = object_create(key, (*spec)->uid, &status, store->first, &object);
+		cJSON_GetObjectItemCaseSensitive(json, "status"), store->names, id->uid, &status);
+	if (!err && status_is_anothers(&status, id->uid)) status_deinit(&status);
+	if (!err) err = object_create(key, id->uid, &status, store->first, out_object);
+	if (err) status_deinit(&status);
+	return err;
+}
+
+static enum err object_add(
+	struct store *store, struct str key, const struct object_meta *id, const cJSON *json) {
+	struct object *object = NULL;
+	struct spec *spec = NULL;
+	enum err err = object_make(store, key, id, json, &object);
+	if (!err) err = build_spec(store, object, id, json, &spec);
 	if (!err) err = map_insert(&store->syncs, &object->node);
 	if (err) {
-		status_deinit(&status);
+		if (spec && spec->cell) release_cell(store, spec->cell);
+		spec_unref(spec);
 		object_destroy(object);
 		return err;
 	}
 	list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
-	publish_spec(store, object, take(*spec));
+	publish_spec(store, object, spec);
+	queue_add(&object->item);
+	return OK;
+}
+
+static enum err object_update(struct store *store, struct object *object,
+	const struct object_meta *id, const cJSON *json) {
+	struct spec *spec;
+	enum err err = build_spec(store, object, id, json, &spec);
+	if (err) return err;
+	publish_spec(store, object, spec);
 	queue_add(&object->item);
 	return OK;
 }
@@ -183,7 +215,7 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 	char buffer[KEY_BYTES];
 	struct str key = make_key(buffer, id->ns, id->name);
 	struct object *object = find_object(store, key);
-	if (object && !str_eq(str_of(object->uid), id->uid)) {
+	if (object && !str_eq(object_uid(object), id->uid)) {
 		object_close(store, object);
 		object = NULL;
 	}
@@ -192,19 +224,7 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 		list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
 		if (is_same(object, id)) return OK;
 	}
-	struct spec *spec;
-	enum err err = spec_build(json, id, &store->cells, &spec);
-	if (err) return err;
-	if (object) {
-		publish_spec(store, object, take(spec));
-		queue_add(&object->item);
-	} else {
-		err = object_add(store, key, json, &spec);
-	}
-	struct spc_cell *cell = spec ? spec->cell : NULL;
-	if (cell) release_cell(store, cell);
-	spec_unref(spec);
-	return err;
+	return object ? object_update(store, object, id, json) : object_add(store, key, id, json);
 }
 
 /* --- the outside --- */
@@ -285,7 +305,7 @@ enum err store_delete(struct store *store, enum store_kind kind, const cJSON *js
 		return OK;
 	}
 	struct object *object = find_object(store, key);
-	if (object && str_eq(str_of(object->uid), id.uid)) object_close(store, object);
+	if (object && str_eq(object_uid(object), id.uid)) object_close(store, object);
 	return OK;
 }
 

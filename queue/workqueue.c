@@ -107,6 +107,15 @@ void queue_move(struct queue_item *item, struct queue *home) {
 	(void)old;
 }
 
+struct inbox_node *queue_item_node(struct queue_item *item) {
+	assert(queue_is_closed(item) && (queue_item_state(item) & QUEUE_RUNNING));
+	return &item->_node;
+}
+
+struct queue_item *queue_item_of(struct inbox_node *node) {
+	return node ? container_of(node, struct queue_item, _node) : NULL;
+}
+
 unsigned queue_item_state(const struct queue_item *item) {
 	/* acquire: a test that sees an item idle also sees what its last run wrote */
 	return atomic_load_explicit(&item->_state, memory_order_acquire);

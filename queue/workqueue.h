@@ -73,5 +73,10 @@ void queue_done(struct queue_item *item);
 /* Gives a held item a new home and makes sure that it arrives there: after queue_done it is in the new home's inbox. */
 void queue_move(struct queue_item *item, struct queue *home);
 
+/* Of a closed item that is held: its node, with which whoever holds it may hand it on by another inbox. */
+struct inbox_node *queue_item_node(struct queue_item *item);
+/* The item that is handed on so. */
+struct queue_item *queue_item_of(struct inbox_node *node);
+
 /* For assertions and tests: QUEUE_* bits. */
 unsigned queue_item_state(const struct queue_item *item);

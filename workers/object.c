@@ -28,10 +28,8 @@ enum err object_create(struct str key, struct str uid, struct status *status, st
 	struct object **out_object) {
 	struct object *object = mem_zalloc(sizeof *object + key.len + 1 + uid.len + 1);
 	if (!object) return ERR_NOMEM;
-	memcpy(object->_names, key.ptr, key.len);
-	memcpy(object->_names + key.len + 1, uid.ptr, uid.len);
-	object->key = object->_names;
-	object->uid = object->_names + key.len + 1;
+	memcpy(object->key, key.ptr, key.len);
+	memcpy(object->key + key.len + 1, uid.ptr, uid.len);
 	queue_item_init(&object->item, home);
 	list_init(&object->cell_link);
 	list_init(&object->seen_link);
@@ -55,6 +53,20 @@ void object_destroy(struct object *object) {
 	spec_unref(object->spec);
 	status_deinit(&object->status);
 	mem_free(object);
+}
+
+struct str object_uid(const struct object *object) {
+	return str_of(object->key + strlen(object->key) + 1);
+}
+
+struct str object_namespace(const struct object *object) {
+	struct str key = str_of(object->key);
+	return str_slice(key, 0, str_find_char(key, '/'));
+}
+
+struct str object_name(const struct object *object) {
+	struct str key = str_of(object->key);
+	return str_slice(key, str_find_char(key, '/') + 1, key.len);
 }
 
 struct spec *spec_borrow(struct object *object) {

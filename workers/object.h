@@ -33,36 +33,39 @@ struct drift_rest {
 	char field[128], manager[128]; /* what was changed last before the rest, and by whom */
 };
 
-struct scan_link;
+struct object;
+struct scan_name;
 struct shard;
 struct sync;
 
+/* "This object needs that name" of a vault's list (scan.h). */
+struct scan_link {
+	struct list link;
+	struct object *object;
+	struct scan_name *name;
+};
+
 struct object {
-	struct queue_item item; /* atomic: see workqueue.h */
+	struct queue_item
+		item; /* atomic: see workqueue.h; in main's inbox once the home has let go */
 	struct spec *spec; /* rcu: writer main; NULL: the SecretSync is gone */
-	struct inbox_node retired; /* home, then main: in main's inbox once the home has let go */
 
 	struct map_node node; /* main */
 	struct list cell_link; /* main: in spc_cell.objects */
-	const char *key; /* const: "namespace/name"; in _names */
-	const char *uid; /* const; in _names */
 	struct list seen_link; /* main: marks of a relist */
-	_Atomic uint32_t
-		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
 
 	struct status
 		status; /* home (main until the first queue_add): what the server has, or is to have (report.h) */
 	struct timer timer; /* home: next check, or retry */
 	struct list ready; /* home: in a ready list, or in the waiters of a gate */
+	struct list report; /* home: in a line of report.h */
 	struct shard *shard; /* home: where it is counted; NULL: nowhere yet */
 	struct sync *sync; /* home: the running reconcile */
-	uint32_t failures; /* home: in a row */
 	uint32_t
 		force_hash; /* home: of forceSynchronization, as it was at the last good check; 0: not known */
 	uint8_t wait_class; /* home: enum object_class while in a ready list */
 	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted; /* home: at least one reconcile ended */
-	struct list report; /* home: in a line of report.h */
 	bool in_report_line; /* home: that of those whose turn comes next */
 	bool unreported; /* home: `status` is to be written; the server's is older */
 	bool report_failed; /* home: the last attempt to write it failed, and that was logged */
@@ -71,17 +74,23 @@ struct object {
 	bool reads; /* home: the next reconcile asks the vault, whatever the last walk saw */
 	bool changed_meanwhile; /* home: a walk saw a change during the reconcile */
 	uint8_t due; /* home: enum object_class when the timer fires */
+	uint8_t failures; /* home: in a row, as far as they are counted */
 	uint8_t settles; /* home: reads in a row of a version as young as the read */
+	bool has_many_links; /* home: which of `links` holds */
 	uint16_t link_count; /* home */
+	_Atomic uint32_t
+		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
 	uint32_t identity_hash; /* home: of its identity, namespace included */
-	struct scan_link *links; /* home: the names it needs; NULL: none */
-	int64_t seen_generation; /* home: generation of the last attempt */
+	union {
+		struct scan_link one;
+		struct scan_link *many; /* owned */
+	} links; /* home: the names it needs */
 	struct drift_rest *rest; /* home: owned; NULL: never repaired */
 	struct list
 		seen_order; /* home: in worker->seen_order, oldest first; not linked: no Secret is known */
 	int64_t secret_seen_ns; /* home: when the Secret was last written, or seen to be as it was written */
 	struct list all; /* home: every object of this worker, for shutdown */
-	char _names[]; /* const: key and uid, each with its NUL */
+	char key[]; /* const: "namespace/name", and the uid, each with its NUL */
 };
 
 /* Takes status (moved). home: the queue of worker 0 for a start; the worker that takes it hands it on. */
@@ -89,6 +98,11 @@ enum err object_create(struct str key, struct str uid, struct status *status, st
 	struct object **out_object);
 /* Main; the object is idle, out of every list, and no reader can hold its spec any more. Drops the spec. */
 void object_destroy(struct object *object);
+
+/* Who it is, in strings that live as long as the object does. */
+struct str object_uid(const struct object *object);
+struct str object_namespace(const struct object *object);
+struct str object_name(const struct object *object);
 
 /* The current spec with a reference of the caller's own, or NULL. */
 struct spec *spec_borrow(struct object *object);

@@ -119,7 +119,8 @@ struct object *pool_take_retired(struct pool *pool) {
 	do {
 		node = inbox_pop(&pool->retired, &busy);
 	} while (!node && busy);
-	return node ? container_of(node, struct object, retired) : NULL;
+	struct queue_item *item = queue_item_of(node);
+	return item ? container_of(item, struct object, item) : NULL;
 }
 
 enum err pool_set_settings(struct pool *pool, const struct settings *settings) {

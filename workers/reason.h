@@ -36,7 +36,8 @@
 		"ControllerPatchError")                                                           \
 	X(PARTIAL, "PartialSync", "PartialSync", "RemoteSecretStoreFetchFailed")
 
-enum reason {
+/* One byte: every SecretSync keeps three of them. */
+enum __attribute__((packed)) reason {
 	REASON_NONE,
 #define X(id, preview, current, upstream) REASON_##id,
 	REASON_LIST(X)

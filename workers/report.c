@@ -161,7 +161,7 @@ static enum err build(struct report *report, const struct spec *spec) {
 	const struct status *status = &report->object->status;
 	struct buf json;
 	buf_init(&json, STATUS_BYTES);
-	status_write(status, worker->settings.names, &json);
+	status_write(status, worker->settings.names, spec->uid, &json);
 	enum err err = buf_err(&json);
 	if (!err) {
 		err = kube_status_patch(&report->kube, worker->pool->options.kube, spec->ns,

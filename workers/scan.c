@@ -23,6 +23,16 @@ static int64_t now_ns(const struct scan *scan) {
 	return worker_of(scan)->now.mono_ns;
 }
 
+static struct scan_link *link_at(const struct object *object, unsigned index) {
+	if (object->has_many_links) return &object->links.many[index];
+	return (struct scan_link *)(uintptr_t)&object->links.one;
+}
+
+/* Names of an object lie in the vault that counts it: it lets go of them before it leaves. */
+struct scan *scan_at(const struct object *object, unsigned index) {
+	return object->shard->scans[link_at(object, index)->name->kind];
+}
+
 /* --- when --- */
 
 /* Room for this timer is always reserved. */
@@ -82,8 +92,8 @@ void scan_replan(struct shard *shard) {
 
 void scan_hurry(struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
-		struct scan *scan = object->links[i].scan;
-		if (object->links[i].name->known || scan->mode == SCAN_GET) continue;
+		struct scan *scan = scan_at(object, i);
+		if (link_at(object, i)->name->known || scan->mode == SCAN_GET) continue;
 		if (scan->eager || scan->mode == SCAN_UNDECIDED) continue;
 		scan->eager = true;
 		if (!scan->walking && timer_at_ns(&scan->timer) > now_ns(scan) + HURRY_NS)
@@ -179,6 +189,7 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 		return NULL;
 	}
 	list_init(&name->users);
+	name->kind = (uint8_t)scan->kind;
 	/* In front: a walk that is under way has not met it, or may have passed it. */
 	list_push_front(&scan->order, &name->order);
 	name->walk = scan->walk;
@@ -203,12 +214,12 @@ static void drop_name(struct scan *scan, struct scan_name *name) {
 
 void scan_unlink_object(struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
-		struct scan_link *link = &object->links[i];
+		struct scan_link *link = link_at(object, i);
 		list_remove(&link->link);
-		drop_name(link->scan, link->name);
+		drop_name(scan_at(object, i), link->name);
 	}
-	mem_free(object->links);
-	object->links = NULL;
+	if (object->has_many_links) mem_free(take(object->links.many));
+	object->has_many_links = false;
 	object->link_count = 0;
 	object->listed = false;
 }
@@ -217,9 +228,8 @@ static bool is_linked(const struct object *object, const struct str *names,
 	const enum vault_kind *kinds, unsigned count) {
 	if (!object->listed || object->link_count != count) return false;
 	for (unsigned i = 0; i < count; i++) {
-		const struct scan_link *link = &object->links[i];
-		if (link->scan->shard != object->shard || link->scan->kind != kinds[i])
-			return false;
+		const struct scan_link *link = link_at(object, i);
+		if (link->name->kind != kinds[i]) return false;
 		if (!str_eq_nocase(str_of(link->name->key), names[i])) return false;
 	}
 	return true;
@@ -229,8 +239,10 @@ enum err scan_link_object(struct object *object, const struct str *names,
 	const enum vault_kind *kinds, unsigned count) {
 	if (is_linked(object, names, kinds, count)) return OK;
 	scan_unlink_object(object);
-	object->links = count ? mem_array(count, sizeof *object->links) : NULL;
-	if (count && !object->links) return ERR_NOMEM;
+	struct scan_link *many = count > 1 ? mem_array(count, sizeof *many) : NULL;
+	if (count > 1 && !many) return ERR_NOMEM;
+	object->has_many_links = many != NULL;
+	if (many) object->links.many = many;
 	for (unsigned i = 0; i < count; i++) {
 		struct scan *scan = NULL;
 		struct scan_name *name = NULL;
@@ -240,8 +252,8 @@ enum err scan_link_object(struct object *object, const struct str *names,
 			scan_unlink_object(object);
 			return ERR_NOMEM;
 		}
-		struct scan_link *link = &object->links[object->link_count++];
-		*link = (struct scan_link){ .object = object, .name = name, .scan = scan };
+		struct scan_link *link = link_at(object, object->link_count++);
+		*link = (struct scan_link){ .object = object, .name = name };
 		list_push_back(&name->users, &link->link);
 	}
 	object->listed = true;
@@ -251,8 +263,8 @@ enum err scan_link_object(struct object *object, const struct str *names,
 enum scan_state scan_state(const struct object *object) {
 	enum scan_state state = object->listed ? SCAN_READY : SCAN_NONE;
 	for (unsigned i = 0; i < object->link_count; i++) {
-		const struct scan_link *link = &object->links[i];
-		if (link->scan->mode == SCAN_GET) return SCAN_NONE;
+		const struct scan_link *link = link_at(object, i);
+		if (scan_at(object, i)->mode == SCAN_GET) return SCAN_NONE;
 		/* A row counts as soon as its page is there, the first walk's as well. */
 		if (!link->name->known) state = SCAN_PENDING;
 	}
@@ -263,7 +275,7 @@ bool scan_covers(const struct object *object) {
 	const struct settings *settings = object->shard ? &object->shard->worker->settings : NULL;
 	if (!settings || settings->change_detection == CHANGE_BY_GET) return false;
 	for (unsigned i = 0; i < object->link_count; i++) {
-		if (object->links[i].scan->mode != SCAN_LIST) return false;
+		if (scan_at(object, i)->mode != SCAN_LIST) return false;
 	}
 	return object->listed;
 }
@@ -271,15 +283,15 @@ bool scan_covers(const struct object *object) {
 bool scan_is_undecided(const struct object *object) {
 	bool undecided = false;
 	for (unsigned i = 0; i < object->link_count; i++) {
-		if (object->links[i].scan->mode == SCAN_GET) return false;
-		undecided |= object->links[i].scan->mode == SCAN_UNDECIDED;
+		if (scan_at(object, i)->mode == SCAN_GET) return false;
+		undecided |= scan_at(object, i)->mode == SCAN_UNDECIDED;
 	}
 	return undecided;
 }
 
 bool scan_is_blind(const struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
-		const struct scan *scan = object->links[i].scan;
+		const struct scan *scan = scan_at(object, i);
 		if (scan->away || scan->shard->gate.open) return true;
 	}
 	return false;
@@ -287,7 +299,7 @@ bool scan_is_blind(const struct object *object) {
 
 bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row) {
 	assert(index < object->link_count);
-	const struct scan_name *name = object->links[index].name;
+	const struct scan_name *name = link_at(object, index)->name;
 	*out_row = (struct vault_row){
 		.created_s = name->created_s,
 		.updated_s = name->updated_s,
@@ -314,7 +326,8 @@ static void wake_users(struct scan_name *name, enum object_class class, bool rea
 }
 
 static bool is_same(const struct scan_name *name, const struct vault_row *row) {
-	return name->created_s == row->created_s && name->updated_s == row->updated_s &&
+	return name->created_s == (uint32_t)row->created_s &&
+	       name->updated_s == (uint32_t)row->updated_s &&
 	       name->not_before_s == row->not_before_s && name->expires_s == row->expires_s &&
 	       name->enabled == row->enabled;
 }
@@ -327,8 +340,8 @@ void scan_met(struct scan *scan, struct str text, const struct vault_row *row) {
 	name->walk = scan->walk;
 	bool first = !name->known, back = name->known && !name->present;
 	bool same = !first && !back && is_same(name, row);
-	name->created_s = row->created_s;
-	name->updated_s = row->updated_s;
+	name->created_s = (uint32_t)row->created_s;
+	name->updated_s = (uint32_t)row->updated_s;
 	name->not_before_s = row->not_before_s;
 	name->expires_s = row->expires_s;
 	name->enabled = row->enabled;

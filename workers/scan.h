@@ -36,20 +36,14 @@ struct scan_name {
 	struct map_node node;
 	struct list order; /* in scan.order: those that the walk has not met stand in front */
 	struct list users; /* of scan_link */
-	int64_t created_s, updated_s, not_before_s, expires_s;
+	int64_t not_before_s, expires_s;
+	uint32_t created_s, updated_s;
 	uint32_t walk; /* the last one that met it */
+	uint8_t kind; /* enum vault_kind: which of its vault's scans it belongs to */
 	bool enabled;
 	bool known; /* a whole walk has told whether it is there */
 	bool present;
 	char key[]; /* lower case */
-};
-
-/* "This object needs that name." */
-struct scan_link {
-	struct list link;
-	struct object *object;
-	struct scan_name *name;
-	struct scan *scan;
 };
 
 struct scan {
@@ -96,6 +90,9 @@ enum err scan_link_object(struct object *object, const struct str *names,
 	const enum vault_kind *kinds, unsigned count);
 /* The object is not listed any more. Harmless when it is not. */
 void scan_unlink_object(struct object *object);
+
+/* The scan that name `index` of the object belongs to. */
+struct scan *scan_at(const struct object *object, unsigned index);
 
 enum scan_state scan_state(const struct object *object);
 /* True when walks announce the object's changes, so that its own checks are safety re-reads. */

@@ -31,7 +31,7 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	int64_t interval_ns =
 		spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
 	const struct settings *settings = &worker->settings;
-	uint64_t hash = hash64_stable(str_of(object->uid));
+	uint64_t hash = hash64_stable(object_uid(object));
 	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);
 	int64_t safety_ns =
 		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);

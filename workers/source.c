@@ -68,7 +68,7 @@ enum err source_check_part(const struct spec *spec, unsigned item, const struct 
 		"have; write objectType: secret in SecretProviderClass \"%.*s\" to get a "
 		"certificate with its private key",
 		item, part == TLS_CRT ? "certificate" : "private key", STR_ARG(object->name),
-		vault_kind_name(object->kind), STR_ARG(spec->class_name));
+		vault_kind_name(object->kind), STR_ARG(spec_class_name(spec)));
 }
 
 /* What the class yields, for the person whose sourcePath names nothing. */
@@ -93,7 +93,7 @@ enum err source_unknown(
 		"SecretProviderClass \"%.*s\" yields; it yields: %.*s. Correct the sourcePath, or "
 		"the objects of the class (a path with an index needs objectVersionHistory of 2 or "
 		"more)",
-		item, STR_ARG(spec->items[item].source_path), STR_ARG(spec->class_name),
+		item, STR_ARG(spec->items[item].source_path), STR_ARG(spec_class_name(spec)),
 		STR_ARG(text));
 	buf_deinit(&yield);
 	return err;

@@ -36,17 +36,13 @@ static bool ref_put(_Atomic unsigned *ref) {
 }
 
 void spc_unref(struct spc *spc) {
-	if (spc && ref_put(&spc->ref)) mem_free(spc->_block);
+	if (spc && ref_put(&spc->ref)) mem_free(spc);
 }
 
 struct spc_cell *spc_cell_create(struct str key) {
-	struct spc_cell *cell = mem_zalloc(sizeof *cell);
+	struct spc_cell *cell = mem_zalloc(sizeof *cell + key.len + 1);
 	if (!cell) return NULL;
-	cell->key = mem_strdup(key);
-	if (!cell->key) {
-		mem_free(cell);
-		return NULL;
-	}
+	memcpy(cell->key, key.ptr, key.len);
 	atomic_init(&cell->ref, 1);
 	list_init(&cell->objects);
 	return cell;
@@ -56,7 +52,6 @@ void spc_cell_unref(struct spc_cell *cell) {
 	if (!cell || !ref_put(&cell->ref)) return;
 	assert(list_is_empty(&cell->objects));
 	spc_unref(cell->now);
-	mem_free(cell->key);
 	mem_free(cell);
 }
 
@@ -74,5 +69,10 @@ struct spc *spc_publish(struct spc_cell *cell, struct spc *spc) {
 void spec_unref(struct spec *spec) {
 	if (!spec || !ref_put(&spec->ref)) return;
 	spc_cell_unref(spec->cell);
-	mem_free(spec->_block);
+	mem_free(spec);
+}
+
+struct str spec_class_name(const struct spec *spec) {
+	struct str key = str_of(spec->cell ? spec->cell->key : "");
+	return spec->cell ? str_slice(key, str_find_char(key, '/') + 1, key.len) : key;
 }

@@ -7,7 +7,8 @@
  *   *_borrow, *_unref  |     x      |  x   |
  *   *_create, publish  |            |  x   |
  *
- * Strings of a snapshot live in its own block and die with it.
+ * Strings of a snapshot live in its own block and die with it; but a spec's names may be those of its object, and the name
+ * of its class is the cell's: a fleet keeps each of them once.
  */
 #pragma once
 
@@ -22,8 +23,11 @@
 
 /* --- SecretProviderClass --- */
 
-enum spc_format { FORMAT_PEM, FORMAT_PFX }; /* of a certificate that is read as a secret */
-enum spc_encoding {
+enum __attribute__((packed)) spc_format {
+	FORMAT_PEM,
+	FORMAT_PFX
+}; /* of a certificate that is read as a secret */
+enum __attribute__((packed)) spc_encoding {
 	ENCODING_UTF8,
 	ENCODING_BASE64,
 	ENCODING_HEX
@@ -49,7 +53,7 @@ enum identity_kind {
 };
 
 struct spc {
-	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees */
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
 	/* All others const after creation. */
 	struct str uid;
 	int64_t generation;
@@ -66,7 +70,6 @@ struct spc {
 	const struct spc_object *objects;
 	unsigned object_count;
 	uint64_t home_hash; /* hash64_stable(vault_url): decides the home worker */
-	void *_block;
 };
 
 void spc_unref(struct spc *spc); /* NULL is fine */
@@ -80,7 +83,7 @@ struct spc_cell {
 	struct list todo; /* main: those of them that are still to be told of a change */
 	struct list turn_link; /* main: in the store's list of cells with something in `todo` */
 	struct list seen_link; /* main: marks of a relist, while there is a class */
-	char *key; /* const: "namespace/name" */
+	char key[]; /* const: "namespace/name", with its NUL */
 };
 
 struct spc_cell *spc_cell_create(struct str key); /* ref 1 */
@@ -99,14 +102,14 @@ struct spec_item {
 };
 
 struct spec {
-	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees */
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
 	/* All others const after creation. */
-	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
-	struct str ns, name, uid;
-	int64_t generation;
+	uint16_t item_count, label_count, annotation_count;
 	bool deleting; /* a deletionTimestamp is set: not reconciled */
+	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
+	struct str ns, name, uid; /* in the block, or the object's */
+	int64_t generation;
 	struct str fault; /* not empty: the spec cannot be used; what is wrong, where, what to do */
-	struct str class_name;
 	struct str service_account;
 	struct str type; /* never empty: Opaque by default */
 	struct str force;
@@ -114,11 +117,10 @@ struct spec {
 	const struct spec_item *items;
 	const struct kube_pair *labels;
 	const struct kube_pair *annotations;
-	unsigned item_count, label_count, annotation_count;
-	void *_block;
 };
 
 void spec_unref(struct spec *spec); /* NULL is fine */
+struct str spec_class_name(const struct spec *spec); /* empty: unusable */
 
 /* A bump allocator for one snapshot: all strings and arrays of it in one block. */
 struct block {

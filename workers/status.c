@@ -1,10 +1,14 @@
 #include "workers/status.h"
 
 #include <assert.h>
+#include <stdalign.h>
 
 #include "clients/json.h"
 
-enum { CONDITIONS_READ = 16, OBJECTS_READ = 4096, DIGEST_HEX = 2 * SHA256_BYTES };
+enum { CONDITIONS_READ = 16, OBJECTS_MOST = 4096, HASH_MOST = 1024, DIGEST_HEX = 2 * SHA256_BYTES };
+
+#define HASH_MARK STR("kv1:")
+#define PARTIAL_MARK STR(":partial")
 
 static const char *const TYPE_NAMES[CONDITION_COUNT] = { "SecretCreated", "SecretUpdated",
 	"Ready" };
@@ -38,9 +42,8 @@ static void message_free(char *message) {
 
 void status_deinit(struct status *status) {
 	for (int i = 0; i < CONDITION_COUNT; i++) message_free(status->conditions[i].message);
-	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
 	mem_free(status->objects);
-	mem_free(status->sync_hash);
+	mem_free(status->other_hash);
 	*status = (struct status){ 0 };
 }
 
@@ -50,22 +53,57 @@ static bool copy_text(const char *from, char **out_copy) {
 	return !from || *out_copy;
 }
 
+enum err status_objects_begin(
+	struct status *status, unsigned count, size_t bytes, struct block *out_block) {
+	assert(count <= OBJECTS_MOST);
+	mem_free(take(status->objects));
+	status->object_count = 0;
+	*out_block = (struct block){ 0 };
+	if (!count) return OK;
+	size_t array = count * sizeof *status->objects;
+	enum err err = block_init(out_block, array + bytes + 2 * (size_t)count);
+	if (!err) status->objects = block_alloc(out_block, array, alignof(struct status_object));
+	return err;
+}
+
+static const char *block_text(struct block *block, struct str s) {
+	char *copy = block_alloc(block, s.len + 1, 1);
+	if (s.len) memcpy(copy, s.ptr, s.len);
+	return copy;
+}
+
+void status_objects_add(struct status *status, struct block *block,
+	const struct status_object *object, struct str name, struct str version) {
+	struct status_object *added = &status->objects[status->object_count++];
+	*added = *object;
+	added->name = block_text(block, name);
+	added->version = block_text(block, version);
+}
+
+static enum err copy_objects(const struct status *from, struct status *to) {
+	struct block block;
+	size_t bytes = 0;
+	for (unsigned i = 0; i < from->object_count; i++)
+		bytes += strlen(from->objects[i].name) + strlen(from->objects[i].version);
+	enum err err = status_objects_begin(to, from->object_count, bytes, &block);
+	for (unsigned i = 0; i < from->object_count && !err; i++) {
+		const struct status_object *object = &from->objects[i];
+		status_objects_add(
+			to, &block, object, str_of(object->name), str_of(object->version));
+	}
+	return err;
+}
+
 enum err status_copy(const struct status *status, struct status *out_copy) {
 	struct status copy = *status;
-	bool good = copy_text(status->sync_hash, &copy.sync_hash);
+	copy.objects = NULL;
+	bool good = copy_text(status->other_hash, &copy.other_hash);
 	for (int i = 0; i < CONDITION_COUNT; i++) {
 		char *message = status->conditions[i].message;
 		copy.conditions[i].message = message ? message_copy(str_of(message)) : NULL;
 		good &= !message || copy.conditions[i].message;
 	}
-	copy.objects =
-		status->object_count ? mem_array(status->object_count, sizeof *copy.objects) : NULL;
-	if (!copy.objects) copy.object_count = 0;
-	good &= copy.object_count == status->object_count;
-	for (unsigned i = 0; i < copy.object_count; i++) {
-		copy.objects[i] = status->objects[i];
-		good &= copy_text(status->objects[i].name, &copy.objects[i].name);
-	}
+	good &= copy_objects(status, &copy) == OK;
 	if (!good) {
 		status_deinit(&copy);
 		return ERR_NOMEM;
@@ -90,6 +128,11 @@ static bool object_equal(const struct status_object *a, const struct status_obje
 	       a->synced_s == b->synced_s;
 }
 
+static bool hash_equal(const struct status *a, const struct status *b) {
+	return a->hash == b->hash && text_equal(a->other_hash, b->other_hash) &&
+	       memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+}
+
 bool status_equal(const struct status *a, const struct status *b) {
 	for (int i = 0; i < CONDITION_COUNT; i++) {
 		if (!condition_equal(&a->conditions[i], &b->conditions[i])) return false;
@@ -98,17 +141,17 @@ bool status_equal(const struct status *a, const struct status *b) {
 	for (unsigned i = 0; i < a->object_count; i++) {
 		if (!object_equal(&a->objects[i], &b->objects[i])) return false;
 	}
-	return a->observed_generation == b->observed_generation &&
-	       text_equal(a->sync_hash, b->sync_hash) &&
+	return a->observed_generation == b->observed_generation && hash_equal(a, b) &&
 	       a->last_successful_s == b->last_successful_s &&
 	       a->secret_created_s == b->secret_created_s;
 }
 
-static int64_t parse_time(const cJSON *json, const char *path) {
+/* What is no time, or none of the years 1970 to 2106, is 0. */
+static uint32_t parse_time(const cJSON *json, const char *path) {
 	int64_t unix_s = 0;
 	struct str text = json_str(json, path);
 	if (!text.ptr || time_parse(text, &unix_s) != OK) return 0;
-	return unix_s;
+	return unix_s < 0 || unix_s > UINT32_MAX ? 0 : (uint32_t)unix_s;
 }
 
 static int name_index(struct str name, const char *const *names, int count) {
@@ -147,27 +190,30 @@ static enum err parse_condition(
 static enum err parse_objects(const cJSON *json, struct status *status) {
 	const cJSON *array = json_get(json, "objects");
 	int count = cJSON_IsArray(array) ? cJSON_GetArraySize(array) : 0;
-	if (count <= 0 || count > OBJECTS_READ) return OK;
-	status->objects = mem_array((size_t)count, sizeof *status->objects);
-	if (!status->objects) return ERR_NOMEM;
+	if (count <= 0 || count > OBJECTS_MOST) return OK;
+	struct block block;
+	size_t bytes = 0;
+	for (const cJSON *item = array->child; item; item = item->next)
+		bytes += json_str(item, "name").len + json_str(item, "version").len;
+	enum err err = status_objects_begin(status, (unsigned)count, bytes, &block);
+	if (err) return err;
 	for (const cJSON *item = array->child; item; item = item->next) {
-		struct status_object *object = &status->objects[status->object_count];
 		struct str kind = json_str(item, "type"), version = json_str(item, "version");
-		if (version.len >= sizeof object->version) continue;
-		object->name = mem_strdup(json_str(item, "name"));
-		if (!object->name) return ERR_NOMEM;
-		object->kind = str_eq(kind, STR("key"))    ? VAULT_KEY
-			       : str_eq(kind, STR("cert")) ? VAULT_CERTIFICATE
-							   : VAULT_SECRET;
-		if (version.len) memcpy(object->version, version.ptr, version.len);
-		object->updated_s = parse_time(item, "updated");
-		object->synced_s = parse_time(item, "syncedAt");
-		status->object_count++;
+		if (version.len >= VAULT_VERSION_BYTES) continue;
+		struct status_object object = {
+			.kind = str_eq(kind, STR("key"))    ? VAULT_KEY
+				: str_eq(kind, STR("cert")) ? VAULT_CERTIFICATE
+							    : VAULT_SECRET,
+			.updated_s = parse_time(item, "updated"),
+			.synced_s = parse_time(item, "syncedAt"),
+		};
+		status_objects_add(status, &block, &object, json_str(item, "name"), version);
 	}
 	return OK;
 }
 
-enum err status_parse(const cJSON *json, enum reason_names names, struct status *out_status) {
+enum err status_parse(
+	const cJSON *json, enum reason_names names, struct str uid, struct status *out_status) {
 	struct status status = { 0 };
 	enum err err = OK;
 	if (!json) goto out;
@@ -181,10 +227,7 @@ enum err status_parse(const cJSON *json, enum reason_names names, struct status 
 	}
 	err = parse_objects(json, &status);
 	if (err) goto out;
-	if (hash.len && hash.len < 1024) {
-		status.sync_hash = mem_strdup(hash);
-		err = status.sync_hash ? OK : ERR_NOMEM;
-	}
+	if (hash.len < HASH_MOST) err = status_read_hash(&status, uid, hash);
 	status.observed_generation = json_i64(json, "observedGeneration", 0);
 	status.last_successful_s = parse_time(json, "lastSuccessfulSyncTime");
 	status.secret_created_s = parse_time(json, "secretCreationTime");
@@ -200,7 +243,8 @@ enum err status_set(struct status *status, enum condition_type type, enum condit
 	struct condition *condition = &status->conditions[type];
 	char *text = message.len ? message_copy(message) : NULL;
 	if (message.len && !text) return ERR_NOMEM;
-	if (condition->value != value || !condition->transition_s) condition->transition_s = now_s;
+	if (condition->value != value || !condition->transition_s)
+		condition->transition_s = (uint32_t)now_s;
 	condition->value = value;
 	condition->reason = reason;
 	condition->generation = generation;
@@ -255,12 +299,17 @@ static void write_objects(const struct status *status, struct buf *out) {
 	buf_append_char(out, ']');
 }
 
-void status_write(const struct status *status, enum reason_names names, struct buf *out_json) {
+void status_write(const struct status *status, enum reason_names names, struct str uid,
+	struct buf *out_json) {
 	buf_printf(
 		out_json, "{\"observedGeneration\":%lld", (long long)status->observed_generation);
-	if (status->sync_hash) {
+	if (status->hash == HASH_OTHER) {
 		buf_append(out_json, STR(",\"syncHash\":"));
-		buf_append_json(out_json, str_of(status->sync_hash));
+		buf_append_json(out_json, str_of(status->other_hash));
+	} else if (status->hash != HASH_NONE) {
+		buf_append(out_json, STR(",\"syncHash\":\""));
+		status_write_hash(status, uid, out_json);
+		buf_append_char(out_json, '"');
 	}
 	write_time(out_json, "lastSuccessfulSyncTime", status->last_successful_s);
 	write_time(out_json, "secretCreationTime", status->secret_created_s);
@@ -270,66 +319,89 @@ void status_write(const struct status *status, enum reason_names names, struct b
 }
 
 bool status_has_synced(const struct status *status) {
-	return status->sync_hash != NULL;
+	return status->hash != HASH_NONE;
 }
 
-/* The text behind "kv1:<uid>:", or an empty str. */
-static struct str own_hash(const struct status *status, struct str uid) {
-	struct str rest = str_of(status->sync_hash);
-	if (!str_starts(rest, STR("kv1:"))) return STR_NULL;
-	rest = str_slice(rest, 4, rest.len);
-	if (!str_starts(rest, uid) || rest.len <= uid.len || rest.ptr[uid.len] != ':')
+/* What stands behind "kv1:<uid>:" in a text, or an empty str. */
+static struct str own_part(struct str text, struct str uid) {
+	struct str rest = str_slice(text, HASH_MARK.len, text.len);
+	if (!str_starts(text, HASH_MARK) || !str_starts(rest, uid) || rest.len <= uid.len ||
+		rest.ptr[uid.len] != ':')
 		return STR_NULL;
 	return str_slice(rest, uid.len + 1, rest.len);
 }
 
-bool status_is_anothers(const struct status *status, struct str uid) {
-	return str_starts(str_of(status->sync_hash), STR("kv1:")) && !own_hash(status, uid).len;
+static bool is_own_digest(const struct status *status) {
+	return status->hash == HASH_OURS || status->hash == HASH_OURS_PARTIAL;
 }
 
 bool status_is_ours(const struct status *status, struct str uid) {
-	return own_hash(status, uid).len > 0;
+	return is_own_digest(status) || own_part(str_of(status->other_hash), uid).len > 0;
 }
 
-enum err status_set_hash(struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES], bool partial) {
+bool status_is_anothers(const struct status *status, struct str uid) {
+	struct str text = str_of(status->other_hash);
+	return str_starts(text, HASH_MARK) && !own_part(text, uid).len;
+}
+
+static void drop_hash(struct status *status) {
+	mem_free(take(status->other_hash));
+	status->hash = HASH_NONE;
+	memset(status->digest, 0, sizeof status->digest);
+}
+
+void status_set_hash(
+	struct status *status, const unsigned char digest[static SHA256_BYTES], bool partial) {
+	drop_hash(status);
+	status->hash = partial ? HASH_OURS_PARTIAL : HASH_OURS;
+	memcpy(status->digest, digest, sizeof status->digest);
+}
+
+/* Only what would be written as it was read is kept as a digest. */
+enum err status_read_hash(struct status *status, struct str uid, struct str text) {
+	char again[SHA256_HEX_BYTES];
+	unsigned char digest[SHA256_BYTES];
+	struct str own = own_part(text, uid), hex = str_slice(own, 0, DIGEST_HEX);
+	struct str rest = str_slice(own, DIGEST_HEX, own.len);
+	bool partial = str_eq(rest, PARTIAL_MARK);
+	drop_hash(status);
+	if (!text.len) return OK;
+	if (hex_decode(hex, digest, sizeof digest) == OK && (partial || !rest.len)) {
+		hex_encode(digest, sizeof digest, again);
+		if (str_eq(hex, str_of(again))) {
+			status_set_hash(status, digest, partial);
+			return OK;
+		}
+	}
+	status->other_hash = mem_strdup(text);
+	if (status->other_hash) status->hash = HASH_OTHER;
+	return status->other_hash ? OK : ERR_NOMEM;
+}
+
+void status_write_hash(const struct status *status, struct str uid, struct buf *out_text) {
 	char hex[SHA256_HEX_BYTES];
-	struct buf text = { 0 };
-	hex_encode(digest, SHA256_BYTES, hex);
-	buf_init(&text, 1024);
-	buf_printf(&text, "kv1:%.*s:%s%s", STR_ARG(uid), hex, partial ? ":partial" : "");
-	char *taken = buf_take(&text);
-	buf_deinit(&text);
-	if (!taken) return ERR_NOMEM;
-	mem_free(status->sync_hash);
-	status->sync_hash = taken;
-	return OK;
+	if (!is_own_digest(status)) {
+		buf_append(out_text, str_of(status->other_hash));
+		return;
+	}
+	hex_encode(status->digest, sizeof status->digest, hex);
+	buf_append(out_text, HASH_MARK);
+	buf_printf(out_text, "%.*s:%s", STR_ARG(uid), hex);
+	if (status->hash == HASH_OURS_PARTIAL) buf_append(out_text, PARTIAL_MARK);
 }
 
-/* Half of the digest against the same half of the hash's hex digits. */
-static bool half_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES], size_t from) {
-	char hex[SHA256_HEX_BYTES];
-	struct str own = own_hash(status, uid);
-	if (own.len < DIGEST_HEX) return false;
-	hex_encode(digest, SHA256_BYTES, hex);
-	return str_eq(str_slice(own, from, STATUS_DIGEST_HALF * 2),
-		str_slice(str_of(hex), from, STATUS_DIGEST_HALF * 2));
+bool status_asked_is(const struct status *status, const unsigned char digest[static SHA256_BYTES]) {
+	return is_own_digest(status) && memcmp(status->digest, digest, STATUS_DIGEST_HALF) == 0;
 }
 
-bool status_asked_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES]) {
-	return half_is(status, uid, digest, 0);
+bool status_seen_is(const struct status *status, const unsigned char digest[static SHA256_BYTES]) {
+	return is_own_digest(status) &&
+	       memcmp(status->digest + STATUS_DIGEST_HALF, digest + STATUS_DIGEST_HALF,
+		       STATUS_DIGEST_HALF) == 0;
 }
 
-bool status_seen_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES]) {
-	return half_is(status, uid, digest, STATUS_DIGEST_HALF * 2);
-}
-
-bool status_is_partial(const struct status *status, struct str uid) {
-	struct str own = own_hash(status, uid);
-	return own.len > DIGEST_HEX && str_eq(str_slice(own, DIGEST_HEX, own.len), STR(":partial"));
+bool status_is_partial(const struct status *status) {
+	return status->hash == HASH_OURS_PARTIAL;
 }
 
 const struct status_object *status_find_object(const struct status *status, struct str name) {

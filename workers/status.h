@@ -17,7 +17,12 @@ enum {
 };
 
 enum condition_type { CONDITION_CREATED, CONDITION_UPDATED, CONDITION_READY, CONDITION_COUNT };
-enum condition_value { CONDITION_ABSENT, CONDITION_FALSE, CONDITION_TRUE, CONDITION_UNKNOWN };
+enum __attribute__((packed)) condition_value {
+	CONDITION_ABSENT,
+	CONDITION_FALSE,
+	CONDITION_TRUE,
+	CONDITION_UNKNOWN
+};
 
 /* What a SecretSync that is well says. */
 #define STATUS_TEXT_LIST(X)                                                     \
@@ -36,30 +41,40 @@ enum status_text {
 const char *status_text(enum status_text text); /* static storage */
 
 struct condition {
+	char *message; /* owned, or a status_text(); NULL: empty */
+	int64_t generation; /* observedGeneration */
+	uint32_t transition_s; /* unix seconds of the last change of value */
 	enum condition_value value;
 	enum reason reason;
-	int64_t transition_s; /* unix seconds of the last change of value */
-	int64_t generation; /* observedGeneration */
-	char *message; /* owned, or a status_text(); NULL: empty */
 };
 
 /* One version that stands in the Secret. */
 struct status_object {
-	char *name; /* owned: the source path, "name" or "name/0" */
+	const char *name; /* the source path, "name" or "name/0"; in the array's block */
+	const char *version; /* in the array's block */
+	uint32_t updated_s, synced_s; /* unix seconds */
 	enum vault_kind kind;
-	char version[VAULT_VERSION_BYTES];
-	int64_t updated_s;
-	int64_t synced_s;
 };
 
+/* What syncHash is. */
+enum __attribute__((packed)) status_hash {
+	HASH_NONE,
+	HASH_OURS, /* "kv1:<own uid>:<digest>" */
+	HASH_OURS_PARTIAL, /* "kv1:<own uid>:<digest>:partial" */
+	HASH_OTHER, /* any other text */
+};
+
+/* As small as it can be with names: there is one for every SecretSync. */
 struct status {
 	struct condition conditions[CONDITION_COUNT];
 	int64_t observed_generation;
-	char *sync_hash; /* owned; NULL: none. Any text; ours begins with "kv1:<uid>:" */
-	int64_t last_successful_s; /* 0: never */
-	int64_t secret_created_s; /* 0: not known */
-	struct status_object *objects; /* owned */
-	unsigned object_count;
+	char *other_hash; /* owned: the text, where `hash` is HASH_OTHER; else NULL */
+	struct status_object *objects; /* owned: one block, texts included */
+	uint32_t last_successful_s; /* unix seconds; 0: never */
+	uint32_t secret_created_s; /* unix seconds; 0: not known */
+	uint16_t object_count;
+	enum status_hash hash;
+	unsigned char digest[SHA256_BYTES]; /* of a hash that is ours */
 };
 
 void status_deinit(struct status *status); /* idempotent */
@@ -67,15 +82,24 @@ enum err status_copy(const struct status *status, struct status *out_copy);
 bool status_equal(const struct status *a, const struct status *b);
 
 /* Reads `status` of a SecretSync (NULL: none). Unknown members and conditions are dropped; a reason that is not among
- * `names` becomes one that the next reconcile corrects. */
-enum err status_parse(const cJSON *json, enum reason_names names, struct status *out_status);
+ * `names` becomes one that the next reconcile corrects. uid: of the SecretSync. */
+enum err status_parse(
+	const cJSON *json, enum reason_names names, struct str uid, struct status *out_status);
 
 /* Sets a condition; the transition time moves only when the value changes. Message: copied, cut at STATUS_MESSAGE_BYTES. */
 enum err status_set(struct status *status, enum condition_type type, enum condition_value value,
 	enum reason reason, struct str message, int64_t generation, int64_t now_s);
 
-/* The whole status object as JSON. */
-void status_write(const struct status *status, enum reason_names names, struct buf *out_json);
+/* Room for `count` objects whose names and versions take `bytes` without their NULs, in one block in place of what was there;
+ * then each of them. ERR_NOMEM: there are none. */
+enum err status_objects_begin(
+	struct status *status, unsigned count, size_t bytes, struct block *out_block);
+void status_objects_add(struct status *status, struct block *block,
+	const struct status_object *object, struct str name, struct str version);
+
+/* The whole status object of the SecretSync `uid` as JSON. */
+void status_write(
+	const struct status *status, enum reason_names names, struct str uid, struct buf *out_json);
 
 /* True when the Secret is known to have been written for this uid, by kvsync or (a hash of another form) by its predecessor. */
 bool status_has_synced(const struct status *status);
@@ -86,13 +110,14 @@ bool status_is_anothers(const struct status *status, struct str uid);
 
 /* The hash: "kv1:<uid>:<hex>", and ":partial" behind it where an item failed in the first write of what was asked for, so
  * that the Secret lacks something. The first half of the digest is about what is asked for, the second about what the vault shows. */
-enum err status_set_hash(struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES], bool partial);
-bool status_asked_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES]);
-bool status_seen_is(const struct status *status, struct str uid,
-	const unsigned char digest[static SHA256_BYTES]);
-bool status_is_partial(const struct status *status, struct str uid);
+void status_set_hash(
+	struct status *status, const unsigned char digest[static SHA256_BYTES], bool partial);
+bool status_asked_is(const struct status *status, const unsigned char digest[static SHA256_BYTES]);
+bool status_seen_is(const struct status *status, const unsigned char digest[static SHA256_BYTES]);
+bool status_is_partial(const struct status *status);
+/* As text: read (empty: none), and written. */
+enum err status_read_hash(struct status *status, struct str uid, struct str text);
+void status_write_hash(const struct status *status, struct str uid, struct buf *out_text);
 
 /* The version of a source path that is in the Secret; NULL: not known. */
 const struct status_object *status_find_object(const struct status *status, struct str name);

@@ -42,7 +42,6 @@ static void plan_next(struct sync *sync) {
 	const struct spec *spec = sync->spec;
 	object->attempted = true;
 	if (!spec || spec->deleting) return;
-	object->seen_generation = spec->generation;
 	const struct fault *fault = sync->fault.err ? &sync->fault : &sync->item_fault;
 	/* Asked for last, and found to be good. */
 	bool seen = sync->created || sync->updated || sync->looking;
@@ -163,7 +162,7 @@ static const struct step *borrow_run(struct sync *sync) {
 			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create "
 			"it there, or correct "
 			"spec.secretProviderClassName",
-			STR_ARG(spec->class_name), STR_ARG(spec->ns));
+			STR_ARG(spec_class_name(spec)), STR_ARG(spec->ns));
 		return sync_fail(sync, BLAME_CLASS, NULL, &fault);
 	}
 	if (sync->spc->fault.len)

@@ -27,13 +27,13 @@ static const char *why_of(const struct sync *sync, const struct step *write) {
 	if (!status_has_synced(status)) return "first-write";
 	if (write == &STEP_CREATE) return "secret-missing";
 	if (!status_is_ours(status, uid)) return "taken-over";
-	if (!status_asked_is(status, uid, sync->digest)) {
+	if (!status_asked_is(status, sync->digest)) {
 		bool forced = object->force_hash && object->force_hash != hash_force(sync->spec);
 		return forced ? "forced" : "request-changed";
 	}
-	if (status_is_partial(status, uid) && !sync->partial) return "completed";
+	if (status_is_partial(status) && !sync->partial) return "completed";
 	bool same = status->object_count ? sync_versions_match(sync)
-					 : status_seen_is(status, uid, sync->digest);
+					 : status_seen_is(status, sync->digest);
 	return same ? "drift-repaired" : "value-changed";
 }
 

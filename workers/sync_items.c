@@ -155,7 +155,7 @@ bool sync_versions_match(const struct sync *sync) {
 /* "kept": the Secret has the item's last value; "missing": it has none; "failed": it is not known which of the two. */
 static const char *failed_result(const struct sync *sync, struct str source) {
 	const struct status *status = &sync->status;
-	bool unsure = !status->object_count || status_is_partial(status, sync->spec->uid);
+	bool unsure = !status->object_count || status_is_partial(status);
 	bool there = status_find_object(status, source) != NULL;
 	if (unsure && (there || !status->object_count)) return "failed";
 	return there ? "kept" : "missing";

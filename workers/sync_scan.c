@@ -56,11 +56,10 @@ static bool is_quiet(struct sync *sync) {
 	const struct object *object = sync->object;
 	const struct status *status = &object->status;
 	const struct condition *ready = &status->conditions[CONDITION_READY];
-	struct str uid = sync->spec->uid;
 	return !object->failures && ready->value == CONDITION_TRUE &&
 	       status->observed_generation == sync->spec->generation &&
-	       sync_digest_asked(sync) == OK && status_asked_is(status, uid, sync->digest) &&
-	       !status_is_partial(status, uid);
+	       sync_digest_asked(sync) == OK && status_asked_is(status, sync->digest) &&
+	       !status_is_partial(status);
 }
 
 /* A value that was read within a few seconds of its `updated` may have had a successor in the same second. Only when it was
@@ -154,7 +153,7 @@ static void check_announced(struct sync *sync) {
 		const struct vault_row *read = &sync->reads[i].values[0].row;
 		struct vault_row listed;
 		if (sync_is_pinned(sync->reads[i].object)) continue;
-		struct scan *scan = object->links[link].scan;
+		struct scan *scan = scan_at(object, link);
 		bool known = scan_row(object, link++, &listed);
 		if (!sync->reads[i].values[0].known) continue; /* it failed, and tells nothing */
 		if (known && listed.updated_s > read->updated_s) sync->unsettled = true;

@@ -64,27 +64,24 @@ static enum err compose_failure(struct sync *sync) {
 }
 
 /* One item: the version that was just written, or, where the item has failed, the one that is still there. */
-static enum err compose_object(
-	const struct sync *sync, unsigned item, struct status_object *out, bool *out_there) {
+static bool compose_object(const struct sync *sync, unsigned item, struct status_object *out) {
 	struct str source = sync->spec->items[item].source_path;
 	const struct status_object *old = status_find_object(&sync->object->status, source);
 	const struct sync_read *read = NULL;
-	*out_there = true;
 	if (sync_item_fault(sync, item, NULL)) {
-		*out_there = old != NULL;
 		if (old) *out = *old;
-	} else {
-		const struct sync_value *value = sync_find_value(sync, source, &read);
-		memcpy(out->version, value->row.version, sizeof out->version);
-		out->kind = read->object->kind;
-		out->updated_s = value->row.updated_s;
-		out->synced_s = sync->worker->now.wall_ns / NS_PER_S;
-		if (old && str_eq(str_of(old->version), str_of(out->version)))
-			out->synced_s = old->synced_s;
+		return old != NULL;
 	}
-	if (!*out_there) return OK;
-	out->name = mem_strdup(source);
-	return out->name ? OK : ERR_NOMEM;
+	const struct sync_value *value = sync_find_value(sync, source, &read);
+	*out = (struct status_object){
+		.version = value->row.version,
+		.updated_s = (uint32_t)value->row.updated_s,
+		.synced_s = (uint32_t)(sync->worker->now.wall_ns / NS_PER_S),
+		.kind = read->object->kind,
+	};
+	if (old && str_eq(str_of(old->version), str_of(out->version)))
+		out->synced_s = old->synced_s;
+	return true;
 }
 
 /* True when an earlier item has the same source. */
@@ -97,21 +94,22 @@ static bool is_repeated(const struct sync *sync, unsigned item) {
 }
 
 static enum err compose_objects(struct sync *sync) {
-	struct status *status = &sync->status;
-	struct status_object *objects = mem_array(sync->spec->item_count, sizeof *objects);
-	if (!objects) return ERR_NOMEM;
-	enum err err = OK;
+	const struct spec *spec = sync->spec;
+	struct status_object object;
+	struct block block;
 	unsigned count = 0;
-	for (unsigned i = 0; i < sync->spec->item_count && !err; i++) {
-		bool there = false;
-		if (is_repeated(sync, i)) continue;
-		err = compose_object(sync, i, &objects[count], &there);
-		count += there && !err;
+	size_t bytes = 0;
+	for (unsigned i = 0; i < spec->item_count; i++) {
+		if (is_repeated(sync, i) || !compose_object(sync, i, &object)) continue;
+		count++;
+		bytes += spec->items[i].source_path.len + strlen(object.version);
 	}
-	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
-	mem_free(status->objects);
-	status->objects = objects;
-	status->object_count = count;
+	enum err err = status_objects_begin(&sync->status, count, bytes, &block);
+	for (unsigned i = 0; i < spec->item_count && !err; i++) {
+		if (!is_repeated(sync, i) && compose_object(sync, i, &object))
+			status_objects_add(&sync->status, &block, &object,
+				spec->items[i].source_path, str_of(object.version));
+	}
 	return err;
 }
 
@@ -120,13 +118,12 @@ static enum err compose_objects(struct sync *sync) {
 static enum err compose_written(struct sync *sync) {
 	int64_t created_s = 0;
 	const struct status *before = &sync->object->status;
-	struct str uid = sync->spec->uid;
-	bool lacks = sync->partial && (!status_asked_is(before, uid, sync->digest) ||
-					      status_is_partial(before, uid) || sync->created);
-	enum err err = status_set_hash(&sync->status, uid, sync->digest, lacks);
-	if (!err) err = compose_objects(sync);
+	bool lacks = sync->partial && (!status_asked_is(before, sync->digest) ||
+					      status_is_partial(before) || sync->created);
+	status_set_hash(&sync->status, sync->digest, lacks);
+	enum err err = compose_objects(sync);
 	if (time_parse(str_of(sync->meta.created), &created_s) == OK)
-		sync->status.secret_created_s = created_s;
+		sync->status.secret_created_s = (uint32_t)created_s;
 	return err;
 }
 
@@ -135,20 +132,20 @@ static enum err compose_complete(struct sync *sync) {
 	struct str text = sync->created ? str_of(status_text(STATUS_TEXT_CREATED_WITH))
 					: str_of(status_text(STATUS_TEXT_WRITTEN));
 	enum err err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_SUCCEEDED, text);
-	sync->status.last_successful_s = sync_success_s(sync);
+	sync->status.last_successful_s = (uint32_t)sync_success_s(sync);
 	return err ? err : set(sync, CONDITION_READY, CONDITION_TRUE, reason, text);
 }
 
 /* The versions are those in the Secret, but what the vault says of them may have changed: remembered, so that the next check
  * has nothing to say. */
 static enum err compose_unchanged(struct sync *sync) {
-	struct str text = str_of(status_text(STATUS_TEXT_HOLDS)), uid = sync->spec->uid;
+	struct str text = str_of(status_text(STATUS_TEXT_HOLDS));
 	enum err err = OK;
-	if (!status_seen_is(&sync->status, uid, sync->digest)) {
-		err = status_set_hash(&sync->status, uid, sync->digest, false);
-		if (!err) err = compose_objects(sync);
+	if (!status_seen_is(&sync->status, sync->digest)) {
+		status_set_hash(&sync->status, sync->digest, false);
+		err = compose_objects(sync);
 	}
-	if (sync_has_settled(sync)) sync->status.last_successful_s = sync_success_s(sync);
+	if (sync_has_settled(sync)) sync->status.last_successful_s = (uint32_t)sync_success_s(sync);
 	if (!err) err = set(sync, CONDITION_UPDATED, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);
 	return err ? err
 		   : set(sync, CONDITION_READY, CONDITION_TRUE, REASON_UPDATE_NO_CHANGE, text);

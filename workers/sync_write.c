@@ -21,12 +21,11 @@ static const unsigned COLLECT_TRIES = 30;
 
 bool sync_must_write(const struct sync *sync) {
 	const struct status *status = &sync->object->status;
-	struct str uid = sync->spec->uid;
-	if (!status_asked_is(status, uid, sync->digest)) return true;
-	if (status_is_partial(status, uid) && !sync->partial) return true;
+	if (!status_asked_is(status, sync->digest)) return true;
+	if (status_is_partial(status) && !sync->partial) return true;
 	/* A CRD without that field prunes the versions, and a list does not tell them: then what the vault shows decides alone. */
 	if (!status->object_count || (sync->listed && !sync->has_read))
-		return !status_seen_is(status, uid, sync->digest);
+		return !status_seen_is(status, sync->digest);
 	return !sync_versions_match(sync);
 }
 

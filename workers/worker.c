@@ -43,7 +43,7 @@ static void retire(struct worker *worker, struct object *object) {
 	struct pool *pool = worker->pool;
 	let_go(worker, object);
 	/* The item stays held: nobody adds any more, and main frees it. */
-	bool was_empty = inbox_push(&pool->retired, &object->retired);
+	bool was_empty = inbox_push(&pool->retired, queue_item_node(&object->item));
 	if (was_empty && pool->options.doors.wake_main)
 		pool->options.doors.wake_main(pool->options.doors.arg);
 }

@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rcu.h"
@@ -21,12 +19,6 @@
 #include "queue/workqueue.h"
 
 enum { ROUNDS = 7, ITEMS = 100000 };
-
-int64_t micro_cpu_ns(void) {
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return time.tv_sec * NS_PER_S + time.tv_nsec;
-}
 
 void micro_tell(const char *name, int64_t ours_ns, const char *reference, int64_t theirs_ns, unsigned count) {
 	printf("%s\t%.1f\t%s\t%.1f\n", name, (double)ours_ns / count, reference, (double)theirs_ns / count);

@@ -38,7 +38,7 @@ static struct sim_running *begin_run(struct sim *sim, const struct object *objec
 	assert(sim->checks.running_count < SIM_MAX_SYNCS * 2);
 	struct sim_running *run = &sim->checks.running[sim->checks.running_count++];
 	*run = (struct sim_running){ .row = ROW_COUNT };
-	snprintf(run->uid, sizeof run->uid, "%s", object->uid);
+	snprintf(run->uid, sizeof run->uid, "%s", object_uid(object).ptr);
 	snprintf(run->key, sizeof run->key, "%s", object->key);
 	return run;
 }
@@ -51,7 +51,7 @@ static bool is_refusal(enum sim_row row, enum err before, enum err err) {
 void sim_check_step(void *arg, const struct object *object, const char *step, enum err err) {
 	struct sim *sim = arg;
 	enum sim_row row = sim_row_of_step(step);
-	struct sim_running *run = find_run(sim, object->uid);
+	struct sim_running *run = find_run(sim, object_uid(object).ptr);
 	sim_note(sim, "worker %u %s %s%s%s", thread_role() - ROLE_WORKER, object->key, step,
 		err ? " " : "", err ? err_name(err) : "");
 	if (row == ROW_BORROW) {

@@ -327,7 +327,6 @@ static inline int bench_setup_workers(unsigned workers) {
 		.name = STR("db"),
 		.uid = STR("o-1"),
 		.generation = 1,
-		.class_name = STR("class"),
 		.service_account = STR("sa"),
 		.type = STR("Opaque"),
 		.items = b.items,

@@ -7,7 +7,6 @@
 static struct spc *make_spc(void) {
 	struct spc *spc = mem_zalloc(sizeof *spc);
 	atomic_init(&spc->ref, 1);
-	spc->_block = spc;
 	return spc;
 }
 
@@ -37,7 +36,6 @@ static void a_full_list_is_flushed(void **state) {
 	assert_int_equal(list._count, RETIRE_MAX);
 	struct spec *spec = mem_zalloc(sizeof *spec);
 	atomic_init(&spec->ref, 1);
-	spec->_block = spec;
 	retire_spec(&list, spec);
 	assert_int_equal(list._count, 1);
 	struct object *object = NULL;

@@ -79,7 +79,7 @@ static void test_usable(void **state) {
 	assert_str(spec->uid, "u-1");
 	assert_int_equal(spec->generation, 3);
 	assert_false(spec->deleting);
-	assert_str(spec->class_name, "class");
+	assert_str(spec_class_name(spec), "class");
 	assert_str(spec->service_account, "sa");
 	assert_str(spec->type, "example.com/own");
 	assert_str(spec->force, "v1.2");
@@ -334,7 +334,7 @@ static void test_every_fault(void **state) {
 		"spec.secretObject.labels\n"
 		"spec.secretObject.annotations\n");
 	assert_true(spec->fault.len > 0);
-	assert_str(spec->class_name, "class");
+	assert_str(spec_class_name(spec), "class");
 	drop(spec, &source);
 }
 

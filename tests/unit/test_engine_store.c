@@ -124,7 +124,7 @@ static void test_publish(void **state) {
 	assert_string_equal(run_queue(), "n/a ");
 	struct object *object = find("n/a");
 	assert_non_null(object);
-	assert_string_equal(object->status.sync_hash, "kv1:u1:00");
+	assert_string_equal(object->status.other_hash, "kv1:u1:00");
 	struct spec *spec = spec_borrow(object);
 	struct spc *spc = spc_borrow(spec->cell);
 	assert_true(str_eq(spc->vault_url, STR("https://vvv.vault.azure.net")));
@@ -178,8 +178,8 @@ static void test_another_uid_is_another_object(void **state) {
 	upsert_sync("a", "u2", 1, "c");
 	struct object *new = find("n/a");
 	assert_ptr_not_equal(old, new);
-	assert_string_equal(new->uid, "u2");
-	assert_string_equal(new->status.sync_hash, "kv1:u2:00");
+	assert_true(str_eq(object_uid(new), STR("u2")));
+	assert_string_equal(new->status.other_hash, "kv1:u2:00");
 	assert_int_equal(store_sync_count(store), 1);
 	assert_int_equal(store_closing_count(store), 1);
 	assert_string_equal(run_queue(), "-n/a n/a ");

@@ -222,14 +222,14 @@ static void news_is_a_turn_but_for_the_check_after_a_write(void **state) {
 		struct condition before, after;
 		bool due;
 	} cases[] = {
-		{ { CONDITION_ABSENT, REASON_NONE }, { CONDITION_TRUE, REASON_CREATE_SUCCEEDED }, true },
-		{ { CONDITION_TRUE, REASON_CREATE_SUCCEEDED }, { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, false },
-		{ { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, false },
-		{ { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, { CONDITION_TRUE, REASON_UPDATE_SUCCEEDED }, true },
-		{ { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, { CONDITION_FALSE, REASON_PARTIAL }, true },
-		{ { CONDITION_FALSE, REASON_PARTIAL }, { CONDITION_FALSE, REASON_PARTIAL }, false },
-		{ { CONDITION_FALSE, REASON_PARTIAL }, { CONDITION_FALSE, REASON_UPDATE_FAILED_PROVIDER }, true },
-		{ { CONDITION_FALSE, REASON_PARTIAL }, { CONDITION_TRUE, REASON_UPDATE_NO_CHANGE }, true },
+		{ { .value = CONDITION_ABSENT, .reason = REASON_NONE }, { .value = CONDITION_TRUE, .reason = REASON_CREATE_SUCCEEDED }, true },
+		{ { .value = CONDITION_TRUE, .reason = REASON_CREATE_SUCCEEDED }, { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, false },
+		{ { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, false },
+		{ { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, { .value = CONDITION_TRUE, .reason = REASON_UPDATE_SUCCEEDED }, true },
+		{ { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, { .value = CONDITION_FALSE, .reason = REASON_PARTIAL }, true },
+		{ { .value = CONDITION_FALSE, .reason = REASON_PARTIAL }, { .value = CONDITION_FALSE, .reason = REASON_PARTIAL }, false },
+		{ { .value = CONDITION_FALSE, .reason = REASON_PARTIAL }, { .value = CONDITION_FALSE, .reason = REASON_UPDATE_FAILED_PROVIDER }, true },
+		{ { .value = CONDITION_FALSE, .reason = REASON_PARTIAL }, { .value = CONDITION_TRUE, .reason = REASON_UPDATE_NO_CHANGE }, true },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)

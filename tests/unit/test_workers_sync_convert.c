@@ -164,7 +164,6 @@ static void check_again(const char *a_version, const char *c_value, const char *
 /* What a CRD without status.objects keeps. */
 static void prune_versions(void) {
 	struct status *status = &b.object->status;
-	for (unsigned i = 0; i < status->object_count; i++) mem_free(status->objects[i].name);
 	mem_free(take(status->objects));
 	status->object_count = 0;
 }

@@ -40,7 +40,6 @@ static struct bench *bench_create(unsigned count, const char *type) {
 		b->values[i] = (struct sync_value){ .needed = true, .known = true, .fetched = true };
 	}
 	b->spec = (struct spec){ .uid = STR("uid"),
-		.class_name = STR("class"),
 		.type = str_of(type),
 		.items = b->items,
 		.item_count = count };

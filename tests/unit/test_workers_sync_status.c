@@ -194,7 +194,6 @@ static void the_digest_alone_decides_where_versions_are_not_kept(void **state) {
 	(void)state;
 	sync_once();
 	bench_take_status();
-	for (unsigned i = 0; i < b.object->status.object_count; i++) mem_free(b.object->status.objects[i].name);
 	mem_free(b.object->status.objects);
 	b.object->status.objects = NULL;
 	b.object->status.object_count = 0;

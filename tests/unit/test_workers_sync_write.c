@@ -140,7 +140,7 @@ static void a_foreign_secret_is_never_written(void **state) {
 }
 
 static void set_status(const char *hash) {
-	b.status.sync_hash = mem_strdup(str_of(hash));
+	assert_int_equal(status_read_hash(&b.status, b.spec.uid, str_of(hash)), OK);
 	b.status.last_successful_s = 1799990000;
 	assert_int_equal(status_set(&b.status, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
 				 STR("x"), 1, 1799990000),
@@ -282,14 +282,14 @@ static void what_was_written_in_part_is_completed(void **state) {
 	probe(OURS("s-1", "5", ""));
 	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", UPDATE_ENTRY));
 	expect_rest(REASON_PARTIAL, "\"result\":\"failed\"");
-	assert_true(str_ends(str_of(b.object->status.sync_hash), STR(":partial")));
+	assert_true(status_is_partial(&b.object->status));
 	fetch_again(VALUE_OF("a", "v1"), NULL);
 	probe(OURS("s-1", "6", UPDATE_ENTRY));
 	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "7", ""));
 	assert_sends(apply_request(), "\"data\":{\"k\":\"czNjcmV0LXZhbHVl\",\"m\":\"czNjcmV0LXZhbHVl\"}");
 	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "8", ""));
 	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
-	assert_null(strstr(b.object->status.sync_hash, ":partial"));
+	assert_false(status_is_partial(&b.object->status));
 }
 
 static void a_type_that_demands_the_failed_key_is_not_created(void **state) {
