@@ -3,6 +3,7 @@
 
 #include "base/metric.h"
 #include "workers/scan.h"
+#include "workers/secret_seen.h"
 #include "workers/sync.h"
 
 static bool is_latest(const struct spc_object *object) {
@@ -100,7 +101,10 @@ const struct step *sync_look(struct sync *sync) {
 		sync->listed = true;
 		return &STEP_COMPARE;
 	}
-	/* All is well, and a walk will tell more. At first sight after a start so does the object's own phase. */
+	/* All is well, and a walk will tell more. At first sight after a start so does the object's own phase. A Secret that is
+	 * known to be lost waits for neither. */
+	uint32_t list = sync->worker->secret_list;
+	if (list && secret_is_lost(object, list)) may_rest = false;
 	bool waits = state == SCAN_PENDING && sync->class == CLASS_PERIODIC;
 	if (may_rest && state != SCAN_READY && (waits || !object->attempted)) {
 		scan_hurry(object);

@@ -211,5 +211,5 @@ class Context:
         self.setup.allow(self, account, identity, list(rules))
         return identity
 
-    def watch(self, label, path, **query):
-        return Watch(self, label, path, query)
+    def watch(self, label, path, accept=JSON, **query):
+        return Watch(self, label, path, query, accept)

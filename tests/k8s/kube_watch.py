@@ -13,14 +13,14 @@ class Unexpected(Exception):
 class Watch:
     """A watch that is open meanwhile: with k.watch(...) as w: ...; w.take("label", 2)"""
 
-    def __init__(self, context, label, path, query):
+    def __init__(self, context, label, path, query, accept=JSON):
         self.k, self.events = context, []
         path = f"{path}?{urllib.parse.urlencode({'watch': 'true', **query})}"
         self.connection, self.response = context.identity.open(
-            "GET", path, {"Accept": JSON}, timeout=20)
+            "GET", path, {"Accept": accept}, timeout=20)
         self.step = {
             "label": label,
-            "request": {"method": "GET", "path": context._path(path), "accept": JSON},
+            "request": {"method": "GET", "path": context._path(path), "accept": accept},
             "status": self.response.status,
             "headers": {"content-type": self.response.getheader("content-type")}}
         context.steps.append(self.step)

@@ -23,6 +23,7 @@ import cases_akv  # noqa: F401
 import cases_fields  # noqa: F401
 import cases_lifecycle  # noqa: F401
 import cases_secret  # noqa: F401
+import cases_secret_watch  # noqa: F401
 import cases_sync  # noqa: F401
 import cases_watch  # noqa: F401
 from case import CASES, FEATURES, Context, Unexpected

@@ -357,6 +357,23 @@ static void act_snapshot(struct sim *sim) {
 	}
 }
 
+static void act_watch_right(struct sim *sim) {
+	sim_watch_set(sim, !sim->may_watch);
+}
+
+/* A Secret that does not carry the label is not heard of. */
+static void act_delete_own(struct sim *sim) {
+	struct sim_sync *sync = present_sync(sim);
+	if (sync && !sync->blocked) delete_secret(sim, sync);
+}
+
+/* Few enough for the slowest limit of writes. */
+void sim_meddle(struct sim *sim) {
+	static void (*const acts[])(struct sim *sim) = { act_foreign_edit, act_take_away,
+		act_delete_own, act_unmark };
+	for (unsigned i = 0; i < 5; i++) acts[pick(sim, 4)](sim);
+}
+
 void sim_act(struct sim *sim) {
 	static const struct {
 		void (*act)(struct sim *sim);
@@ -386,9 +403,10 @@ void sim_act(struct sim *sim) {
 		{ act_pod_token, 1 },
 		{ act_snapshot, 1 },
 		{ sim_akv_act, 10 },
+		{ act_watch_right, 4 }, /* the last one: only where Secrets are watched */
 	};
-	unsigned total = 0, i = 0;
-	for (unsigned k = 0; k < sizeof acts / sizeof *acts; k++) total += acts[k].weight;
+	unsigned total = 0, i = 0, count = sizeof acts / sizeof *acts - !sim->watch;
+	for (unsigned k = 0; k < count; k++) total += acts[k].weight;
 	unsigned at = pick(sim, total);
 	while (at >= acts[i].weight) at -= acts[i++].weight;
 	acts[i].act(sim);
@@ -510,6 +528,7 @@ void sim_heal(struct sim *sim) {
 	kube_set_cache_lag(sim->kube, 0);
 	kube_set_coalesce(sim->kube, false);
 	kube_policy_set(sim->kube, NULL);
+	sim_watch_set(sim, sim->watch);
 	heal_vaults(sim);
 	for (unsigned n = 0; n < sim->namespace_count; n++) {
 		if (sim->account_gone[n]) sim_account_set(sim, n, true);

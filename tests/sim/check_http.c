@@ -7,10 +7,11 @@ static const int64_t BREAKER_NS = 10 * NS_PER_S;
 /* After so long it may be forgotten that a vault could not be reached, when no object uses it any more. */
 static const int64_t FORGET_NS = 600 * NS_PER_S;
 
-/* Which of main's parts asks: an informer of one of three kinds, what writes objects that follow
+/* Which of main's parts asks: an informer of one of four kinds, what writes objects that follow
  * from AKVSyncs, or what looks for upstream's Lease. */
 static unsigned part_of_main(struct str path) {
 	if (str_find(path, STR("/leases/")) != SIZE_MAX) return 4;
+	if (str_find(path, STR("/v1/secrets?")) != SIZE_MAX) return 5;
 	if (str_find(path, STR("/namespaces/")) != SIZE_MAX) return 0;
 	if (str_find(path, STR("secretproviderclasses")) != SIZE_MAX) return 1;
 	return str_find(path, STR("/akvsyncs?")) != SIZE_MAX ? 2 : 3;

@@ -163,6 +163,7 @@ void sim_engine_start(struct sim *sim) {
 	settings.poll_interval_ns = sim->default_interval_s * NS_PER_S;
 	settings.change_detection = sim->change_detection;
 	settings.safety_polls = sim->safety_polls;
+	settings.drift = sim->watch ? DRIFT_WATCH : DRIFT_PROBE;
 	settings.kube_writes_per_s = sim->kube_writes_per_s;
 	settings.status_writes_per_s = sim->status_writes_per_s;
 	struct engine_options options = {

@@ -310,7 +310,8 @@ static void expect_reads(struct sim *sim, const struct sim_sync *sync, int64_t w
 	struct expected *out) {
 	int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
 	if (!sync->present) return;
-	out->probes += (uint64_t)(window_s / interval_s) + 2;
+	/* What is watched is not probed. */
+	out->probes += sim->watch ? 0 : (uint64_t)(window_s / interval_s) + 2;
 	bool listed = is_listed(sim, sync), never = listed && sim->safety_polls > 1000;
 	if (listed) interval_s *= sim->safety_polls;
 	uint64_t each = requests_of_check(sim, sync), checked = (uint64_t)(window_s / interval_s);

@@ -10,6 +10,9 @@ static const int64_t LOOK_NS = 20 * NS_PER_S;
 static const int64_t OUTAGE_NS = 150 * NS_PER_S;
 /* After a start: the first walk is over, and no SecretSync's own moment has come twice. */
 static const int64_t RESTART_NS = 29 * NS_PER_S;
+/* Where Secrets are watched, what others do is undone in this time, at the slowest limit of writes; no poll is as short. */
+static const int64_t MEDDLED_NS = 20 * NS_PER_S;
+enum { WRITES_OF_MEDDLING = 40 };
 
 /* --- the plan --- */
 
@@ -104,12 +107,13 @@ static void plan_detection(struct sim *sim) {
 	}
 }
 
-/* By the seed's number, not by chance: few seeds shall have to wait long. */
+/* By the seed's number, not by chance: few seeds shall have to wait long, and what others do stays the same. */
 static void plan_limits(struct sim *sim) {
 	static const unsigned writes[] = { 100, 1, 100, 0, 3, 100, 2 };
 	static const unsigned statuses[] = { 50, 1, 0, 50, 2 };
 	sim->kube_writes_per_s = writes[sim->seed % 7];
 	sim->status_writes_per_s = statuses[sim->seed % 5];
+	sim->watch = sim->seed % 4 == 2;
 }
 
 void sim_plan(struct sim *sim) {
@@ -147,12 +151,48 @@ static void ended(struct sim *sim, struct sim_event *event) {
 	if (!sim->over) sim_at(sim, event, sim->now_ns + NS_PER_S);
 }
 
+/* Undone, and not again and again. */
+static void meddling_ends(struct sim *sim, struct sim_event *event) {
+	const char *what = sim_unsettled(sim);
+	if (what) sim_fail(sim, "what others do is undone at once where it is watched", "%s", what);
+	int64_t writes = (int64_t)sim->checks.product_writes - sim->meddled_writes;
+	if (writes > WRITES_OF_MEDDLING)
+		sim_fail(sim, "own writes are no news", "%lld writes after five changes",
+			(long long)writes);
+	sim_note(sim, "what others did is undone");
+	stop_for_good(sim, event);
+}
+
+/* While the watch tells of it, while the engine is down, or while the watch is broken and its history is forgotten: then a
+ * list has to tell, also by what it lacks. */
+static void meddle(struct sim *sim, struct sim_event *event) {
+	unsigned how = (unsigned)(sim->seed / 4 % 3);
+	bool down = how == 1, forgotten = how == 2;
+	if (down) sim_engine_stop(sim, false);
+	event->fire = meddle;
+	if (down && sim->engine.up) {
+		sim_at(sim, event, sim->now_ns + NS_PER_S);
+		return;
+	}
+	sim->meddled_writes = (int64_t)sim->checks.product_writes;
+	if (forgotten) kube_break_watches(sim->kube, NULL);
+	sim_meddle(sim);
+	if (forgotten) kube_compact(sim->kube);
+	if (down) sim_engine_start(sim);
+	sim_streams_poll(sim);
+	event->fire = meddling_ends;
+	sim_at(sim, event, sim->now_ns + MEDDLED_NS);
+}
+
 static void restart_ends(struct sim *sim, struct sim_event *event) {
 	const char *what = sim_unsettled(sim);
 	if (what) sim_fail(sim, "settled stays settled", "%s", what);
 	sim_restart_end(sim);
 	sim_note(sim, "silence was kept over a restart");
-	stop_for_good(sim, event);
+	if (sim->watch)
+		meddle(sim, event);
+	else
+		stop_for_good(sim, event);
 }
 
 static void silent_restart(struct sim *sim, struct sim_event *event) {
@@ -229,6 +269,8 @@ static void settling(struct sim *sim, struct sim_event *event) {
 	int64_t wait_s = 2 * sim->longest_interval_s + 200;
 	/* Where nobody may list a vault, that is tried again after ten minutes. */
 	if (sim->change_detection != CHANGE_BY_GET) wait_s += 600;
+	/* And the right to watch Secrets after five. */
+	if (sim->watch) wait_s += 300;
 	sim_at(sim, event, sim->now_ns + wait_s * NS_PER_S);
 }
 
@@ -262,6 +304,7 @@ static void next_action(struct sim *sim, struct sim_event *event) {
 }
 
 void sim_begin(struct sim *sim) {
+	sim_watch_set(sim, sim->watch && sim->seed % 8 != 2);
 	for (unsigned i = 0; i < sim->spc_count; i++) sim_apply_spc(sim, &sim->spcs[i]);
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		if (sim_chance(sim, 800)) sim_apply_sync(sim, &sim->syncs[i]);

@@ -182,7 +182,7 @@ struct sim_paced {
 	unsigned next;
 };
 
-enum { SIM_ASKERS = SIM_MAX_WORKERS + 5, SIM_MAX_UIDS = 4096 };
+enum { SIM_ASKERS = SIM_MAX_WORKERS + 6, SIM_MAX_UIDS = 4096 };
 
 struct sim_checks {
 	struct sim_running running[SIM_MAX_SYNCS * 2];
@@ -254,6 +254,9 @@ struct sim {
 	bool policy_on;
 	int64_t last_version_s[SIM_MAX_VAULTS][SIM_VAULT_OBJECTS];
 	unsigned serial; /* of values, labels, force words */
+	bool watch; /* driftDetection: watch */
+	bool may_watch; /* the right to watch Secrets is granted */
+	int64_t meddled_writes; /* of the product, before users began to meddle at the end */
 	bool restored; /* a backup came back: only a restart makes the engine see all of it */
 
 	struct sim_checks checks;
@@ -300,6 +303,7 @@ void sim_apply_sync(struct sim *sim, struct sim_sync *sync);
 void sim_delete_sync(struct sim *sim, struct sim_sync *sync);
 void sim_delete_spc(struct sim *sim, struct sim_spc *spc);
 void sim_account_set(struct sim *sim, unsigned ns, bool present);
+void sim_watch_set(struct sim *sim, bool granted); /* the right to list and watch Secrets */
 void sim_rotate(struct sim *sim, unsigned vault, unsigned object);
 void sim_rotate_again(struct sim *sim, unsigned vault, unsigned object); /* in the same second */
 void sim_renew_credential(struct sim *sim, struct sim_spc *spc); /* at Entra */
@@ -328,6 +332,7 @@ void sim_act(struct sim *sim); /* one thing that users, or the world, do */
 void sim_go_offline(struct sim *sim, bool on); /* no vault and no token endpoint answers */
 void sim_heal(struct sim *sim); /* everything that was taken away comes back */
 void sim_trap(struct sim *sim, enum sim_row row, const char *ns, const char *name); /* somebody is faster, just now */
+void sim_meddle(struct sim *sim); /* somebody edits and deletes a few Secrets */
 
 /* faults.c */
 enum sim_fault sim_draw_fault(struct sim *sim, enum sim_row row);

@@ -147,11 +147,19 @@ void sim_write_credential(struct sim *sim, struct sim_spc *spc) {
 }
 
 /* The right to read that one Secret is the user's to give. */
+static void allow_principals(struct sim *sim) {
+	for (unsigned s = 0; s < sim->spc_count; s++) {
+		struct sim_spc *spc = &sim->spcs[s];
+		if (spc->identity == IDENTITY_PRINCIPAL)
+			kube_allow(sim->kube, SIM_USER, "get", "", "secrets", spc->ns, spc->secret);
+	}
+}
+
 static void create_principals(struct sim *sim) {
+	allow_principals(sim);
 	for (unsigned s = 0; s < sim->spc_count; s++) {
 		struct sim_spc *spc = &sim->spcs[s];
 		if (spc->identity != IDENTITY_PRINCIPAL) continue;
-		kube_allow(sim->kube, SIM_USER, "get", "", "secrets", spc->ns, spc->secret);
 		sim_renew_credential(sim, spc);
 		sim_write_credential(sim, spc);
 	}
@@ -362,6 +370,19 @@ static void allow(struct sim *sim) {
 		NULL);
 	kube_allow(sim->kube, SIM_USER, "patch", "secret-sync.x-k8s.io", "secretsyncs/status", NULL,
 		NULL);
+}
+
+void sim_watch_set(struct sim *sim, bool granted) {
+	if (granted == sim->may_watch) return;
+	sim->may_watch = granted;
+	sim_note(sim, "user: %s the right to watch Secrets", granted ? "grants" : "takes away");
+	if (granted) {
+		kube_allow(sim->kube, SIM_USER, "list,watch", "", "secrets", NULL, NULL);
+		return;
+	}
+	kube_disallow_all(sim->kube, SIM_USER);
+	allow(sim);
+	allow_principals(sim);
 }
 
 static void create_namespaces(struct sim *sim) {

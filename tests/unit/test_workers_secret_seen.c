@@ -32,6 +32,17 @@ static void tell(const char *json) {
 	bench_turn();
 }
 
+/* As bench_begin, but for an object whose Secret was seen before its first attempt. */
+static void begin_with_word(uint32_t word) {
+	spc_publish(b.cell, &b.spc);
+	b.spec.cell = b.cell;
+	assert_int_equal(object_create(STR("apps/db"), STR("o-1"), &b.status, pool_first_queue(b.pool), &b.object), OK);
+	rcu_swap(b.object->spec, &b.spec);
+	atomic_store(&b.object->secret_seen, word);
+	queue_add(&b.object->item);
+	bench_turn();
+}
+
 static void read_vault(void) {
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
 }
@@ -224,6 +235,31 @@ static void what_a_list_lacks_is_looked_at(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* A new engine trusts what it finds, but not about a Secret that the list shows to be touched. */
+static void a_restart_does_not_rest_on_a_lost_secret(void **state) {
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		struct status status;
+		create_and_watch();
+		assert_int_equal(status_copy(&b.object->status, &status), OK);
+		bench_teardown(NULL);
+		bench_setup(NULL);
+		b.status = status;
+		bench_set_drift(DRIFT_WATCH);
+		pool_watch_secrets(b.pool, LIST);
+		if (lost) {
+			bench_begin();
+			bench_give_token();
+			repair();
+		} else {
+			begin_with_word(LIST);
+			assert_int_equal(bench_started(), 0);
+		}
+		bench_teardown(NULL);
+		bench_setup(NULL);
+	}
+}
+
 /* Who writes on and on during the rest costs nothing; after it, it is looked at again. */
 static void a_rest_is_a_rest(void **state) {
 	(void)state;
@@ -274,6 +310,7 @@ int main(void) {
 		BENCH_TEST(news_during_a_look_count_again),
 		BENCH_TEST(a_look_that_fails_is_made_again),
 		BENCH_TEST(what_a_list_lacks_is_looked_at),
+		BENCH_TEST(a_restart_does_not_rest_on_a_lost_secret),
 		BENCH_TEST(a_rest_is_a_rest),
 		BENCH_TEST(other_modes_listen_to_nobody),
 	};

@@ -166,7 +166,7 @@ static const char *append_items(struct kube_call *call, const struct listing *li
 		const struct kube_rev *rev = kube_rev_at(entry, list->rv);
 		if (!rev || !kube_selector_matches(&list->selector, rev)) continue;
 		if (list->limit > 0 && *out_count == list->limit) return last;
-		if (last) buf_append_char(&call->out->body, ',');
+		buf_append_char(&call->out->body, last ? ',' : '[');
 		append_item(call, &call->out->body, rev);
 		last = entry->key;
 		(*out_count)++;
@@ -197,10 +197,12 @@ void kube_do_list(struct kube_call *call) {
 		world_response_header(call->out, "Content-Type", "application/json");
 		const char *kind = call->partial ? "PartialObjectMetadata" : call->type->kind;
 		const char *api_version = call->partial ? "meta.k8s.io/v1" : call->type->api_version;
-		buf_printf(body, "{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"items\":[", kind, api_version);
+		buf_printf(body, "{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"items\":", kind, api_version);
 		int64_t count;
 		const char *last = append_items(call, &list, &count);
-		buf_append(body, STR("],\"metadata\":"));
+		/* Converted to metadata an empty list is none. */
+		buf_append(body, count ? STR("]") : call->partial ? STR("null") : STR("[]"));
+		buf_append(body, STR(",\"metadata\":"));
 		append_list_meta(call, &list, last, count);
 		buf_append_char(body, '}');
 	}

@@ -166,12 +166,30 @@ static const struct kube_rev *seen_before(const struct kube_rev *rev, int64_t se
 	return before;
 }
 
+/* What leaves the selection is shown as the watcher knew it, with the revision of the change that took it out. */
+static void append_departure(const struct kube_watch *watch, struct buf *out, const struct kube_rev *before, int64_t rv) {
+	char version[32];
+	snprintf(version, sizeof(version), "%lld", (long long)rv);
+	cJSON *object = kube_rev_parse(before);
+	kj_set_text(kj_get(object, "metadata"), "resourceVersion", version);
+	char *text = kj_print_text(object);
+	size_t len = strlen(text);
+	struct kube_rev *shown = kj_alloc(sizeof(*shown) + len + 1);
+	shown->len = len;
+	memcpy(shown->json, text, len + 1);
+	append_event(watch, out, "DELETED", shown);
+	mem_free(shown);
+	mem_free(text);
+	cJSON_Delete(object);
+}
+
 /* A selector turns a change into an arrival or a departure. */
 static void send_change(const struct kube_watch *watch, struct buf *out, const struct kube_rev *rev,
 			const struct kube_rev *before) {
 	bool was = selects(watch, before), is = selects(watch, rev);
 	if (is) append_event(watch, out, was ? "MODIFIED" : "ADDED", rev);
-	else if (was) append_event(watch, out, "DELETED", rev);
+	else if (was && rev->deleted) append_event(watch, out, "DELETED", rev);
+	else if (was) append_departure(watch, out, before, rev->rv);
 }
 
 static void send_changes(struct kube_watch *watch, int64_t visible_rv, struct buf *out) {

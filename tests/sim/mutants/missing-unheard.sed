@@ -1,0 +1,2 @@
+# workers/worker.c: a Secret that a complete list lacks, or shows to be changed, waits for its poll
+s/^\tif (!object->shard || !secret_is_lost(object, list)) return;$/\treturn;/
