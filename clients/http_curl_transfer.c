@@ -1,5 +1,7 @@
 /* One exchange of the libcurl client: its options, and the callbacks that take the answer. */
 #include <assert.h>
+#include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -48,6 +50,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
 	struct transfer *transfer = arg;
 	size_t len = size * count;
 	transfer->body_err = take_body(transfer, (struct str){ bytes, len });
+	/* libcurl keeps its buffer as long as the exchange lives; a watch lives for minutes. */
+	if (transfer->req->response_arena) OPENSSL_cleanse(bytes, len);
 	return transfer->body_err ? CURL_WRITEFUNC_ERROR : len;
 }
 
@@ -278,6 +282,19 @@ static void setup_answer(struct transfer *transfer) {
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
 
+static CURLcode cleanse_plaintext(CURL *easy, void *ctx, void *arg) {
+	(void)easy, (void)arg;
+	SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT);
+	return CURLE_OK;
+}
+
+/* While a stream is open, OpenSSL would keep the piece that came last. */
+static void setup_secret_stream(struct transfer *transfer) {
+	struct http_req *req = transfer->req;
+	if (!req->on_data || !req->response_arena) return;
+	curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_FUNCTION, cleanse_plaintext);
+}
+
 static enum err check_url(const struct transfer *transfer) {
 	struct http_req *req = transfer->req;
 	struct str scheme, host, path;
@@ -296,6 +313,7 @@ enum err transfer_setup(struct transfer *transfer) {
 	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, buf_cstr(&req->url))) return ERR_NOMEM;
 	curl_easy_setopt(transfer->easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
 	setup_answer(transfer);
+	setup_secret_stream(transfer);
 	setup_sockets(transfer);
 	setup_trust(transfer->easy, req->site);
 	setup_client_certificate(transfer->easy, req->site);

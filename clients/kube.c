@@ -36,11 +36,14 @@ const char *kube_kind(enum kube_resource resource) {
 /* --- the connection's facts and the token --- */
 
 enum err kube_init(struct kube *kube, const char *server, const struct http_site *site) {
-	*kube = (struct kube){ .site = *site, .watch_site = *site };
+	*kube = (struct kube){ .site = *site, .watch_site = *site, .secret_site = *site };
 	struct str text = str_of(server);
 	while (str_ends(text, STR("/"))) text.len--;
 	kube->watch_site.own_connection = true;
 	kube->watch_site.name = "kubernetes watch";
+	kube->secret_site.own_connection = true;
+	kube->secret_site.name = "kubernetes watch of Secrets";
+	kube->secret_site.version = HTTP_VERSION_1_1;
 	kube->server = mem_strdup(text);
 	return kube->server ? OK : ERR_NOMEM;
 }
@@ -148,7 +151,8 @@ static void add_selection(
 
 enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str ns, unsigned limit, struct str continue_token) {
-	begin(call, kube, &kube->site, HTTP_GET);
+	bool secrets = resource == KUBE_SECRETS;
+	begin(call, kube, secrets ? &kube->secret_site : &kube->site, HTTP_GET);
 	add_resource(call, resource, ns);
 	buf_printf(&call->http.url, "?limit=%u", limit);
 	if (continue_token.len) add_path(call, "&continue=", continue_token);
@@ -165,7 +169,8 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s) {
-	begin(call, kube, &kube->watch_site, HTTP_GET);
+	bool secrets = resource == KUBE_SECRETS;
+	begin(call, kube, secrets ? &kube->secret_site : &kube->watch_site, HTTP_GET);
 	add_resource(call, resource, STR_NULL);
 	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
 		timeout_s);

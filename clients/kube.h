@@ -35,7 +35,9 @@ struct kube_token {
 struct kube {
 	char *server; /* const: "https://host:port" without a slash at the end */
 	struct http_site site; /* const: ordinary requests */
-	struct http_site watch_site; /* const: lists and watches, on connections of their own */
+	struct http_site watch_site; /* const: watches, on connections of their own */
+	struct http_site
+		secret_site; /* const: lists and watches of Secrets, likewise; HTTP/1.1, where libcurl keeps no frames behind their delivery */
 	struct kube_token *token; /* rcu: writer main; NULL: client certificate only */
 };
 

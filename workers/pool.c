@@ -131,6 +131,8 @@ enum err pool_set_settings(struct pool *pool, const struct settings *settings) {
 	struct settings *old = rcu_swap(pool->settings, copy);
 	rcu_sync();
 	mem_free(old);
+	/* Whoever sleeps until an hour from now may have something to do sooner. */
+	wake_all(pool);
 	return OK;
 }
 
