@@ -32,14 +32,27 @@ static struct akv_owner *known_owner(const struct akv *akv, const struct object_
 	return owner && owner->uid[0] ? owner : NULL;
 }
 
+static bool is_about(const struct akv_call *call, enum kube_resource resource, struct str name) {
+	return call->name && call->resource == resource && str_eq(str_of(call->name), name);
+}
+
 /* What the watch tells may be newer than the answer of a request that is under way: that is not believed then. */
 static void overtake(struct akv *akv, enum kube_resource resource, struct str name) {
 	list_for_each (node, &akv->calls) {
 		struct akv_call *call = container_of(node, struct akv_call, link);
-		bool about = call->name && call->resource == resource &&
-			     str_eq(str_of(call->name), name);
+		bool about = is_about(call, resource, name);
 		if (about) call->overtaken = true;
 	}
+}
+
+bool akv_follows(
+	const struct akv *akv, enum kube_resource resource, const struct object_meta *meta) {
+	if (akv_table_find(&akv->table, resource, meta->ns, meta->name)) return true;
+	list_for_each (node, &akv->calls) {
+		const struct akv_call *call = container_of(node, struct akv_call, link);
+		if (is_about(call, resource, meta->name)) return true;
+	}
+	return false;
 }
 
 static void lost(struct akv *akv, struct akv_live *live) {

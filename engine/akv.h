@@ -23,6 +23,7 @@
 #include "clients/kube.h"
 
 struct akv;
+struct object_meta;
 
 /* All pointers are kept. unauthenticated: the API server answered 401. NULL: out of memory. */
 struct akv *akv_create(struct kube *kube, struct http *http, struct rng *rng, struct hash_key key,
@@ -33,6 +34,9 @@ void akv_stop(struct akv *akv); /* cancels, and asks for nothing any more */
 /* What the informers tell: AKVSyncs (KUBE_AKVS) and the two derived kinds. ERR_INVALID: passed over; ERR_NOMEM. */
 enum err akv_upsert(struct akv *akv, enum kube_resource resource, const cJSON *object);
 enum err akv_remove(struct akv *akv, enum kube_resource resource, const cJSON *object);
+/* True: news of this derived object concern it, even such as change nothing but its status. */
+bool akv_follows(
+	const struct akv *akv, enum kube_resource resource, const struct object_meta *meta);
 void akv_list_begin(struct akv *akv, enum kube_resource resource);
 void akv_list_end(struct akv *akv, enum kube_resource resource);
 

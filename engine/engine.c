@@ -67,6 +67,15 @@ static enum err told_upsert(struct informer_sink *sink, const cJSON *object) {
 	return err ? err : akv_upsert(watcher->engine->akv, watcher->resource, object);
 }
 
+/* What AKVSyncs have derived, or may have, is their business, too. */
+static bool told_known(struct informer_sink *sink, const struct object_head *head) {
+	struct watcher *watcher = watcher_of(sink);
+	enum store_kind kind;
+	if (!kind_of(watcher, &kind) || head->owned) return false;
+	if (akv_follows(watcher->engine->akv, watcher->resource, &head->meta)) return false;
+	return store_knows(watcher->engine->store, kind, &head->meta);
+}
+
 static enum err told_remove(struct informer_sink *sink, const cJSON *object) {
 	struct watcher *watcher = watcher_of(sink);
 	enum store_kind kind;
@@ -109,6 +118,7 @@ static void watcher_init(struct engine *engine, enum kube_resource resource, str
 	watcher->sink = (struct informer_sink){
 		told_upsert,
 		told_remove,
+		told_known,
 		told_list_begin,
 		told_list_end,
 		told_unauthenticated,

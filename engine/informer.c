@@ -283,10 +283,22 @@ static enum err take_object(
 	return OK;
 }
 
+/* Before the first list is complete nothing is known. */
+static bool may_know(const struct informer *informer) {
+	return informer->_has_synced && informer->_sink->knows;
+}
+
+static bool knows(struct informer *informer, const struct object_head *head) {
+	return informer->_sink->knows(informer->_sink, head);
+}
+
 /* A whole item that is no good JSON (a \u0000 in an annotation is enough) is one object's trouble,
  * not the list's. */
 static enum err take_item(struct informer *informer, struct str text) {
+	struct object_head head;
 	cJSON *json = NULL;
+	if (may_know(informer) && object_head_scan(text, &head) && knows(informer, &head))
+		return OK;
 	enum err err = informer->_arena ? OK : json_parse(text, &json, NULL);
 	struct watch_object object = { json, text };
 	if (!err && !informer->_arena && !cJSON_IsObject(json)) err = ERR_PARSE;
@@ -335,9 +347,14 @@ static void page_ended(struct informer *informer, struct now now) {
 	}
 }
 
+static size_t slice_bytes(const struct informer *informer) {
+	return informer->_resource == KUBE_CLASSES ? INFORMER_CLASS_SLICE_BYTES
+						   : INFORMER_SLICE_BYTES;
+}
+
 /* A slice of the page; goes on in the next turn. */
 static void read_page(struct informer *informer, struct now now) {
-	for (size_t bytes = 0; bytes < INFORMER_SLICE_BYTES;) {
+	for (size_t bytes = 0; bytes < slice_bytes(informer);) {
 		struct str item = STR_NULL;
 		enum page_step step = page_next(informer->_page, &item);
 		if (step == PAGE_END) {
@@ -437,14 +454,25 @@ static bool take_event(
 	return false;
 }
 
-static bool take_line(struct informer *informer, struct now now, struct str line) {
-	if (str_trim(line).len == 0) return true;
+/* What we have written ourselves comes back by the watch, and says nothing new. */
+static bool tells_nothing(struct informer *informer, struct str line) {
+	struct object_head head;
+	return may_know(informer) && watch_event_head(line, STR("MODIFIED"), &head) &&
+	       knows(informer, &head) && keep_version(informer, head.version);
+}
+
+static bool read_line(struct informer *informer, struct now now, struct str line) {
 	struct watch_event event;
 	enum err err =
 		informer->_arena ? watch_event_scan(line, &event) : watch_event_parse(line, &event);
 	bool good = take_event(informer, now, &event, err);
 	watch_event_deinit(&event);
-	if (!good) return false;
+	return good;
+}
+
+static bool take_line(struct informer *informer, struct now now, struct str line) {
+	if (str_trim(line).len == 0) return true;
+	if (!tells_nothing(informer, line) && !read_line(informer, now, line)) return false;
 	informer->_watch_served = true;
 	informer->_failures = 0;
 	return true;
@@ -455,7 +483,7 @@ static bool read_lines(struct informer *informer, struct now now) {
 	struct str all = lines_of(informer);
 	size_t used = 0;
 	bool more = true;
-	while (used < INFORMER_SLICE_BYTES) {
+	while (used < slice_bytes(informer)) {
 		struct str rest = str_slice(all, used, all.len);
 		size_t len = str_find_char(rest, '\n');
 		more = len != SIZE_MAX;

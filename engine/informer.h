@@ -21,6 +21,7 @@
 
 #include "base/rng.h"
 #include "clients/kube.h"
+#include "engine/watch_event.h"
 #include "queue/backoff.h"
 
 enum {
@@ -29,6 +30,7 @@ enum {
 	INFORMER_LINE_BYTES = 3 * 1024 * 1024, /* of one watch event */
 	INFORMER_BACKLOG_BYTES = 16 * 1024 * 1024, /* of watch events that wait for their turn */
 	INFORMER_SLICE_BYTES = 128 * 1024, /* of JSON that is read in one turn */
+	INFORMER_CLASS_SLICE_BYTES = 32 * 1024, /* of classes, which hold YAML */
 	INFORMER_MISSING_S =
 		300, /* until an optional resource that is not there is looked for again */
 	INFORMER_SILENCE_S = 150, /* a watch without an event: bookmarks come about every minute */
@@ -39,6 +41,8 @@ enum {
 struct informer_sink {
 	enum err (*upsert)(struct informer_sink *sink, const cJSON *object);
 	enum err (*remove)(struct informer_sink *sink, const cJSON *object);
+	/* True: an upsert would change nothing; it counts as seen then, and none follows. NULL: never. */
+	bool (*knows)(struct informer_sink *sink, const struct object_head *head);
 	void (*list_begin)(struct informer_sink *sink);
 	void (*list_end)(struct informer_sink *sink);
 	/* 401: the token should be read again. */

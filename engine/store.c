@@ -91,14 +91,19 @@ static void publish_class(struct store *store, struct spc_cell *cell, struct spc
 	tell_objects(store, cell);
 }
 
+/* In the list that runs, or since it ended. */
+static void see(struct store *store, enum store_kind kind, struct list *seen_link) {
+	list_remove(seen_link);
+	list_push_back(&store->seen[kind], seen_link);
+}
+
 static enum err class_upsert(
 	struct store *store, const struct object_meta *id, const cJSON *object) {
 	struct spc_cell *cell = make_cell(store, id->ns, id->name);
 	if (!cell) return ERR_NOMEM;
 	bool known = cell->now != NULL;
 	if (known) {
-		list_remove(&cell->seen_link);
-		list_push_back(&store->seen[STORE_CLASSES], &cell->seen_link);
+		see(store, STORE_CLASSES, &cell->seen_link);
 		if (cell->now->generation == id->generation && str_eq(cell->now->uid, id->uid))
 			return OK;
 	}
@@ -220,8 +225,7 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 		object = NULL;
 	}
 	if (object) {
-		list_remove(&object->seen_link);
-		list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
+		see(store, STORE_SYNCS, &object->seen_link);
 		if (is_same(object, id)) return OK;
 	}
 	return object ? object_update(store, object, id, json) : object_add(store, key, id, json);
@@ -290,6 +294,26 @@ enum err store_upsert(struct store *store, enum store_kind kind, const cJSON *ob
 	if (err) return err;
 	return kind == STORE_CLASSES ? class_upsert(store, &id, object)
 				     : sync_upsert(store, &id, object);
+}
+
+static bool knows_class(struct store *store, struct str key, const struct object_meta *meta) {
+	struct spc_cell *cell = find_cell(store, key);
+	bool same = cell && cell->now && cell->now->generation == meta->generation &&
+		    str_eq(cell->now->uid, meta->uid);
+	if (same) see(store, STORE_CLASSES, &cell->seen_link);
+	return same;
+}
+
+bool store_knows(struct store *store, enum store_kind kind, const struct object_meta *meta) {
+	assert_main();
+	char buffer[KEY_BYTES];
+	if (meta->ns.len + meta->name.len + 1 > KEY_BYTES) return false;
+	struct str key = make_key(buffer, meta->ns, meta->name);
+	if (kind == STORE_CLASSES) return knows_class(store, key, meta);
+	struct object *object = find_object(store, key);
+	bool same = object && str_eq(object_uid(object), meta->uid) && is_same(object, meta);
+	if (same) see(store, STORE_SYNCS, &object->seen_link);
+	return same;
 }
 
 enum err store_delete(struct store *store, enum store_kind kind, const cJSON *json) {

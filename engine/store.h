@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "engine/spc.h"
+#include "engine/spec.h"
 #include "workers/object.h"
 
 struct store;
@@ -29,6 +30,9 @@ void store_destroy(struct store *store);
  * same uid, generation and deletion mark (our own status write) does nothing; another uid is
  * another object. ERR_NOMEM; ERR_INVALID when it has no usable metadata. */
 enum err store_upsert(struct store *store, enum store_kind kind, const cJSON *object);
+
+/* True: this is an object as it is known: an upsert would do nothing, and it counts as seen in the list that runs. */
+bool store_knows(struct store *store, enum store_kind kind, const struct object_meta *meta);
 
 /* The object is gone. Harmless when it is not known. */
 enum err store_delete(struct store *store, enum store_kind kind, const cJSON *object);

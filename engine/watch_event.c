@@ -38,6 +38,56 @@ enum err watch_event_scan(struct str line, struct watch_event *out_event) {
 	return OK;
 }
 
+static bool is_key(struct str raw_key, struct str name) {
+	return str_eq(str_slice(raw_key, 1, raw_key.len - 2), name);
+}
+
+/* A string without escapes. */
+static bool plain_text(struct str raw, struct str *out_text) {
+	if (raw.len < 2 || raw.ptr[0] != '"' || str_find_char(raw, '\\') != SIZE_MAX) return false;
+	*out_text = str_slice(raw, 1, raw.len - 2);
+	return true;
+}
+
+static bool read_head(struct str raw_key, struct str raw, struct object_head *head) {
+	struct object_meta *meta = &head->meta;
+	if (is_key(raw_key, STR("namespace"))) return plain_text(raw, &meta->ns);
+	if (is_key(raw_key, STR("name"))) return plain_text(raw, &meta->name);
+	if (is_key(raw_key, STR("uid"))) return plain_text(raw, &meta->uid);
+	if (is_key(raw_key, STR("resourceVersion"))) return plain_text(raw, &head->version);
+	if (is_key(raw_key, STR("generation"))) return str_to_i64(raw, &meta->generation) == OK;
+	if (is_key(raw_key, STR("deletionTimestamp"))) meta->deleting = true;
+	if (is_key(raw_key, STR("ownerReferences"))) head->owned = true;
+	return true;
+}
+
+bool object_head_scan(struct str object, struct object_head *out_head) {
+	struct str raw_key, raw, metadata = STR_NULL;
+	struct json_items members = json_members(object);
+	*out_head = (struct object_head){ 0 };
+	while (!metadata.len && json_next_member(&members, &raw_key, &raw)) {
+		if (is_key(raw_key, STR("metadata"))) metadata = raw;
+	}
+	if (!str_starts(metadata, STR("{"))) return false;
+	members = json_members(metadata);
+	while (json_next_member(&members, &raw_key, &raw)) {
+		if (!read_head(raw_key, raw, out_head)) return false;
+	}
+	const struct object_meta *meta = &out_head->meta;
+	return !members.err && meta->ns.len && meta->name.len && meta->uid.len &&
+	       out_head->version.len;
+}
+
+bool watch_event_head(struct str line, struct str type, struct object_head *out_head) {
+	struct str raw_key, raw, told = STR_NULL, object = STR_NULL;
+	struct json_items members = json_members(line);
+	while (json_next_member(&members, &raw_key, &raw)) {
+		if (is_key(raw_key, STR("type")) && !plain_text(raw, &told)) return false;
+		if (is_key(raw_key, STR("object"))) object = raw;
+	}
+	return !members.err && str_eq(told, type) && object_head_scan(object, out_head);
+}
+
 void watch_event_deinit(struct watch_event *event) {
 	cJSON_Delete(event->_json);
 	*event = (struct watch_event){ 0 };

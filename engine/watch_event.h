@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "engine/spec.h"
 
 /* One object as it came: parsed, or, of what may hold values, as text in secret memory. */
 struct watch_object {
@@ -27,4 +28,17 @@ struct watch_event {
 enum err watch_event_parse(struct str line, struct watch_event *out_event);
 /* The same without a copy of the object. */
 enum err watch_event_scan(struct str line, struct watch_event *out_event);
+/* Who an object is, found in its text: most of what a watch tells is the status that we have just written, and is not worth to
+ * be parsed. */
+struct object_head {
+	struct object_meta meta; /* in the text */
+	struct str version; /* resourceVersion */
+	bool owned; /* it has ownerReferences */
+};
+
+/* False: it is not of the usual form, or has escapes where they matter: then it has to be parsed. */
+bool object_head_scan(struct str object, struct object_head *out_head);
+/* Of the object of an event whose type is `type`; false also for other types. */
+bool watch_event_head(struct str line, struct str type, struct object_head *out_head);
+
 void watch_event_deinit(struct watch_event *event);

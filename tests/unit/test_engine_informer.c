@@ -89,6 +89,14 @@ static enum err told_remove(struct informer_sink *sink, const cJSON *object) {
 	return OK;
 }
 
+/* Knows "b" of any version, but not when it is being deleted. */
+static bool told_known(struct informer_sink *sink, const struct object_head *head) {
+	(void)sink;
+	bool known = str_eq(head->meta.name, STR("b")) && !head->meta.deleting;
+	if (known) tell("=", NULL);
+	return known;
+}
+
 static void told_begin(struct informer_sink *sink) {
 	(void)sink;
 	tell("[", NULL);
@@ -128,7 +136,7 @@ static void no_log(struct str line, void *arg) {
 static int setup(void **state) {
 	(void)state;
 	w = (struct world){ .script = { .http = { &OPS } }, .now = { .mono_ns = 1000 * NS_PER_S } };
-	w.sink = (struct informer_sink){ told_upsert, told_remove, told_begin, told_end, told_401,
+	w.sink = (struct informer_sink){ told_upsert, told_remove, NULL, told_begin, told_end, told_401,
 		told_end, told_text };
 	w.site.name = "kubernetes";
 	thread_set_role(ROLE_MAIN);
@@ -374,6 +382,27 @@ static void test_events_and_split_lines(void **state) {
 	answer_error(ERR_NETWORK);
 	pass(2);
 	assert_watches("13");
+}
+
+#define WHOLE(type, name, version, more)                                             \
+	"{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name           \
+	"\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"" version "\"" more \
+	"}}}\n"
+
+/* Our own status write comes back: it is not told, and the version moves on all the same. */
+static void test_what_is_known_is_not_told(void **state) {
+	(void)state;
+	w.sink.knows = told_known;
+	sync_up();
+	stream(WHOLE("MODIFIED", "b", "11", ""));
+	assert_string_equal(w.told, "= ");
+	stream(WHOLE("MODIFIED", "b", "12", ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""));
+	stream(WHOLE("MODIFIED", "c", "13", "") WHOLE("ADDED", "b", "14", "") WHOLE("DELETED", "b", "15", ""));
+	assert_string_equal(w.told, "= +b +c +b -b ");
+	stream(WHOLE("MODIFIED", "b", "16", ""));
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_watches("16");
 }
 
 /* The bookmark moves the version on, without an event. */
@@ -762,6 +791,7 @@ int main(void) {
 		TEST(test_garbled_list),
 		TEST(test_bad_item_is_passed_over),
 		TEST(test_events_and_split_lines),
+		TEST(test_what_is_known_is_not_told),
 		TEST(test_broken_watch_resumes_from_bookmark),
 		TEST(test_watch_ends_in_good_order),
 		TEST(test_last_event_before_the_end),

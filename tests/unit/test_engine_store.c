@@ -322,6 +322,44 @@ static void test_sweep_in_slices(void **state) {
 	assert_int_equal(store_closing_count(store), 1199);
 }
 
+static bool knows(enum store_kind kind, const char *name, const char *uid, int64_t generation, bool deleting) {
+	struct object_meta meta = { .ns = STR("n"), .name = str_of(name), .uid = str_of(uid),
+		.generation = generation, .deleting = deleting };
+	return store_knows(store, kind, &meta);
+}
+
+/* What an upsert would do nothing about; and it counts as seen. */
+static void test_what_is_known(void **state) {
+	(void)state;
+	upsert_sync("a", "u1", 1, "c");
+	upsert_class("c", "cu", 2);
+	assert_true(knows(STORE_SYNCS, "a", "u1", 1, false));
+	assert_false(knows(STORE_SYNCS, "a", "u1", 2, false));
+	assert_false(knows(STORE_SYNCS, "a", "u2", 1, false));
+	assert_false(knows(STORE_SYNCS, "a", "u1", 1, true));
+	assert_false(knows(STORE_SYNCS, "b", "u1", 1, false));
+	assert_true(knows(STORE_CLASSES, "c", "cu", 2, false));
+	assert_false(knows(STORE_CLASSES, "c", "cu", 3, false));
+	assert_false(knows(STORE_CLASSES, "c", "cx", 2, false));
+	assert_false(knows(STORE_CLASSES, "a", "u1", 1, false));
+	char long_name[600];
+	memset(long_name, 'x', sizeof long_name - 1);
+	long_name[sizeof long_name - 1] = '\0';
+	assert_false(knows(STORE_SYNCS, long_name, "u1", 1, false));
+	upsert_sync("gone", "u2", 1, "c");
+	store_list_begin(store, STORE_SYNCS);
+	store_list_begin(store, STORE_CLASSES);
+	assert_true(knows(STORE_SYNCS, "a", "u1", 1, false));
+	assert_true(knows(STORE_CLASSES, "c", "cu", 2, false));
+	store_list_end(store, STORE_SYNCS);
+	store_list_end(store, STORE_CLASSES);
+	turn_out();
+	assert_non_null(find("n/a"));
+	assert_null(find("n/gone"));
+	assert_int_equal(store_class_count(store), 1);
+	run_queue();
+}
+
 static void test_bad_objects(void **state) {
 	(void)state;
 	cJSON *json = cJSON_Parse("{\"metadata\":{\"name\":\"a\"}}");
@@ -375,6 +413,7 @@ int main(void) {
 		TEST(test_relist),
 		TEST(test_sweep_in_slices),
 		TEST(test_bad_objects),
+		TEST(test_what_is_known),
 		TEST(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
