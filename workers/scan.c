@@ -224,6 +224,17 @@ void scan_unlink_object(struct object *object) {
 	object->listed = false;
 }
 
+/* A walk that finds nothing is a check that finds nothing: the first one after a write has to be told, later ones have not. */
+static bool has_news(const struct object *object) {
+	const struct condition *ready = &object->status.conditions[CONDITION_READY];
+	return ready->value == CONDITION_TRUE && ready->reason != REASON_UPDATE_NO_CHANGE;
+}
+
+void scan_note_news(struct object *object) {
+	if (!has_news(object)) return;
+	for (unsigned i = 0; i < object->link_count; i++) scan_at(object, i)->has_news = true;
+}
+
 static bool is_linked(const struct object *object, const struct str *names,
 	const enum vault_kind *kinds, unsigned count) {
 	if (!object->listed || object->link_count != count) return false;
@@ -361,19 +372,15 @@ static void tell_missing(struct scan *scan) {
 	}
 }
 
-/* A walk that finds nothing is a check that finds nothing: the first one after a write has to be told, later ones have not. */
-static bool has_news(const struct object *object) {
-	const struct condition *ready = &object->status.conditions[CONDITION_READY];
-	return !object->sync && !object->failures && ready->value == CONDITION_TRUE &&
-	       ready->reason != REASON_UPDATE_NO_CHANGE;
-}
-
 static void tell_unchanged(struct scan *scan) {
+	if (!scan->has_news) return;
+	scan->has_news = false;
 	list_for_each (order, &scan->order) {
 		struct scan_name *name = container_of(order, struct scan_name, order);
 		list_for_each (node, &name->users) {
 			struct object *object = container_of(node, struct scan_link, link)->object;
-			if (has_news(object)) schedule_ready(object, CLASS_PERIODIC);
+			if (!object->sync && !object->failures && has_news(object))
+				schedule_ready(object, CLASS_PERIODIC);
 		}
 	}
 }

@@ -58,6 +58,7 @@ struct scan {
 	unsigned failures; /* walks in a row that did not end */
 	uint32_t moving; /* names whose objects are still to be given another timer */
 	bool away; /* the last walk did not come about: vault or token endpoint cannot be reached */
+	bool has_news; /* an object of it may have something to say when a walk finds nothing */
 	bool eager; /* somebody waits for a name that the last walk did not know of */
 	/* What the last whole walk cost, and when it began, by the server's clock (0: none yet). */
 	unsigned pages;
@@ -90,6 +91,9 @@ enum err scan_link_object(struct object *object, const struct str *names,
 	const enum vault_kind *kinds, unsigned count);
 /* The object is not listed any more. Harmless when it is not. */
 void scan_unlink_object(struct object *object);
+
+/* A reconcile has ended well: its status may say what the next whole walk has to be told after. */
+void scan_note_news(struct object *object);
 
 /* The scan that name `index` of the object belongs to. */
 struct scan *scan_at(const struct object *object, unsigned index);

@@ -177,6 +177,7 @@ void sync_plan_check(struct sync *sync) {
 	struct object *object = sync->object;
 	if (sync->has_read && scan_covers(object)) check_announced(sync);
 	if (!sync->resting && !sync->listed) object->reads = false;
+	scan_note_news(object);
 	if (sync->unsettled && object->listed && object->settles < SETTLE_TRIES) {
 		object->settles++;
 		object->reads = true;

@@ -106,6 +106,7 @@ static void a_changed_row_is_read_and_written(void **state) {
 	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
 	bench_take_status();
 	assert_int_equal(bench_active(), 0);
+	assert_true(scan_at(b.object, 0)->has_news);
 	advance_to_walk();
 	reply_now(LIST, LISTED("a", "1700000000", ",\"exp\":1900000000"));
 	take_no_change();
@@ -113,6 +114,8 @@ static void a_changed_row_is_read_and_written(void **state) {
 	advance_to_walk();
 	reply_now(LIST, LISTED("a", "1700000000", ",\"exp\":1900000000"));
 	assert_int_equal(bench_active(), 0);
+	/* Nobody is looked at any more when a walk ends. */
+	assert_false(scan_at(b.object, 0)->has_news);
 }
 
 /* The read finds that what the walk told is in the Secret already. */
