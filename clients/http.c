@@ -20,7 +20,6 @@ void http_req_init(struct http_req *req, const struct http_site *site, enum http
 void http_req_deinit(struct http_req *req) {
 	assert(!req->_active);
 	buf_deinit(&req->url);
-	buf_deinit(&req->challenge);
 	buf_deinit(&req->response);
 	secret_deinit(&req->response_secret);
 	*req = (struct http_req){ 0 };

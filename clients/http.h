@@ -89,7 +89,6 @@ struct http_req {
 	int64_t server_date_s; /* Date in unix seconds; 0: not sent */
 	char request_id[HTTP_NAME_BYTES]; /* x-ms-request-id or Audit-Id; "" when not sent */
 	char content_type[HTTP_NAME_BYTES]; /* "" when not sent */
-	struct buf challenge; /* WWW-Authenticate, all of them joined by ", "; at most 8 KiB */
 	struct buf response; /* the body; of a stream only of non-2xx answers */
 	struct secret response_secret;
 	struct fault fault; /* text of a transport error */

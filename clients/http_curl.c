@@ -276,7 +276,6 @@ static enum err begin(struct http_curl *self, struct http_req *req) {
 
 /* What an earlier use of the request has left. */
 static void clear_results(struct http_req *req) {
-	buf_deinit(&req->challenge);
 	buf_deinit(&req->response);
 	secret_deinit(&req->response_secret);
 	req->maybe_sent = req->reused_connection = false;

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "clients/http_curl_impl.h"
 
-enum { CHALLENGE_BYTES = 8 << 10, STREAM_CHUNK_BYTES = 64 << 20 };
+enum { STREAM_CHUNK_BYTES = 64 << 20 };
 
 static const long CONNECT_TIMEOUT_MS = 10000;
 /* Azure's load balancers forget silent connections after four minutes, http.sys after two: none is used that old. */
@@ -72,9 +72,6 @@ static void take_header(struct transfer *transfer, struct str name, struct str v
 	} else if (str_eq_nocase(name, STR("x-ms-request-id")) ||
 		   str_eq_nocase(name, STR("audit-id"))) {
 		copy_text(value, req->request_id, sizeof req->request_id);
-	} else if (str_eq_nocase(name, STR("www-authenticate"))) {
-		if (buf_str(&req->challenge).len) buf_append(&req->challenge, STR(", "));
-		buf_append(&req->challenge, value);
 	}
 }
 
@@ -88,7 +85,6 @@ static void begin_answer(struct transfer *transfer, struct str line) {
 	req->status = (int)status;
 	req->server_date_s = 0;
 	req->content_type[0] = req->request_id[0] = transfer->retry_after[0] = 0;
-	buf_reset(&req->challenge);
 	transfer->has_headers = false;
 }
 
@@ -267,7 +263,6 @@ static void setup_times(struct transfer *transfer) {
 static void setup_answer(struct transfer *transfer) {
 	struct http_req *req = transfer->req;
 	CURL *easy = transfer->easy;
-	buf_init(&req->challenge, CHALLENGE_BYTES);
 	buf_init(&req->response, req->max_response_bytes);
 	buf_init(&transfer->chunk, STREAM_CHUNK_BYTES);
 	if (req->response_arena) {

@@ -12,7 +12,7 @@
 
 #include "tests/sim/http_sim.h"
 
-enum { MAX_CHALLENGE = 8 << 10, BACKLOG_BYTES = 64 << 20 };
+enum { BACKLOG_BYTES = 64 << 20 };
 
 static const int64_t CONNECT_NS = 10 * NS_PER_S;
 
@@ -139,9 +139,6 @@ static void read_header(struct http_req *req, struct str name, struct str value)
 	} else if (str_eq_nocase(name, STR("Audit-Id")) ||
 		   str_eq_nocase(name, STR("x-ms-request-id"))) {
 		snprintf(req->request_id, sizeof req->request_id, "%.*s", STR_ARG(value));
-	} else if (str_eq_nocase(name, STR("WWW-Authenticate"))) {
-		if (buf_str(&req->challenge).len) buf_append(&req->challenge, STR(", "));
-		buf_append(&req->challenge, value);
 	}
 }
 
@@ -397,7 +394,6 @@ static void prepare_answer(struct http_req *req) {
 	req->retry_after_ns = -1;
 	req->server_date_s = 0;
 	req->request_id[0] = req->content_type[0] = 0;
-	buf_init(&req->challenge, MAX_CHALLENGE);
 	buf_init(&req->response, req->max_response_bytes);
 }
 

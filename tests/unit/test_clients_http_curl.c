@@ -113,7 +113,6 @@ static void headers_of_an_interim_answer_do_not_count(void **state) {
 				 &call),
 		OK);
 	assert_int_equal(call.req.retry_after_ns, -1);
-	assert_str(buf_str(&call.req.challenge), "");
 	call_deinit(&call);
 }
 
@@ -144,18 +143,6 @@ static void retry_after_is_read_in_both_forms(void **state) {
 	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 02:00:00 "
 		    "GMT\r\n",
 		0);
-}
-
-static void challenges_are_joined(void **state) {
-	struct call call;
-	(void)state;
-	assert_int_equal(
-		get_once("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource=\"a\"\r\n"
-			 "www-authenticate:  PoP b=c \r\nContent-Length: 0\r\n\r\n",
-			&call),
-		OK);
-	assert_str(buf_str(&call.req.challenge), "Bearer resource=\"a\", PoP b=c");
-	call_deinit(&call);
 }
 
 static void a_redirect_is_an_answer(void **state) {
@@ -367,7 +354,6 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(
 			headers_of_an_interim_answer_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(retry_after_is_read_in_both_forms, setup, teardown),
-		cmocka_unit_test_setup_teardown(challenges_are_joined, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_redirect_is_an_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_an_answer_is_no_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_over_the_cap_is_refused, setup, teardown),
