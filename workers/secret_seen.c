@@ -79,16 +79,15 @@ void secret_tell(struct object *object, enum secret_verdict verdict, uint32_t li
 	if (verdict == SECRET_TOUCHED)
 		secret_tell_gone(object);
 	else
-		set_word(object, verdict == SECRET_TO_SETTLE ? SECRET_UNSETTLED : list);
+		set_word(object, verdict == SECRET_TO_SETTLE ? list | SECRET_UNSETTLED : list);
 }
 
 bool secret_is_lost(const struct object *object, uint32_t list) {
-	uint32_t word = read_word(object);
-	return word != SECRET_UNSETTLED && word < list;
+	return (read_word(object) & ~SECRET_UNSETTLED) < list;
 }
 
 bool secret_is_unsettled(const struct object *object) {
-	return read_word(object) == SECRET_UNSETTLED;
+	return read_word(object) & SECRET_UNSETTLED;
 }
 
 void secret_begin_look(struct object *object, uint32_t list) {

@@ -5,11 +5,11 @@
  * field with kvsync, are no news. Of each object one word is kept, object->secret_seen (4 bytes):
  *
  *   SECRET_LOST       it has to be looked at, and the object was added to the queue, or a walk or a retry will find it
- *   SECRET_UNSETTLED  as it was left, but the next poll has to settle its managedFields
- *   N >= SECRET_FIRST_LIST  list N or a watch that followed it showed it as it was left
+ *   N >= SECRET_FIRST_LIST  list N or a watch that followed it showed it as it was left; with SECRET_UNSETTLED beside it the
+ *                     next poll has to settle its managedFields
  *
  * Lists are numbered. Once list N is complete, a Secret that was last seen in an older one is gone; the workers walk over
- * their objects to find those.
+ * their objects to find those. They walk again when a watch that broke goes on: meanwhile nobody looked because of the word.
  *
  * A look takes the word before it asks: whatever is told later counts again.
  */
@@ -20,7 +20,8 @@
 #include "clients/kube.h"
 #include "workers/object.h"
 
-enum { SECRET_LOST, SECRET_UNSETTLED, SECRET_FIRST_LIST };
+enum { SECRET_LOST, SECRET_FIRST_LIST };
+#define SECRET_UNSETTLED (UINT32_C(1) << 31)
 
 enum secret_verdict {
 	SECRET_WELL,

@@ -276,9 +276,9 @@ static void read_settings(struct worker *worker) {
 	bool watch = worker->settings.drift == DRIFT_WATCH;
 	uint32_t list = atomic_load_explicit(&worker->pool->secret_list, memory_order_acquire);
 	worker->secret_list = watch ? list : 0;
-	if (!worker->secret_list || worker->secret_list == worker->walked_list) return;
+	if (worker->secret_list == worker->walked_list) return;
 	worker->walked_list = worker->secret_list;
-	worker->replan = worker->object_count;
+	if (worker->secret_list) worker->replan = worker->object_count;
 }
 
 /* A Secret that the last list did not show is looked at, by an object that has none of its own trouble. */

@@ -66,7 +66,8 @@ struct worker {
 		replan; /* home: objects that are still to be walked over, because intervals have changed or a list of Secrets is complete */
 	uint32_t
 		secret_list; /* home: the last complete list of Secrets that a watch follows (secret_seen.h); 0: they are not watched */
-	uint32_t walked_list; /* home: the last one that objects were held against */
+	uint32_t
+		walked_list; /* home: the one that objects were held against; 0: none since Secrets were not watched */
 	struct map identities; /* home */
 	struct list identity_list; /* home */
 	struct list endpoints; /* home */

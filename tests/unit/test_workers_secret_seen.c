@@ -54,14 +54,18 @@ static void probe(const char *body) {
 	bench_end(req);
 }
 
-/* Created and settled, with a watch that has shown it so. */
-static void create_and_watch(void) {
+static void create(void) {
 	bench_begin();
 	bench_fetch();
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", UPDATE_ENTRY));
 	bench_take_status();
 	bench_set_drift(DRIFT_WATCH);
 	pool_watch_secrets(b.pool, LIST);
+}
+
+/* Created and settled, with a watch that has shown it so. */
+static void create_and_watch(void) {
+	create();
 	tell(OURS("s-1", "5", UPDATE_ENTRY));
 	assert_int_equal(bench_active(), 0);
 	/* The entry of the POST is settled by the next poll, not at once. */
@@ -260,6 +264,39 @@ static void a_restart_does_not_rest_on_a_lost_secret(void **state) {
 	}
 }
 
+/* Deleted before the entry of its POST was settled, and while nobody watched. */
+static void what_a_list_lacks_is_looked_at_unsettled_too(void **state) {
+	(void)state;
+	create();
+	tell(OURS("s-1", "5", UPDATE_ENTRY));
+	assert_int_equal(bench_active(), 0);
+	pool_watch_secrets(b.pool, LIST + 1);
+	bench_turn();
+	read_vault();
+	probe(OURS("s-1", "5", OWNED));
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Told as the watch broke, and looked at without it; the watch goes on behind the same list. */
+static void what_was_told_as_the_watch_broke_counts_when_it_is_back(void **state) {
+	(void)state;
+	create_and_watch();
+	pool_watch_secrets(b.pool, 0);
+	tell(OURS("s-1", "7", EDITED));
+	read_vault();
+	probe(OURS("s-1", "8", OWNED));
+	assert_int_equal(bench_active(), 0);
+	pool_watch_secrets(b.pool, LIST);
+	bench_turn();
+	read_vault();
+	probe(OURS("s-1", "8", OWNED));
+	assert_int_equal(bench_active(), 0);
+	tell(OURS("s-1", "9", EDITED));
+	repair();
+	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
+}
+
 /* Who writes on and on during the rest costs nothing; after it, it is looked at again. */
 static void a_rest_is_a_rest(void **state) {
 	(void)state;
@@ -311,6 +348,8 @@ int main(void) {
 		BENCH_TEST(a_look_that_fails_is_made_again),
 		BENCH_TEST(what_a_list_lacks_is_looked_at),
 		BENCH_TEST(a_restart_does_not_rest_on_a_lost_secret),
+		BENCH_TEST(what_a_list_lacks_is_looked_at_unsettled_too),
+		BENCH_TEST(what_was_told_as_the_watch_broke_counts_when_it_is_back),
 		BENCH_TEST(a_rest_is_a_rest),
 		BENCH_TEST(other_modes_listen_to_nobody),
 	};
