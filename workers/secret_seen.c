@@ -66,18 +66,27 @@ static uint32_t set_word(struct object *object, uint32_t word) {
 	return atomic_exchange_explicit(&object->secret_seen, word, memory_order_relaxed);
 }
 
-/* Lost already: it was added then, and whoever writes on and on costs no more than one look at a time. */
-void secret_tell_gone(struct object *object) {
-	assert_main();
-	if (set_word(object, SECRET_LOST) == SECRET_LOST) return;
+static void lose(struct object *object) {
 	metric_add(METRIC_DRIFT_TOLD, 1);
 	queue_add(&object->item);
+}
+
+/* Also one that is lost already, and may wait for its retry: to be deleted is what a Secret that is not ours waits for. */
+void secret_tell_gone(struct object *object) {
+	assert_main();
+	set_word(object, SECRET_LOST);
+	lose(object);
+}
+
+/* Lost already: it was added then, and whoever writes on and on costs no more than one look at a time. */
+static void tell_touched(struct object *object) {
+	if (set_word(object, SECRET_LOST) != SECRET_LOST) lose(object);
 }
 
 void secret_tell(struct object *object, enum secret_verdict verdict, uint32_t list) {
 	assert_main();
 	if (verdict == SECRET_TOUCHED)
-		secret_tell_gone(object);
+		tell_touched(object);
 	else
 		set_word(object, verdict == SECRET_TO_SETTLE ? list | SECRET_UNSETTLED : list);
 }

@@ -180,6 +180,26 @@ static void a_deletion_is_undone_at_once(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* What the condition asks for is noticed when it is done, not at the next retry. */
+static void a_deletion_that_was_asked_for_is_acted_on_at_once(void **state) {
+	(void)state;
+	create_and_watch();
+	tell(META("s-1", "7", MARK, MARK, OWNER("o-2"), OWNED));
+	read_vault();
+	probe(META("s-1", "7", MARK, MARK, OWNER("o-2"), OWNED));
+	if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+	assert_int_equal(b.object->status.conditions[CONDITION_READY].value, CONDITION_FALSE);
+	assert_int_equal(bench_active(), 0);
+	secret_tell_gone(b.object);
+	bench_turn();
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-2", "9", UPDATE_ENTRY));
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
 /* What is told before the look is one look; what is told after it has begun is another. */
 static void news_during_a_look_count_again(void **state) {
 	(void)state;
@@ -344,6 +364,7 @@ int main(void) {
 		BENCH_TEST(polls_do_not_probe),
 		BENCH_TEST(an_edit_is_repaired_at_once),
 		BENCH_TEST(a_deletion_is_undone_at_once),
+		BENCH_TEST(a_deletion_that_was_asked_for_is_acted_on_at_once),
 		BENCH_TEST(news_during_a_look_count_again),
 		BENCH_TEST(a_look_that_fails_is_made_again),
 		BENCH_TEST(what_a_list_lacks_is_looked_at),
