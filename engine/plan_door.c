@@ -70,10 +70,15 @@ static enum request write_of_secret(const struct http_req *req, struct str name)
 	return req->secret_body ? REQUEST_PATCH : REQUEST_PROBE;
 }
 
+/* By whichever of its connections. */
+static bool is_for_kube(const struct kube *kube, const struct http_site *site) {
+	return site == &kube->site || site == &kube->watch_site || site == &kube->secret_site;
+}
+
 static enum request request_of(const struct door *door, const struct http_req *req) {
 	const struct kube *kube = door->options.kube;
 	struct str path = path_of(req), ns, name;
-	if (req->site != &kube->site && req->site != &kube->watch_site) return REQUEST_READ;
+	if (!is_for_kube(kube, req->site)) return REQUEST_READ;
 	if (req->method == HTTP_GET) return REQUEST_READ;
 	bool is_token = str_find(path, STR("/serviceaccounts/")) != SIZE_MAX &&
 			str_ends(path, STR("/token"));

@@ -203,6 +203,20 @@ static void test_no_write_goes_out(void **state) {
 
 /* --- the Secret --- */
 
+static void test_no_write_goes_out_by_any_connection(void **state) {
+	const struct http_site *sites[] = { &kube.site, &kube.watch_site, &kube.secret_site };
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct kube_call call;
+		assert_int_equal(kube_custom_delete(&call, &kube, KUBE_SYNCS, STR("shop"), STR("db"), STR("1")), OK);
+		call.http.site = sites[i];
+		start(&call);
+		assert_int_equal(call.http.status, 403);
+		kube_call_deinit(&call);
+	}
+	assert_int_equal(below.count, 0);
+}
+
 static void test_create(void **state) {
 	struct kube_call call;
 	(void)state;
@@ -386,6 +400,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		case_of(test_reads_go_out),
 		case_of(test_no_write_goes_out),
+		case_of(test_no_write_goes_out_by_any_connection),
 		case_of(test_create),
 		case_of(test_taken_name),
 		case_of(test_probe_shows_no_data),
