@@ -59,8 +59,10 @@ static const struct step *rest_fault(struct sync *sync) {
 
 const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault) {
 	struct gate *gate = &sync->worker->kube_gate;
+	/* The probe has taken the word, that something was to be settled, too. */
+	bool took = sync->looking && sync->worker->secret_list;
 	sync->looking = false;
-	if (sync->told) secret_look_failed(sync->object);
+	if (sync->told || took) secret_look_failed(sync->object);
 	if (!sync->told && !last_word_was_about_the_secret(sync)) return &STEP_STATUS;
 	sync->fault = *fault;
 	sync->fault_gate = gate->open ? gate : NULL;

@@ -239,6 +239,23 @@ static void a_look_that_fails_is_made_again(void **state) {
 	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
 }
 
+/* A probe that is not answered settles nothing. */
+static void what_could_not_be_settled_is_tried_again(void **state) {
+	(void)state;
+	create();
+	tell(OURS("s-1", "5", UPDATE_ENTRY));
+	bench_again();
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 503, "{}");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	bench_again();
+	read_vault();
+	probe(OURS("s-1", "5", UPDATE_ENTRY));
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", OWNED));
+	assert_int_equal(bench_active(), 0);
+}
+
 /* Deleted while nobody watched: the next complete list lacks it. */
 static void what_a_list_lacks_is_looked_at(void **state) {
 	(void)state;
@@ -367,6 +384,7 @@ int main(void) {
 		BENCH_TEST(a_deletion_that_was_asked_for_is_acted_on_at_once),
 		BENCH_TEST(news_during_a_look_count_again),
 		BENCH_TEST(a_look_that_fails_is_made_again),
+		BENCH_TEST(what_could_not_be_settled_is_tried_again),
 		BENCH_TEST(what_a_list_lacks_is_looked_at),
 		BENCH_TEST(a_restart_does_not_rest_on_a_lost_secret),
 		BENCH_TEST(what_a_list_lacks_is_looked_at_unsettled_too),
