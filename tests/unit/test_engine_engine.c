@@ -391,6 +391,56 @@ static void test_the_watch_of_secrets_follows_the_settings(void **state) {
 	set_drift(DRIFT_WATCH);
 }
 
+/* An event that cannot be judged for want of memory is not lost: everything is listed again. */
+static void test_no_memory_for_an_event_of_a_secret(void **state) {
+	(void)state;
+	turn_main();
+	set_drift(DRIFT_WATCH);
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	answer(WATCHED_SECRETS "limit", 200, PAGE(GOOD));
+	unsigned relists = 0;
+	for (uint64_t k = 1;; k++) {
+		mem_fail_at(k);
+		stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", SECRET("")));
+		bool failed = mem_fail_reached();
+		mem_fail_at(0);
+		if (!failed) break;
+		if (!request(w.main_http, WATCHED_SECRETS "watch")) {
+			relists++;
+			assert_false(is_watched());
+			w.now.mono_ns += 60 * NS_PER_S;
+			turn_main();
+			answer(WATCHED_SECRETS "limit", 200, PAGE(GOOD));
+		}
+		assert_true(is_watched());
+		stream(WATCHED_SECRETS "watch", EVENT("MODIFIED", GOOD));
+	}
+	assert_true(relists > 0);
+	assert_int_equal(word(), SECRET_LOST);
+}
+
+/* Settings are taken as a whole, or not at all. */
+static void test_no_memory_for_the_watch_of_secrets(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	turn_main();
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	settings.drift = DRIFT_WATCH;
+	for (uint64_t k = 1;; k++) {
+		mem_fail_at(k);
+		enum err err = engine_set_settings(w.engine, &settings);
+		bool failed = mem_fail_reached();
+		mem_fail_at(0);
+		turn_main();
+		assert_int_equal(err, failed ? ERR_NOMEM : OK);
+		if (!failed) break;
+		assert_null(request(w.main_http, WATCHED_SECRETS));
+	}
+	assert_non_null(request(w.main_http, WATCHED_SECRETS));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -403,6 +453,8 @@ int main(void) {
 		TEST(test_secrets_are_watched),
 		TEST(test_the_right_to_watch_secrets_is_missing),
 		TEST(test_the_watch_of_secrets_follows_the_settings),
+		TEST(test_no_memory_for_an_event_of_a_secret),
+		TEST(test_no_memory_for_the_watch_of_secrets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
