@@ -126,6 +126,12 @@ static enum err rows_push(struct vault_rows *rows, const struct vault_row *row) 
 	return OK;
 }
 
+enum err vault_rows_append(struct vault_rows *rows, const struct vault_rows *more) {
+	enum err err = OK;
+	for (size_t i = 0; i < more->count && !err; i++) err = rows_push(rows, &more->rows[i]);
+	return err;
+}
+
 static enum err push_item(struct vault_rows *rows, const cJSON *item) {
 	const cJSON *attributes = json_get(item, "attributes");
 	struct str id = json_str(item, "id");

@@ -68,6 +68,8 @@ struct vault_rows {
 	size_t _cap;
 };
 void vault_rows_deinit(struct vault_rows *rows);
+enum err vault_rows_append(struct vault_rows *rows,
+	const struct vault_rows *more); /* ERR_TOO_LARGE: over VAULT_MAX_VERSIONS */
 
 /* Appends a page's rows; out_next_link (initialised by the caller) is set to the next page's URL, or emptied. */
 enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,

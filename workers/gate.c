@@ -163,6 +163,7 @@ void gate_start(struct gate *gate, struct gate_call *call) {
 	assert(!call->gate && call->req && call->on_done && call->lane < GATE_LANES);
 	call->gate = gate;
 	call->started = false;
+	call->sent_ns = 0;
 	call->req->owner = call;
 	call->req->on_done = request_done;
 	list_push_back(&gate->lanes[call->lane].pending, &call->link);
@@ -198,6 +199,7 @@ static void send(struct gate *gate, struct gate_call *call) {
 	leave_line(gate, call);
 	gate->ahead = call->lane == LANE_BEHIND ? 0 : gate->ahead + 1;
 	call->started = true;
+	call->sent_ns = gate->now->mono_ns;
 	gate->in_flight++;
 	http_start(gate->http, call->req);
 }

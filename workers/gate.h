@@ -38,6 +38,7 @@ struct gate_call {
 	struct gate *gate; /* NULL: not under way */
 	uint8_t lane; /* enum gate_lane_name */
 	bool started;
+	int64_t sent_ns; /* when it went out; 0: it has not yet. Stays after the answer */
 	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of
 	 * the failure that opened it, and was not sent. Never called from inside gate_start or gate_cancel. */
 	void (*on_done)(struct gate_call *call);

@@ -85,6 +85,7 @@ struct object {
 		struct scan_link one;
 		struct scan_link *many; /* owned */
 	} links; /* home: the names it needs */
+	int64_t due_ns; /* home: when it became due for the reconcile that is to come, or runs: no older answer will do */
 	struct drift_rest *rest; /* home: owned; NULL: never repaired */
 	struct list
 		seen_order; /* home: in worker->seen_order, oldest first; not linked: no Secret is known */

@@ -52,7 +52,7 @@ static bool is_worth_it(const struct scan *scan) {
 	enum change_detection detection = worker_of(scan)->settings.change_detection;
 	if (detection != CHANGE_AUTO) return detection == CHANGE_BY_LIST;
 	bool old = now_ns(scan) - scan->priced_ns > DAY_NS;
-	return scan->name_count > 1 && (old || scan->pages < scan->name_count);
+	return scan->link_count > 1 && (old || scan->pages < scan->link_count);
 }
 
 static void to_get(struct scan *scan) {
@@ -216,6 +216,7 @@ void scan_unlink_object(struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
 		struct scan_link *link = link_at(object, i);
 		list_remove(&link->link);
+		scan_at(object, i)->link_count--;
 		drop_name(scan_at(object, i), link->name);
 	}
 	if (object->has_many_links) mem_free(take(object->links.many));
@@ -266,6 +267,7 @@ enum err scan_link_object(struct object *object, const struct str *names,
 		struct scan_link *link = link_at(object, object->link_count++);
 		*link = (struct scan_link){ .object = object, .name = name };
 		list_push_back(&name->users, &link->link);
+		scan->link_count++;
 	}
 	object->listed = true;
 	return OK;
@@ -298,6 +300,10 @@ bool scan_is_undecided(const struct object *object) {
 		undecided |= scan_at(object, i)->mode == SCAN_UNDECIDED;
 	}
 	return undecided;
+}
+
+struct str scan_first_name(const struct object *object) {
+	return object->link_count ? str_of(link_at(object, 0)->name->key) : STR_NULL;
 }
 
 bool scan_is_blind(const struct object *object) {
@@ -425,7 +431,7 @@ void scan_too_dear(struct scan *scan) {
 	scan->priced_ns = now_ns(scan);
 	log_info("listing costs more requests than GETs, objects are checked by GET",
 		kv("vault", scan->shard->url), kv("kind", vault_kind_name(scan->kind)),
-		kv_int("pages", scan->walked_pages), kv_int("names", scan->name_count));
+		kv_int("pages", scan->walked_pages), kv_int("gets", scan->link_count));
 	metric_add(METRIC_SCAN_FALLBACKS, 1);
 	to_get(scan);
 	set_timer(scan, next_walk_ns(scan));

@@ -8,7 +8,8 @@
  *   of its `updated` reads it once more (sync_scan.c).
  * - Names compare without case. A name that comes back is read, whatever its row says; so is one that is gone.
  * - Any one identity of the vault lends its token; when it may not list, the next one is tried.
- * - Under changeDetection auto a list has to be cheaper than GETs: fewer pages than names. The pages of the last walk count.
+ * - Under changeDetection auto a list has to be cheaper than GETs: fewer pages than names of objects, where each object counts
+ *   its own. The pages of the last walk count.
  * - Where listing is denied, ends in nonsense or takes longer than an interval, the vault's objects are checked by GET, and
  *   so they are for a day after a safety re-read has found a version that no walk announced.
  *
@@ -52,7 +53,7 @@ struct scan {
 	enum scan_mode mode;
 	struct map names;
 	struct list order;
-	unsigned name_count;
+	unsigned name_count, link_count;
 	struct timer timer; /* the next walk, or the next look at whether to walk */
 	int64_t born_ns, held_until_ns;
 	unsigned failures; /* walks in a row that did not end */
@@ -103,6 +104,9 @@ enum scan_state scan_state(const struct object *object);
 bool scan_covers(const struct object *object);
 /* True when it is not decided yet whether they will. */
 bool scan_is_undecided(const struct object *object);
+
+/* In lower case; empty where the object is not listed, or needs none. */
+struct str scan_first_name(const struct object *object);
 
 /* True when walks cannot tell now: what may be wrong with the object is to be found out, or told, by its own check. */
 bool scan_is_blind(const struct object *object);

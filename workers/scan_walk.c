@@ -142,7 +142,7 @@ static bool is_over_budget(struct scan *scan) {
 			LATE_HOLD_NS);
 		return true;
 	}
-	if (settings->change_detection == CHANGE_BY_LIST || scan->walked_pages < scan->name_count)
+	if (settings->change_detection == CHANGE_BY_LIST || scan->walked_pages < scan->link_count)
 		return false;
 	scan_walk_cancel(scan);
 	scan_too_dear(scan);

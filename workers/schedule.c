@@ -42,10 +42,13 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	set_timer(worker, object, object->due == CLASS_SAFETY ? safety_ns : poll_ns);
 }
 
+/* At the next moment of its first name after that, of which each second has one: all who have read the same share the answer. */
 void schedule_settle(struct worker *worker, struct object *object) {
-	int64_t delay_ns = (SCAN_SETTLE_S + 1) * NS_PER_S + rng_between(&worker->rng, 0, NS_PER_S);
+	int64_t least_ns = worker->now.mono_ns + (SCAN_SETTLE_S + 1) * NS_PER_S;
+	int64_t phase_ns = (int64_t)(hash64_stable(scan_first_name(object)) % NS_PER_S);
+	int64_t since_ns = (least_ns - phase_ns) % NS_PER_S;
 	object->due = CLASS_SEEN;
-	set_timer(worker, object, worker->now.mono_ns + delay_ns);
+	set_timer(worker, object, least_ns + (since_ns ? NS_PER_S - since_ns : 0));
 }
 
 static struct backoff backoff_for(const struct settings *settings, enum err err) {

@@ -5,6 +5,10 @@
 /* Out of so many dispatches each waiting class has one of its own: 5 %. */
 enum { SHARE_TURNS = 20 };
 
+static struct str flight_key(const struct map_node *node) {
+	return buf_str(&container_of(node, struct flight, node)->key);
+}
+
 static enum err shard_create(struct worker *worker, struct str url, struct shard **out_shard) {
 	struct shard *shard = mem_zalloc(sizeof *shard);
 	if (!shard) return ERR_NOMEM;
@@ -17,6 +21,7 @@ static enum err shard_create(struct worker *worker, struct str url, struct shard
 		return err;
 	}
 	shard->worker = worker;
+	map_init(&shard->flights, worker->shards._key, flight_key);
 	for (int i = 0; i < CLASS_COUNT; i++) line_init(&shard->ready[i], worker->shards._key);
 	gate_init(&shard->gate, &(struct gate_options){
 					.name = shard->url,
@@ -44,6 +49,8 @@ static void shard_free(struct shard *shard) {
 	assert(!shard->objects && !shard->running && !shard->ready_count);
 	scan_destroy_all(shard);
 	for (int i = 0; i < CLASS_COUNT; i++) line_deinit(&shard->ready[i]);
+	assert(map_count(&shard->flights) == 0);
+	map_deinit(&shard->flights);
 	list_remove(&shard->all);
 	map_remove(&shard->worker->shards, &shard->node);
 	gate_deinit(&shard->gate);
@@ -53,6 +60,7 @@ static void shard_free(struct shard *shard) {
 
 /* A more urgent class wins over the one the object waits in already. */
 void shard_enqueue(struct shard *shard, struct object *object, enum object_class class) {
+	object->due_ns = shard->worker->now.mono_ns;
 	if (list_is_linked(&object->ready) && object->in_ready && object->wait_class <= class)
 		return;
 	shard_dequeue(object);

@@ -37,7 +37,8 @@ struct sync_value {
 	bool known; /* `row` is what the vault says; not known after FETCH: the items that need it have failed */
 	bool fetched;
 	struct vault_row row; /* what a list row shows, with the version id */
-	struct secret value;
+	struct flight *flight; /* that brought the value; counted as its user */
+	const struct secret *value; /* in it */
 	enum vault_form form; /* of value */
 	struct secret
 		whole; /* value in the object's format and encoding; empty where that is value itself */
@@ -55,8 +56,8 @@ struct sync_output {
 struct sync_read {
 	struct sync *sync;
 	const struct spc_object *object; /* in sync->spc */
-	struct vault_call call;
-	struct gate_call gate;
+	struct flight *flight; /* under way; NULL: none is */
+	struct flight_waiter waiter;
 	struct vault_rows rows; /* history only */
 	struct buf next_link;
 	unsigned pages;

@@ -16,8 +16,8 @@ static enum err make_whole(const struct sync_read *read, struct sync_value *valu
 	struct secret_arena *arena, struct fault *fault) {
 	if (value->has_whole || convert_is_identity(read->object, value->form)) return OK;
 	secret_init(&value->whole, arena, CONVERT_BYTES);
-	enum err err = convert_whole(
-		read->object, value->form, &value->value, arena, &value->whole, fault);
+	enum err err =
+		convert_whole(read->object, value->form, value->value, arena, &value->whole, fault);
 	value->has_whole = !err;
 	return err;
 }
@@ -29,7 +29,7 @@ static enum err make_output(struct sync *sync, unsigned item, const struct sync_
 	struct secret_arena *arena = sync->worker->arena;
 	enum err err = make_whole(read, value, arena, fault);
 	if (err) return err;
-	output->bytes = value->has_whole ? &value->whole : &value->value;
+	output->bytes = value->has_whole ? &value->whole : value->value;
 	struct convert_plan plan = convert_plan_of(
 		sync->spec->type, data->target_key, source_part(read->object, data->source_path));
 	if (plan.part == TLS_WHOLE) return OK;

@@ -11,6 +11,8 @@ enum {
 		6, /* answers 429 in a row before the reconcile gives its place to another */
 };
 
+static void read_answered(struct flight_waiter *waiter);
+
 /* --- PLAN: which objects and versions the data items need --- */
 
 static struct sync_read *find_read(const struct sync *sync, const struct spc_object *object) {
@@ -43,6 +45,8 @@ static enum err plan_item(struct sync *sync, unsigned item) {
 		read = &sync->reads[sync->read_count++];
 		read->sync = sync;
 		read->object = object;
+		read->waiter.answer = read_answered;
+		list_init(&read->waiter.link);
 	}
 	enum err err = grow_values(read, index + 1);
 	if (!err) read->values[index].needed = true;
@@ -62,13 +66,13 @@ enum err sync_plan_reads(struct sync *sync) {
 void sync_reads_free(struct sync *sync) {
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		struct sync_read *read = &sync->reads[i];
-		gate_cancel(&read->gate);
-		vault_call_deinit(&read->call);
+		flight_wait_no_more(&read->waiter);
+		flight_leave(&read->flight);
 		vault_rows_deinit(&read->rows);
 		buf_deinit(&read->next_link);
 		for (unsigned k = 0; k < read->value_count; k++) {
-			secret_deinit(&read->values[k].value);
 			secret_deinit(&read->values[k].whole);
+			flight_leave(&read->values[k].flight);
 		}
 		mem_free(read->values);
 	}
@@ -95,13 +99,6 @@ static bool is_history(const struct sync_read *read) {
 enum err sync_name_object(const struct sync_read *read, enum err err, struct fault *fault) {
 	return fault_prefix(fault, err, "%s \"%.*s\" of %.*s", vault_kind_name(read->object->kind),
 		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url));
-}
-
-/* The object in an answer that is good so far. */
-static enum err read_object(struct sync_read *read, struct vault_object *out_object) {
-	enum err err = vault_read_object(&read->call, read->object->kind, read->sync->worker->arena,
-		out_object, &read->fault);
-	return err ? sync_name_object(read, err, &read->fault) : OK;
 }
 
 /* The versions that are there are good; the items that ask for older ones fail. */
@@ -137,8 +134,14 @@ static enum err take_rows(struct sync_read *read) {
 }
 
 static enum err take_page(struct sync_read *read) {
-	enum err err = vault_read_page(&read->call, &read->rows, &read->next_link, &read->fault);
-	if (err) return err;
+	struct flight *flight = read->flight;
+	enum err err = vault_rows_append(&read->rows, &flight->rows);
+	buf_reset(&read->next_link);
+	buf_append(&read->next_link, buf_str(&flight->next_link));
+	if (!err) err = buf_err(&read->next_link);
+	if (err)
+		return fault_set(&read->fault, err,
+			"the vault's version list could not be kept: %s", err_text(err));
 	if (buf_str(&read->next_link).len == 0) {
 		struct str start = read->object->version;
 		read->asking_current = (!start.len || str_eq(start, STR("latest"))) &&
@@ -153,80 +156,86 @@ static enum err take_page(struct sync_read *read) {
 }
 
 /* Only its version is wanted. A current version that is disabled is none of the rows: their order by id has to do. */
-static enum err take_current(struct sync_read *read, enum err answer) {
-	struct vault_object object = { 0 };
-	enum err err = answer;
-	if (!err) err = read_object(read, &object);
-	if (!err) memcpy(read->current, object.row.version, sizeof read->current);
-	vault_object_deinit(&object);
+static enum err take_current(struct sync_read *read) {
+	const struct flight *flight = read->flight;
+	enum err err = flight->fault.err;
+	if (!err) memcpy(read->current, flight->object.row.version, sizeof read->current);
 	if (err && err != ERR_DISABLED) return err;
 	read->fault = (struct fault){ 0 };
 	read->asking_current = false;
 	return take_rows(read);
 }
 
-static enum err take_object(struct sync_read *read) {
-	struct vault_object object = { 0 };
+/* The value stays in the flight, which lives as long as this reconcile. */
+static void take_object(struct sync_read *read) {
 	struct sync_value *value = &read->values[is_history(read) ? read->next_value : 0];
-	enum err err = read_object(read, &object);
-	if (!err) {
-		sync_note_read(read->sync, &object.row, read->call.http.server_date_s);
-		value->row = object.row;
-		value->form = vault_object_form(&object);
-		value->known = value->fetched = true;
-		secret_move(&value->value, &object.value);
-		if (is_history(read)) {
-			read->next_value++;
-		} else {
-			read->done = true;
-		}
+	struct flight *flight = take(read->flight);
+	sync_note_read(read->sync, &flight->object.row, flight->date_s);
+	flight_leave(&value->flight);
+	value->flight = flight;
+	value->value = &flight->object.value;
+	value->row = flight->object.row;
+	value->form = vault_object_form(&flight->object);
+	value->known = value->fetched = true;
+	if (is_history(read)) {
+		read->next_value++;
+	} else {
+		read->done = true;
 	}
-	vault_object_deinit(&object);
-	return err;
 }
 
-static void read_answered(struct gate_call *call) {
-	struct sync_read *read = container_of(call, struct sync_read, gate);
+static bool is_listing(const struct sync_read *read) {
+	return is_history(read) && !read->sync->fetching_values && !read->asking_current;
+}
+
+static void take_answer(struct sync_read *read) {
 	struct sync *sync = read->sync;
-	bool listing = is_history(read) && !sync->fetching_values;
-	read->fault = (struct fault){ 0 };
-	enum err err = vault_result(&read->call, &read->fault, sync->spc->vault_url,
-		read->object->kind, read->object->name);
-	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
+	const struct flight *flight = read->flight;
+	enum err err = flight->fault.err;
+	read->fault = flight->fault;
+	if (err == ERR_UNAUTHENTICATED) sync->token_serial = flight->token_serial;
 	if (err == ERR_THROTTLED && ++read->throttled <= MAX_THROTTLED) {
 		/* The gate waits for as long as the vault asks; the same request goes out again after that. */
 		read->fault = (struct fault){ 0 };
 	} else if (read->asking_current) {
-		err = take_current(read, err);
+		err = take_current(read);
 		assert(!err == !read->fault.err);
 	} else if (!err) {
 		read->throttled = 0;
-		err = listing ? take_page(read) : take_object(read);
-		assert(!err == !read->fault.err);
+		if (is_listing(read)) {
+			err = take_page(read);
+			assert(!err == !read->fault.err);
+		} else {
+			take_object(read);
+		}
 	}
-	vault_call_deinit(&read->call);
+	flight_leave(&read->flight);
+}
+
+static void read_answered(struct flight_waiter *waiter) {
+	struct sync_read *read = container_of(waiter, struct sync_read, waiter);
+	struct sync *sync = read->sync;
+	take_answer(read);
 	sync_resume(sync);
 }
 
-static enum err prepare(struct sync_read *read) {
-	struct sync *sync = read->sync;
+static struct flight_plan plan_of(struct sync_read *read) {
 	const struct spc_object *object = read->object;
-	const struct http_site *site = sync->worker->pool->options.azure;
-	struct str version = object->version;
-	if (is_history(read) && !sync->fetching_values && !read->asking_current) {
-		metric_add(METRIC_VAULT_LISTS, 1);
+	struct flight_plan plan = { .kind = object->kind,
+		.name = object->name,
+		.version = object->version,
+		.lists = is_listing(read) };
+	if (plan.lists) {
 		if (!read->next_link._max) buf_init(&read->next_link, 8192);
-		return vault_list_versions(&read->call, site, sync->spc->vault_url, object->kind,
-			object->name, buf_str(&read->next_link), &sync->identity->token);
+		plan.next_link = buf_str(&read->next_link);
+		plan.version = STR_NULL;
+	} else if (is_history(read)) {
+		plan.version = read->asking_current
+				       ? STR_NULL
+				       : str_of(read->values[read->next_value].row.version);
 	}
-	if (is_history(read))
-		version = read->asking_current ? STR_NULL
-					       : str_of(read->values[read->next_value].row.version);
-	if (str_eq(version, STR("latest"))) version = STR_NULL;
-	metric_add(METRIC_VAULT_GETS, 1);
-	if (sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
-	return vault_get(&read->call, site, sync->spc->vault_url, object->kind, object->name,
-		version, &sync->identity->token, sync->worker->arena);
+	if (str_eq(plan.version, STR("latest"))) plan.version = STR_NULL;
+	return plan;
 }
 
 static struct fault cannot_ask(const struct sync_read *read, enum err err) {
@@ -240,18 +249,28 @@ static struct fault cannot_ask(const struct sync_read *read, enum err err) {
 		STR_ARG(name), STR_ARG(url), err_text(err));
 }
 
+static void count_request(const struct sync *sync, bool lists) {
+	metric_add(lists ? METRIC_VAULT_LISTS : METRIC_VAULT_GETS, 1);
+	if (!lists && sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
+}
+
+/* The answer may be there already. */
 static void start_read(struct sync_read *read) {
 	struct sync *sync = read->sync;
-	enum err err = prepare(read);
+	bool is_new = false;
+	struct flight_plan plan = plan_of(read);
+	enum err err = flight_join(sync->object->shard, sync->identity, &plan, sync->object->due_ns,
+		&read->flight, &is_new);
 	if (err) {
-		vault_call_deinit(&read->call);
 		read->fault = cannot_ask(read, err);
 		return;
 	}
-	read->call.http.timeout_ns = sync->worker->settings.request_timeout_ns;
-	read->gate.req = &read->call.http;
-	read->gate.on_done = read_answered;
-	gate_start(&sync->object->shard->gate, &read->gate);
+	if (is_new) count_request(sync, plan.lists);
+	if (read->flight->answered) {
+		take_answer(read);
+	} else {
+		flight_wait(read->flight, &read->waiter);
+	}
 }
 
 /* --- all reads of a phase --- */
@@ -264,6 +283,11 @@ static void advance_values(struct sync_read *read) {
 		read->next_value++;
 	}
 	if (read->next_value == read->value_count) read->done = true;
+}
+
+static bool wants(struct sync_read *read) {
+	if (read->sync->fetching_values && !read->done) advance_values(read);
+	return !read->done && !read->fault.err;
 }
 
 /* The vault refused the token: once per reconcile a new one is fetched and the refused reads start again. */
@@ -287,10 +311,9 @@ const struct step *sync_fetch_all(struct sync *sync) {
 	struct gate *gate = &sync->object->shard->gate;
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		struct sync_read *read = &sync->reads[i];
-		if (sync->fetching_values && !read->done) advance_values(read);
-		if (read->done || read->fault.err) continue;
-		if (!read->gate.gate && gate_admits(gate, &read->fault)) start_read(read);
-		if (read->gate.gate) waiting = true;
+		while (wants(read) && !read->flight && gate_admits(gate, &read->fault))
+			start_read(read);
+		if (read->flight) waiting = true;
 	}
 	if (waiting) return &STEP_PARKED;
 	return renew_token(sync) ? &STEP_TOKEN : NULL;

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "queue/pace.h"
 #include "queue/timer.h"
+#include "workers/flight.h"
 #include "workers/gate.h"
 #include "workers/identity.h"
 #include "workers/line.h"
@@ -35,6 +36,7 @@ struct shard {
 	unsigned ready_count;
 	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
+	struct map flights; /* of reads that may be joined */
 	struct scan *scans[VAULT_KINDS]; /* NULL: nobody needs that kind */
 	int64_t skew_s; /* the vault's clock minus ours, by its last answer */
 	unsigned served; /* dispatches so far: every class gets its share by this number */
@@ -144,7 +146,7 @@ void endpoint_destroy_all(struct worker *worker);
 /* schedule.c: when an object is looked at next. */
 void schedule_ready(struct object *object, enum object_class class);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
-void schedule_settle(struct worker *worker, struct object *object); /* a few seconds from now */
+void schedule_settle(struct worker *worker, struct object *object); /* 4 to 5 s from now */
 /* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */
 int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns);
 void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,

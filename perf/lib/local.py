@@ -1,5 +1,6 @@
 """A fleet in the local world: Kubernetes API, Key Vault and Entra behind TLS, one process of its own."""
 
+import math
 import pathlib
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from world import TENANT, World  # noqa: E402
 ISSUER = "https://issuer.example/perf/"
 CHUNK = 2000
 SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read again 4 to 5 s later
+PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
 QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
 UNLIMITED = 1000000
 
@@ -59,7 +61,7 @@ class LocalFleet:
 
     def __init__(self, options, directory):
         self.options = options
-        self.extra = min(1000, max(20, options.objects // 100))
+        self.extra = min(1000, max(20, options.objects // 100)) if "new" in options.phases else 0
         self.progress = Progress()
         self.directory = pathlib.Path(directory)
         self.binary = pathlib.Path(options.engine or ROOT / "build/release/kvsync")
@@ -90,7 +92,7 @@ class LocalFleet:
         quota = max(QUOTA_OF_AZURE, round(10 * options.rate / 0.7)) if options.rate else UNLIMITED
         self.total = options.objects + self.extra
         self.world.say("fleet", total=self.total, vaults=options.vaults, identities=options.identities,
-                       perClass=200 if options.classes == "shared" else 1, bytes=options.values, tenant=TENANT,
+                       perClass=PER_CLASS[options.classes], readers=options.readers, bytes=options.values, tenant=TENANT,
                        issuer=ISSUER, callsPer10s=quota)
         if options.latency:
             self.world.say("fault", fault="delay", number=options.latency)
@@ -163,7 +165,7 @@ class LocalFleet:
         self.world.say("reset-stats")
         before = self.world_cpu()
         self.start_engine()
-        limit = 600 + 3 * objects / 100 + 3 * (report.bound_seconds(objects, self.options.vaults, self.options.rate) or 0)
+        limit = 600 + 3 * objects / 100 + 3 * (report.bound_seconds(self.sources(), self.options.vaults, self.options.rate) or 0)
 
         def done():
             synced = self.times()["synced"]
@@ -179,7 +181,7 @@ class LocalFleet:
         seconds = self.times()["lastSynced"] - self.started
         rss = max(sample[2] for sample in samples)
         found = {"first_sync_s": round(seconds, 3), "syncs_per_s": round(objects / seconds), "throttled": end["throttled"],
-                 "bound_s": report.bound_seconds(objects, self.options.vaults, self.options.rate),
+                 "bound_s": report.bound_seconds(self.sources(), self.options.vaults, self.options.rate),
                  "rss_mib": round(max(rss, end["rss"]), 1), "cpu_us_per_sync": report.per(end["cpu"], objects),
                  "world_cpu_us_per_sync": report.per(end["world_cpu"] - before, objects),
                  "main_turn_max_ms": round(1000 * end["main_turn"], 1),
@@ -187,9 +189,15 @@ class LocalFleet:
                  "requests": report.requests_of(end["labels"], end["counts"]),
                  "writes": report.writes_of(end["labels"], end["counts"]),
                  "samples": [tuple(round(value, 3) for value in sample) for sample in samples]}
+        found["gets_per_version"] = report.share(found["requests"]["get"], self.sources())
         if outage:
             found["outage"] = self.judge_outage(cut, outage, samples)
         return found
+
+    def sources(self):
+        """Objects that are read."""
+        pairs = math.lcm(self.options.vaults, self.options.identities)
+        return sum(number // pairs % self.options.readers == 0 for number in range(self.options.objects))
 
     def turn_outage(self, cut, outage, share):
         now = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
@@ -263,8 +271,14 @@ class LocalFleet:
         """A share of all secrets gets a new version at once."""
         objects = self.options.objects
         step = max(1, round(100 / percent))
+        before = self.snapshot()
         self.world.say("fleet-fill", what="rotations", count=objects // step, step=step)
-        return self.finish_times("rotation", 3 * self.options.interval + 120)
+        versions = self.times()["pending"]
+        found = self.finish_times("rotation", 3 * self.options.interval + 120)
+        after = self.snapshot()
+        requests = report.requests_of(report.difference(after["labels"], before["labels"]),
+                                      report.difference(after["counts"], before["counts"]))
+        return {**found, "gets_per_version": report.share(requests["get"], versions)}
 
     def new_objects(self):
         """SecretSyncs come one by one while everything else is due, because all its secrets have changed."""
@@ -303,7 +317,7 @@ PHASES = ("first", "steady", "rotation", "new", "restart")
 def measure(options):
     with tempfile.TemporaryDirectory(prefix="kvsync-perf-") as directory, LocalFleet(options, directory) as fleet:
         result = {"objects": options.objects, "vaults": options.vaults, "identities": options.identities,
-                  "layout": options.classes, "value_bytes": options.values, "rate": options.rate,
+                  "layout": options.classes, "readers": options.readers, "value_bytes": options.values, "rate": options.rate,
                   "latency_ms": options.latency, "interval_s": options.interval, "workers": options.workers}
         result.update(fleet.first_sync(options.outage))
         result["classes"] = fleet.classes()

@@ -52,6 +52,11 @@ def per(seconds, number):
     return round(1e6 * seconds / number, 1) if number else None
 
 
+def share(number, of):
+    """One by the other; None: nothing to divide by."""
+    return round(number / of, 3) if of else None
+
+
 def mean_rate(samples, low, high):
     """Objects per second between two times of [(t, done)], linear between samples; None when there is no such span."""
     inside = [sample for sample in samples if low <= sample[0] <= high]
@@ -83,6 +88,8 @@ def text(result):
     lines.append(row("engine memory", result["rss_mib"], "MiB"))
     lines.append(row("429 answers", result["throttled"]))
     lines.append(row("longest turn of main", result["main_turn_max_ms"], f"ms, at most {result['main_turn_cpu_max_ms']} ms of CPU"))
+    if result.get("gets_per_version") is not None:
+        lines.append(row("GETs per object and version", result["gets_per_version"]))
     lines.append(f"  requests: {counts_line(result['requests'])}")
     lines.append(f"  writes: {counts_line(result['writes'])}")
     if result.get("plain_client_s"):
@@ -102,6 +109,8 @@ def text(result):
             lines.append(f"{title}: {times['count']:,} timed")
             lines.append(f"  p50 {times['p50']:.3f} s, p99 {times['p99']:.3f} s, max {times['max']:.3f} s"
                          + (f", {times['pending']} never came" if times["pending"] else ""))
+            if times.get("gets_per_version") is not None:
+                lines.append(row("GETs per object and version", times["gets_per_version"]))
     if result.get("outage"):
         outage = result["outage"]
         lines += [f"one vault cut off for {outage['seconds']} s", row("trials in that time", outage["trials"]),

@@ -464,6 +464,34 @@ static void one_object_is_not_worth_a_list(void **state) {
 	bench_take_status();
 }
 
+/* Each of them would ask for itself. */
+static void two_readers_of_one_object_are_worth_a_list(void **state) {
+	(void)state;
+	struct object *other = NULL;
+	struct status none = { 0 };
+	struct settings settings = settings_default();
+	settings.events_per_s = 0;
+	settings.drift = DRIFT_OFF;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_begin();
+	assert_int_equal(
+		object_create(STR("apps/o"), STR("o-2"), &none, pool_first_queue(b.pool), &other), OK);
+	rcu_swap(other->spec, &b.spec);
+	queue_add(&other->item);
+	bench_turn();
+	fetch();
+	for (int i = 0; i < 2; i++) reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	for (int i = 0; i < 2; i++) bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	for (int i = 0; i < 2; i++) take_no_change();
+	assert_int_equal(bench_active(), 0);
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	object_destroy(other);
+}
+
 /* Another interval and another pace hold from now on, not from the next check on. */
 static void new_settings_hold_at_once(void **state) {
 	(void)state;
@@ -586,6 +614,7 @@ int main(void) {
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
 		SCAN_TEST(one_object_is_not_worth_a_list),
+		SCAN_TEST(two_readers_of_one_object_are_worth_a_list),
 		SCAN_TEST(new_settings_hold_at_once),
 		SCAN_TEST(a_listed_object_is_probed_without_a_read),
 		SCAN_TEST(a_listed_object_whose_secret_is_gone_is_written_again),

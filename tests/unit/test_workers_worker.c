@@ -141,6 +141,7 @@ static void a_slow_vault_holds_up_nobody_else(void **state) {
 	bench_begin();
 	bench_give_token();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	bench_advance(NS_PER_MS); /* the answer is too old for those who come now */
 	for (int i = 0; i < 400; i++) {
 		char key[32], uid[32];
 		struct status none = { 0 };

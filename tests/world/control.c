@@ -146,7 +146,7 @@ static const struct word {
 	{ "heal", NULL, word_heal, "vault host" },
 	{ "idle-close", NULL, word_idle_close, "seconds" },
 	{ "fleet", NULL, word_fleet,
-		"total vaults identities perClass bytes tenant issuer callsPer10s" },
+		"total vaults identities perClass readers bytes tenant issuer callsPer10s" },
 	{ "fleet-fill", NULL, word_fleet_fill, "what from count step timed" },
 	{ "fleet-forget", NULL, word_fleet_forget, "" },
 	{ "reset-stats", NULL, word_reset_stats, "" },

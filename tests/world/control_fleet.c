@@ -1,7 +1,7 @@
 /* tests/world/control_fleet.c - words that make a whole fleet inside the world, and take the time until its Secrets follow.
  *
  * Object i lies in vault i mod V and belongs to identity i mod I. Objects of one pair of both share SecretProviderClasses of
- * at most perClass objects each. A value begins with "i.g." where g counts rotations, so that a Secret's write tells which
+ * at most perClass objects each. SecretSync i reads object i; with 'readers' R, R of one pair read the same one. A value begins with "i.g." where g counts rotations, so that a Secret's write tells which
  * value it carries.
  */
 #include <assert.h>
@@ -15,7 +15,7 @@ enum { MAX_OBJECTS = 4000000, NAME_BYTES = 64 };
 #define FLEET_NAMESPACE "fleet"
 
 struct fleet {
-	unsigned total, vaults, identities, per_class, bytes;
+	unsigned total, vaults, identities, per_class, bytes, readers;
 	unsigned pairs; /* of vault and identity: their least common multiple */
 	char tenant[64];
 	unsigned *generation; /* by object: rotations so far */
@@ -57,6 +57,11 @@ static void class_of(const struct fleet *fleet, unsigned object, char out[static
 		object / fleet->pairs / fleet->per_class);
 }
 
+/* The object that a SecretSync reads. */
+static unsigned source_of(const struct fleet *fleet, unsigned sync) {
+	return sync - sync / fleet->pairs % fleet->readers * fleet->pairs;
+}
+
 static void value_of(const struct fleet *fleet, unsigned object, struct buf *out) {
 	buf_printf(out, "%u.%u.", object, fleet->generation[object]);
 	size_t len = buf_str(out).len;
@@ -78,14 +83,14 @@ static void note_wait(struct fleet *fleet, int64_t wait_ns) {
 
 /* Is it one that is timed, and does it carry the newest value? */
 static void secret_written(struct fleet *fleet, unsigned object, const struct kube_write *write) {
-	unsigned from, generation;
+	unsigned from, generation, source = source_of(fleet, object);
 	if (!fleet->due_ns[object]) return;
 	const cJSON *data = world_json_at(write->after, "data");
 	struct buf value;
 	buf_init(&value, 1 << 16);
 	bool newest = azure_base64_decode(world_json_str(data, "k"), &value) &&
-		      sscanf(buf_cstr(&value), "%u.%u.", &from, &generation) == 2 && from == object &&
-		      generation == fleet->generation[object];
+		      sscanf(buf_cstr(&value), "%u.%u.", &from, &generation) == 2 && from == source &&
+		      generation == fleet->generation[source];
 	buf_deinit(&value);
 	if (!newest) return;
 	note_wait(fleet, write->now.mono_ns - fleet->due_ns[object]);
@@ -211,10 +216,12 @@ void word_fleet(struct job *job) {
 		.identities = positive(job, "identities", 100000),
 		.per_class = positive(job, "perClass", 10000),
 		.bytes = positive(job, "bytes", AZURE_VALUE_BYTES),
+		.readers = (unsigned)job_number(job, "readers", 1),
 	};
 	struct str tenant = job_need(job, "tenant");
 	job_need(job, "issuer");
 	int64_t calls = job_number(job, "callsPer10s", AZURE_RATE_CALLS);
+	if (wanted.readers < 1) job_fail(job, "'readers' must be at least 1. ");
 	if (calls < 1 || calls > 1000000) job_fail(job, "'callsPer10s' is out of range. ");
 	if (!job->server->kube) job_fail(job, "this world has no API server");
 	if (job->server->fleet) job_fail(job, "there is a fleet already");
@@ -281,20 +288,23 @@ static void make_sync(struct job *job, struct fleet *fleet, unsigned object) {
 				   "/secretsyncs";
 	char name[NAME_BYTES];
 	struct buf body;
+	unsigned source = source_of(fleet, object);
 	buf_init(&body, 4096);
-	class_of(fleet, object, name);
+	class_of(fleet, source, name);
 	buf_printf(&body,
 		"{\"apiVersion\":\"secret-sync.x-k8s.io/v1alpha1\",\"kind\":\"SecretSync\",\"metadata\":{"
 		"\"name\":\"sync-%u\"},\"spec\":{\"serviceAccountName\":\"account-%u\","
 		"\"secretProviderClassName\":\"%s\",\"secretObject\":{\"type\":\"Opaque\",\"data\":[{"
 		"\"sourcePath\":\"s-%u\",\"targetKey\":\"k\"}]}}}",
-		object, object % fleet->identities, name, object);
+		object, object % fleet->identities, name, source);
 	create(job, path, &body);
 	buf_deinit(&body);
 	if (world_json_bool(job->item, "timed", false)) start_clock(fleet, object, job->now);
 }
 
+/* Of several readers the first is timed. */
 static void rotate(struct job *job, struct fleet *fleet, unsigned object) {
+	if (source_of(fleet, object) != object) return;
 	fleet->generation[object]++;
 	put_value(job, fleet, object);
 	start_clock(fleet, object, job->now);
