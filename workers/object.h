@@ -64,19 +64,19 @@ struct object {
 	uint32_t
 		force_hash; /* home: of forceSynchronization, as it was at the last good check; 0: not known */
 	uint8_t wait_class; /* home: enum object_class while in a ready list */
-	bool in_ready; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
-	bool attempted; /* home: at least one reconcile ended */
-	bool in_report_line; /* home: that of those whose turn comes next */
-	bool unreported; /* home: `status` is to be written; the server's is older */
-	bool report_failed; /* home: the last attempt to write it failed, and that was logged */
+	bool in_ready : 1; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
+	bool attempted : 1; /* home: at least one reconcile ended */
+	bool in_report_line : 1; /* home: that of those whose turn comes next */
+	bool unreported : 1; /* home: `status` is to be written; the server's is older */
+	bool report_failed : 1; /* home: the last attempt to write it failed, and that was logged */
+	bool listed : 1; /* home: walks over the vault's list tell of its changes (scan.h) */
+	bool reads : 1; /* home: the next reconcile asks the vault, whatever the last walk saw */
+	bool changed_meanwhile : 1; /* home: a walk saw a change during the reconcile */
+	bool has_many_links : 1; /* home: which of `links` holds */
 	uint8_t told_value, told_reason; /* home: of Ready, as the server has them */
-	bool listed; /* home: walks over the vault's list tell of its changes (scan.h) */
-	bool reads; /* home: the next reconcile asks the vault, whatever the last walk saw */
-	bool changed_meanwhile; /* home: a walk saw a change during the reconcile */
 	uint8_t due; /* home: enum object_class when the timer fires */
 	uint8_t failures; /* home: in a row, as far as they are counted */
 	uint8_t settles; /* home: reads in a row of a version as young as the read */
-	bool has_many_links; /* home: which of `links` holds */
 	uint16_t link_count; /* home */
 	_Atomic uint32_t
 		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */

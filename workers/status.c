@@ -228,7 +228,9 @@ enum err status_parse(
 	err = parse_objects(json, &status);
 	if (err) goto out;
 	if (hash.len < HASH_MOST) err = status_read_hash(&status, uid, hash);
-	status.observed_generation = json_i64(json, "observedGeneration", 0);
+	/* A CRD that prunes this member keeps those of the conditions, which are the same when all is well. */
+	status.observed_generation =
+		json_i64(json, "observedGeneration", status.conditions[CONDITION_READY].generation);
 	status.last_successful_s = parse_time(json, "lastSuccessfulSyncTime");
 	status.secret_created_s = parse_time(json, "secretCreationTime");
 out:

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/metric.h"
+#include "clients/json.h"
 #include "tests/unit/bench.h"
 
 #define INTERVAL (3600 * NS_PER_S)
@@ -259,6 +260,35 @@ static void a_restart_costs_pages_only_while_the_walk_goes_on(void **state) {
 	reply_now(PAGE_TWO, NOTHING);
 	assert_int_equal(bench_active(), 0);
 	assert_int_equal(bench_started(), 4);
+}
+
+/* A CRD without our members of the status keeps its conditions, syncHash and lastSuccessfulSyncTime. */
+static void prune_status(void) {
+	struct buf json;
+	cJSON *parsed = NULL;
+	buf_init(&json, 64 << 10);
+	status_write(&b.status, REASON_NAMES_PREVIEW, STR("o-1"), &json);
+	assert_int_equal(json_parse(buf_str(&json), &parsed, NULL), OK);
+	cJSON_DeleteItemFromObject(parsed, "observedGeneration");
+	cJSON_DeleteItemFromObject(parsed, "objects");
+	cJSON_DeleteItemFromObject(parsed, "secretCreationTime");
+	status_deinit(&b.status);
+	assert_int_equal(status_parse(parsed, REASON_NAMES_PREVIEW, STR("o-1"), &b.status), OK);
+	cJSON_Delete(parsed);
+	buf_deinit(&json);
+}
+
+static void a_restart_costs_pages_only_on_any_crd(void **state) {
+	(void)state;
+	begin_listed();
+	begin_again();
+	prune_status();
+	bench_begin();
+	assert_int_equal(bench_started(), 0);
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_started(), 3);
 }
 
 static void two_items(void) {
@@ -606,6 +636,7 @@ int main(void) {
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
 		SCAN_TEST(a_restart_costs_pages_only_while_the_walk_goes_on),
+		SCAN_TEST(a_restart_costs_pages_only_on_any_crd),
 		SCAN_TEST(an_object_waits_for_the_page_of_its_last_name),
 		SCAN_TEST(a_restart_finds_an_edited_class_at_once),
 		SCAN_TEST(a_restart_without_entra_is_told),
