@@ -111,7 +111,7 @@ bool informer_has_synced(const struct informer *informer) {
 }
 
 bool informer_is_current(const struct informer *informer) {
-	return informer->_has_synced && !informer->_missing && !informer->_failures &&
+	return informer->_has_synced && !informer->_needs_list && !informer->_failures &&
 	       informer->_state != INFORMER_STOPPED;
 }
 

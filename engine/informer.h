@@ -125,7 +125,7 @@ int64_t informer_deadline_ns(const struct informer *informer, struct now now);
 /* At least one list was complete. */
 bool informer_has_synced(const struct informer *informer);
 
-/* A list was complete, and nothing has failed since: changes are told of as they happen. */
+/* The last list was complete, and nothing has failed since: changes are told of as they happen. */
 bool informer_is_current(const struct informer *informer);
 
 enum informer_state informer_state(const struct informer *informer);

@@ -711,13 +711,19 @@ static void test_secret_watch_expires(void **state) {
 	(void)state;
 	settle();
 	answer(200, PAGE("", "7", ""));
+	assert_true(informer_is_current(&w.informer));
 	stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+	assert_false(informer_is_current(&w.informer));
 	pass(2);
 	assert_asks_for_metadata("as=PartialObjectMetadataList;");
 	answer(410, GONE);
 	pass(2);
+	assert_false(informer_is_current(&w.informer));
+	answer(200, PAGE(ITEM("a"), "19", "more"));
+	assert_false(informer_is_current(&w.informer));
 	answer(200, PAGE(ITEM("b"), "20", ""));
-	assert_string_equal(w.told, "[ ] [ [ ~b ] ");
+	assert_true(informer_is_current(&w.informer));
+	assert_string_equal(w.told, "[ ] [ [ ~a ~b ] ");
 	answer(504, "{\"code\":504,\"details\":{\"causes\":[{\"reason\":"
 		    "\"ResourceVersionTooLarge\"}]}}");
 	pass(4);
