@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdalign.h>
 #include <stdio.h>
@@ -65,6 +66,12 @@ char *mem_strdup(struct str s) {
 	if (s.len) memcpy(copy, s.ptr, s.len);
 	copy[s.len] = 0;
 	return copy;
+}
+
+void mem_merge_at_free(void) {
+#ifdef M_MXFAST
+	mallopt(M_MXFAST, 0);
+#endif
 }
 
 /* What stands in front of a wiped block. Aligned so that the block itself is aligned like malloc's. */

@@ -30,6 +30,10 @@ char *mem_strdup(struct str s); /* NUL-terminated copy */
 /* How many allocations of this thread have failed so far: libraries that fail do not always say that memory was short. */
 uint64_t mem_failures(void);
 
+/* Has small blocks merged with their neighbours when they are freed. The C library would let them lie, and at a later free do it
+ * for all of them at once: with half a million objects gone that is a tenth of a second. Once, early in main(). */
+void mem_merge_at_free(void);
+
 /* Allocator that wipes memory when it is freed or moved, for the heaps of libraries that see plaintext.
  * mem_wipe_libraries() hands it to OpenSSL, libcurl and cJSON; it must be the first thing that main() does,
  * and aborts when one of them refuses. */

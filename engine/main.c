@@ -303,6 +303,7 @@ static int dispatch(struct str command, const struct arguments *arguments) {
  * such a debugger. */
 static void harden(void) {
 	mem_wipe_libraries();
+	mem_merge_at_free();
 	thread_block_signals();
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });

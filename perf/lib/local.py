@@ -294,6 +294,28 @@ class LocalFleet:
             time.sleep(pause)
         return self.finish_times("new SecretSyncs", 3 * self.options.interval + 120)
 
+    def relist(self):
+        """The watch of SecretSyncs expires: all of them are listed again, while somebody asks /livez."""
+        before, asked, slowest, dead = self.snapshot(), 0, 0.0, 0
+        self.world.say("kube-fault", fault="expired", verb="watch", resource="secretsyncs", count=1)
+        began = time.monotonic()
+        self.world.say("kube-break-watches", resource="secretsyncs")
+        # A watch begins where its list is complete: the one that is refused, and the one after the list.
+        until = before["counts"]["watch_restarts"] + 2
+        self.progress.begin("list after an expired watch")
+        while (counts := engine_counts(self.metrics()))["watch_restarts"] < until or counts["relists"] == before["counts"]["relists"]:
+            self.check_engine()
+            if time.monotonic() - began > 600:
+                raise PerfError("the list after an expired watch does not end")
+            asking = time.monotonic()
+            dead += not self.port.is_alive()
+            asked, slowest = asked + 1, max(slowest, time.monotonic() - asking)
+            time.sleep(0.05)
+        after = self.snapshot()
+        return {"seconds": round(time.monotonic() - began, 3), "livez_asked": asked, "livez_failed": dead,
+                "livez_max_ms": round(1000 * slowest, 1), "rss_mib": round(after["rss"], 1),
+                "main_turn_max_ms": round(1000 * after["main_turn"], 1), "main_turn_cpu_max_ms": round(1000 * after["main_turn_cpu"], 1)}
+
     def restart(self):
         """The engine starts again on a fleet that is as it should be."""
         self.engine.stop()
@@ -311,7 +333,7 @@ class LocalFleet:
                 "main_turn_cpu_max_ms": round(1000 * after["main_turn_cpu"], 1)}
 
 
-PHASES = ("first", "steady", "rotation", "new", "restart")
+PHASES = ("first", "steady", "rotation", "new", "restart", "relist")
 
 
 def measure(options):
@@ -322,7 +344,7 @@ def measure(options):
         result.update(fleet.first_sync(options.outage))
         result["classes"] = fleet.classes()
         phases = options.phases
-        if set(phases) & {"steady", "rotation", "new", "restart"}:
+        if set(phases) & {"steady", "rotation", "new", "restart", "relist"}:
             fleet.silence()
         if "steady" in phases:
             result.update(fleet.steady())
@@ -334,8 +356,10 @@ def measure(options):
             if "rotation" in phases or "new" in phases:
                 fleet.silence()
             result["restart"] = fleet.restart()
+        if "relist" in phases:
+            result["relist"] = fleet.relist()
         for name in ("rotation", "new_object"):
             result[f"{name}_p99_s"] = round(result[name]["p99"], 3) if name in result else None
-        for name in ("cpu_us_per_check", "restart"):
+        for name in ("cpu_us_per_check", "restart", "relist"):
             result.setdefault(name, None)
         return result

@@ -121,4 +121,10 @@ def text(result):
         lines += ["restart of the silent fleet", row("ready after", restart["ready_s"], "s"), row("GETs", restart["gets"]),
                   row("safety re-reads", restart.get("safety")),
                   row("writes", restart["writes"]), f"  watched for {restart['watched_s']} s"]
+    if result.get("relist"):
+        relist = result["relist"]
+        lines += ["list after an expired watch", row("time", relist["seconds"], "s"),
+                  row("longest turn of main since the start", relist["main_turn_max_ms"], f"ms, at most {relist['main_turn_cpu_max_ms']} ms of CPU"),
+                  row("/livez", relist["livez_asked"], f"times asked, {relist['livez_failed']} without an ok, at most {relist['livez_max_ms']} ms"),
+                  row("engine memory", relist["rss_mib"], "MiB")]
     return "\n".join(lines)

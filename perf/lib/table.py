@@ -48,5 +48,8 @@ def whole(results):
             row("new SecretSync to Secret, p99", lambda r: r["new_object_p99_s"], "s"),
             row("restart: ready", lambda r: r["restart"]["ready_s"], "s"), row("restart: GETs", lambda r: r["restart"]["gets"]),
             row("restart: writes", lambda r: r["restart"]["writes"]),
-            row("longest turn of main", lambda r: r["main_turn_max_ms"], "ms")]
+            row("longest turn of main", lambda r: r["main_turn_max_ms"], "ms"),
+            row("list after an expired watch", lambda r: r["relist"]["seconds"], "s"),
+            row("longest turn of main by its CPU", lambda r: r["relist"]["main_turn_cpu_max_ms"], "ms"),
+            row("/livez meanwhile, longest", lambda r: r["relist"]["livez_max_ms"], "ms")]
     return markdown(("280 requests/s and vault", *(f"{result['objects']:,}" for result in results)), rows)

@@ -276,6 +276,7 @@ int main(int argc, char **argv) {
 	size_t budget = argc > 3 ? (size_t)atoi(argv[3]) : SIZE_MAX;
 	world.classes = argc > 2 ? (unsigned)atoi(argv[2]) : (world.objects + 199) / 200;
 	if (!world.objects || !world.classes) return fputs("perf-lists [OBJECTS [CLASSES [BYTES]]]\n", stderr), 2;
+	mem_merge_at_free();
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();
 	log_redirect(no_log, NULL);

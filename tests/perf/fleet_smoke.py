@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NUMBERS = ("objects", "vaults", "first_sync_s", "bound_s", "throttled", "rss_mib", "cpu_us_per_sync", "cpu_us_per_check",
            "new_object_p99_s", "rotation_p99_s")
 GROUPS = {"requests": ("get", "list", "versions", "token", "safety", "probe"), "writes": ("secret", "status", "settle"),
-          "restart": ("ready_s", "gets", "safety", "writes")}
+          "restart": ("ready_s", "gets", "safety", "writes"), "relist": ("seconds", "main_turn_cpu_max_ms", "livez_max_ms")}
 
 
 def check(condition, text):
@@ -42,6 +42,8 @@ def main():
     check(result["rotation"]["pending"] == 0 and result["new_object"]["pending"] == 0, "some Secrets never came")
     check(result["requests"]["safety"] is not None, "safety re-reads are not counted")
     check(result["restart"]["gets"] == 0 and result["restart"]["writes"] == 0, f"a restart is not silent: {result['restart']}")
+    relist = result["relist"]
+    check(relist["livez_asked"] > 0 and relist["livez_failed"] == 0, f"/livez is not ok during a list: {relist}")
     check("first full sync" in done.stdout, done.stdout)
 
 
