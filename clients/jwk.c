@@ -155,3 +155,12 @@ enum err jwk_write_pem(const cJSON *key, struct secret *out_pem, struct fault *f
 	if (err && mem_failures() != failures) return fault_set(fault, ERR_NOMEM, "out of memory");
 	return err;
 }
+
+/* The modulus is base64url without padding, of whole bytes and without a leading zero. */
+unsigned jwk_cost(const cJSON *key) {
+	struct str type = json_str(key, "kty");
+	size_t bits = json_str(key, "n").len * 3 / 4 * 8;
+	unsigned hsm = str_ends(type, STR("-HSM")) ? 2 : 1;
+	if (!str_starts(type, STR("RSA"))) return hsm;
+	return hsm * (bits > 3072 ? 8 : bits > 2048 ? 4 : 1);
+}

@@ -29,6 +29,7 @@ struct vault_object {
 	struct vault_row row;
 	char content_type[VAULT_CONTENT_TYPE_BYTES];
 	bool certificate_backed; /* kid is set */
+	unsigned cost; /* of a key: for how many requests its kind counts (jwk_cost); of others 0 */
 	struct secret value;
 };
 void vault_object_deinit(struct vault_object *object);

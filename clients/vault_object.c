@@ -162,6 +162,7 @@ static enum err read_public(const cJSON *json, enum vault_kind kind, struct secr
 	enum err err = check_enabled(&object->row, fault);
 	if (err) return err;
 	secret_init(&object->value, arena, VALUE_BYTES);
+	if (kind == VAULT_KEY) object->cost = jwk_cost(json_get(json, "key"));
 	return kind == VAULT_KEY ? read_key(json, &object->value, fault)
 				 : read_certificate(json, arena, &object->value, fault);
 }

@@ -44,6 +44,7 @@ void config_deinit(struct config *config) {
 	mem_free(config->status_address);
 	mem_free(config->cloud_folder);
 	mem_free(config->machine_namespaces);
+	mem_free(config->vault_groups);
 	*config = (struct config){ 0 };
 }
 
@@ -88,11 +89,38 @@ static enum err take_list(struct config *config, const struct option_row *option
 	return OK;
 }
 
+/* A list of lists of names. Empty ones count for nothing. */
+static enum err take_groups(struct config *config, const struct option_row *option,
+	const struct doc *doc, const struct doc_node *list, struct fault *fault) {
+	enum err err = list->kind == DOC_SEQUENCE ? OK : ERR_INVALID;
+	for (unsigned g = list->first; g && !err; g = doc->nodes[g].next) {
+		const struct doc_node *group = doc_at(doc, g);
+		bool is_new = true;
+		if (group->kind != DOC_SEQUENCE) err = ERR_INVALID;
+		for (unsigned i = err ? 0 : group->first; i && !err; i = doc->nodes[i].next) {
+			const struct doc_node *name = doc_at(doc, i);
+			if (name->kind != DOC_SCALAR || doc_is_null(name)) {
+				err = ERR_INVALID;
+				break;
+			}
+			err = option_add_to_group(config, option, is_new, name->text, fault);
+			if (err) return err;
+			is_new = false;
+		}
+	}
+	return err ? fault_set(fault, err,
+			     "%s takes a list of groups, each a list of vaults' names: [[a, b], "
+			     "[c]]",
+			     option->key)
+		   : OK;
+}
+
 /* A number has to be a plain one: "3600" in quotes is a text. */
 static enum err take_value(struct config *config, const struct option_row *option,
 	const struct doc *doc, const struct doc_node *value, struct fault *fault) {
 	if (option->type == OPTION_NAMES && value->kind == DOC_SEQUENCE)
 		return take_list(config, option, doc, value, fault);
+	if (option->type == OPTION_GROUPS) return take_groups(config, option, doc, value, fault);
 	if (value->kind != DOC_SCALAR) {
 		return fault_set(fault, ERR_INVALID, "%s takes one value, not a %s", option->key,
 			value->kind == DOC_MAPPING ? "mapping" : "list");
@@ -133,7 +161,7 @@ enum err config_parse(
 	struct str text, const char *name, struct config *out_config, struct fault *fault) {
 	static const struct doc_limits limits = {
 		.bytes = FILE_BYTES,
-		.nodes = 512,
+		.nodes = 8192,
 		.depth = 4,
 		.keys = 128,
 		.only_document = true,
@@ -204,16 +232,18 @@ struct settings config_settings(const struct config *config) {
 	settings.drift_probes_per_s = (double)config->drift_probes_per_s;
 	settings.change_detection = (enum change_detection)config->change_detection;
 	settings.safety_polls = (unsigned)config->safety_polls;
-	settings.vault_rate_per_s = (double)config->vault_requests_per_10s / 10;
+	double sharers = (double)config->sharers, burst = settings.vault_burst;
+	struct rate vault = rate_of((double)config->vault_requests_per_10s / sharers, burst);
+	struct rate keys = rate_of((double)config->vault_key_requests_per_10s / sharers, burst);
+	settings.vault_rate_per_s = vault.per_s;
+	settings.vault_burst = vault.burst;
+	settings.vault_key_rate_per_s = keys.per_s;
+	settings.vault_key_burst = keys.burst;
+	settings.group_per_10s = (double)config->group_requests_per_10s / sharers;
+	settings.vault_groups = config->vault_groups;
 	settings.vault_connections = (unsigned)config->vault_connections;
 	settings.request_timeout_ns = config->request_timeout_s * NS_PER_S;
 	settings.kube_timeout_ns = config->request_timeout_s * NS_PER_S;
 	settings.breaker_interval_ns = config->breaker_interval_s * NS_PER_S;
-	/* A window of ten seconds may hold rate x 10 + burst requests: the burst comes out of the
-	 * rate's account. */
-	if (settings.vault_burst > settings.vault_rate_per_s)
-		settings.vault_burst = settings.vault_rate_per_s;
-	if (settings.vault_burst < 1) settings.vault_burst = 1;
-	settings.vault_rate_per_s -= settings.vault_burst / 10;
 	return settings;
 }

@@ -32,6 +32,10 @@ struct config {
 	int64_t log_level; /* enum log_level */
 	int64_t log_format; /* enum log_format */
 	int64_t vault_requests_per_10s;
+	int64_t vault_key_requests_per_10s;
+	int64_t group_requests_per_10s;
+	int64_t sharers; /* clusters that share those limits */
+	char *vault_groups; /* owned; "a,b;c,d"; NULL: none */
 	int64_t vault_connections;
 	int64_t request_timeout_s;
 	int64_t breaker_interval_s;
@@ -70,7 +74,7 @@ bool config_file_changed(const char *path, struct config_stamp *stamp);
  * allowed. */
 enum err config_set(struct config *config, const char *key, struct str value, struct fault *fault);
 
-/* The settings that workers read. */
+/* The settings that workers read; their vault_groups is borrowed from the configuration. */
 struct settings config_settings(const struct config *config);
 
 /* The configuration as a YAML file with a comment above each key. */

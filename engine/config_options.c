@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 
 #include "base/mem.h"
 #include "engine/nearest.h"
@@ -75,9 +76,30 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"How a line of the log, which goes to standard error, is written." },
 	{ "vaultRequestsPer10Seconds", OPTION_NUMBER, AT(vault_requests_per_10s), 10, 1000000, 2800,
 		NULL, NULL,
-		"Requests to one vault in ten seconds at most. Azure allows 4000 per vault to all "
-		"its clients "
-		"together; the default leaves 30 % of that to others." },
+		"Requests about secrets and certificates to one vault in ten seconds at most. "
+		"Azure "
+		"allows 4000 per vault to all its clients together; the default leaves 30 % of "
+		"that "
+		"to others." },
+	{ "vaultKeyRequestsPer10Seconds", OPTION_NUMBER, AT(vault_key_requests_per_10s), 10,
+		1000000, 2800, NULL, NULL,
+		"The same for requests about keys, which Azure counts apart: one about an RSA key "
+		"of "
+		"3072 bits as 4, of 4096 bits as 8, and twice as many of keys in an HSM." },
+	{ "vaultGroups", OPTION_GROUPS, AT(vault_groups), 0, 0, 0, NULL, NULL,
+		"Names of vaults that share a limit because one Azure subscription has them: a "
+		"list "
+		"of groups, each a list of names, for example [[kv-a, kv-b], [kv-c]]." },
+	{ "vaultGroupRequestsPer10Seconds", OPTION_NUMBER, AT(group_requests_per_10s), 10, 10000000,
+		14000, NULL, NULL,
+		"Requests to all vaults of one group together in ten seconds at most. Azure allows "
+		"a "
+		"subscription five times as much as a vault, 20000; the default leaves 30 % of "
+		"that "
+		"to others." },
+	{ "clustersPerVault", OPTION_NUMBER, AT(sharers), 1, 100000, 1, NULL, NULL,
+		"How many clusters with kvsync read the same vaults: each takes that part of the "
+		"three limits above." },
 	{ "vaultConnections", OPTION_NUMBER, AT(vault_connections), 1, 256, 16, NULL, NULL,
 		"Connections to one vault at most. Each carries one request at a time." },
 	{ "requestTimeoutInSeconds", OPTION_NUMBER, AT(request_timeout_s), 1, 300, 30, NULL, NULL,
@@ -165,6 +187,9 @@ void option_describe(const struct option_row *option, struct buf *out_text) {
 	case OPTION_NAMES:
 		buf_append(out_text, STR("a list of namespaces"));
 		break;
+	case OPTION_GROUPS:
+		buf_append(out_text, STR("a list of at most 64 lists of vaults' names"));
+		break;
 	}
 }
 
@@ -224,6 +249,52 @@ static enum err set_text(char **text, const struct option_row *option, struct st
 	return OK;
 }
 
+/* Key Vault's grammar: 3 to 24 letters, digits and "-". */
+static bool is_vault_name(struct str name) {
+	if (name.len < 3 || name.len > 24) return false;
+	for (size_t i = 0; i < name.len; i++) {
+		bool good = isalnum((unsigned char)name.ptr[i]) || name.ptr[i] == '-';
+		if (!good) return false;
+	}
+	return true;
+}
+
+/* Lower case. */
+static bool is_in_groups(const char *groups, struct str name, unsigned *out_groups) {
+	bool found = false;
+	*out_groups = 0;
+	for (struct str rest = str_of(groups); rest.ptr; ++*out_groups) {
+		struct str group = str_next(&rest, ';');
+		while (group.ptr) found |= str_eq(str_next(&group, ','), name);
+	}
+	return found;
+}
+
+enum err option_add_to_group(struct config *config, const struct option_row *option, bool is_new,
+	struct str name, struct fault *fault) {
+	char **text = option_text(config, option), lower[24];
+	unsigned groups = 0;
+	if (!is_vault_name(name)) return refuse(option, name, fault);
+	for (size_t i = 0; i < name.len; i++) lower[i] = (char)tolower((unsigned char)name.ptr[i]);
+	struct str plain = { lower, name.len };
+	if (*text && is_in_groups(*text, plain, &groups))
+		return fault_set(fault, ERR_INVALID, "%s names the vault \"%.*s\" twice",
+			option->key, STR_ARG(plain));
+	if (is_new && groups == VAULT_GROUPS_MOST) return refuse(option, name, fault);
+	struct buf joined;
+	buf_init(&joined, NAMES_BYTES);
+	if (*text) {
+		buf_append(&joined, str_of(*text));
+		buf_append_char(&joined, is_new ? ';' : ',');
+	}
+	buf_append(&joined, plain);
+	char *copy = buf_take(&joined);
+	if (!copy) return ERR_NOMEM;
+	mem_free(*text);
+	*text = copy;
+	return OK;
+}
+
 enum err option_set(struct config *config, const struct option_row *option, struct str value,
 	struct fault *fault) {
 	int64_t number = 0;
@@ -243,6 +314,8 @@ enum err option_set(struct config *config, const struct option_row *option, stru
 	case OPTION_NAMES:
 		if (!takes_text(option, value)) break;
 		return set_text(option_text(config, option), option, value);
+	case OPTION_GROUPS:
+		break;
 	}
 	return refuse(option, value, fault);
 }

@@ -12,7 +12,8 @@ enum option_type {
 	OPTION_PATH,
 	OPTION_ADDRESS,
 	OPTION_FOLDER,
-	OPTION_NAMES
+	OPTION_NAMES,
+	OPTION_GROUPS /* a list of lists of names; the text is "a,b;c,d" */
 };
 
 struct option_row {
@@ -40,6 +41,10 @@ static inline char **option_text(struct config *config, const struct option_row 
 /* Takes over one value (of names: one more, behind those that are there). ERR_INVALID with "has to be ..." in the fault, ERR_NOMEM. */
 enum err option_set(struct config *config, const struct option_row *option, struct str value,
 	struct fault *fault);
+
+/* Of groups: a further name, in a group that is new or the last one. ERR_INVALID for a name that stands in one already. */
+enum err option_add_to_group(struct config *config, const struct option_row *option, bool is_new,
+	struct str name, struct fault *fault);
 
 /* The option with this key, or NULL. */
 const struct option_row *option_find(struct str key);

@@ -38,6 +38,22 @@ static void write_names(const char *names, const struct option_row *option, stru
 	buf_append(out, STR("]\n"));
 }
 
+/* [[a, b], [c]] */
+static void write_groups(const char *groups, const struct option_row *option, struct buf *out) {
+	buf_printf(out, "%s: [", option->key);
+	struct str rest = str_of(groups);
+	for (bool first = true; rest.ptr; first = false) {
+		struct str group = str_next(&rest, ';');
+		buf_append(out, first ? STR("[") : STR(", ["));
+		for (bool begins = true; group.ptr; begins = false) {
+			if (!begins) buf_append(out, STR(", "));
+			buf_append_json(out, str_next(&group, ','));
+		}
+		buf_append_char(out, ']');
+	}
+	buf_append(out, STR("]\n"));
+}
+
 static void write_value(struct config *config, const struct option_row *option, struct buf *out) {
 	switch (option->type) {
 	case OPTION_NUMBER:
@@ -50,6 +66,9 @@ static void write_value(struct config *config, const struct option_row *option, 
 		break;
 	case OPTION_NAMES:
 		write_names(*option_text(config, option), option, out);
+		break;
+	case OPTION_GROUPS:
+		write_groups(*option_text(config, option), option, out);
 		break;
 	case OPTION_CLOUD:
 	case OPTION_PATH:

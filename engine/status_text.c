@@ -97,7 +97,7 @@ static void write_process(struct buf *out) {
 }
 
 struct load {
-	uint64_t running, writes_waiting, statuses_waiting, waiting[CLASS_COUNT];
+	uint64_t running, writes_waiting, statuses_waiting, reads_waiting, waiting[CLASS_COUNT];
 	int64_t secret_unseen_ns;
 };
 
@@ -121,6 +121,7 @@ static void write_turns(const struct status_options *options, const struct statu
 		out_load->running += worker.running;
 		out_load->writes_waiting += worker.writes_waiting;
 		out_load->statuses_waiting += worker.statuses_waiting;
+		out_load->reads_waiting += worker.reads_waiting;
 		if (worker.secret_unseen_ns > out_load->secret_unseen_ns)
 			out_load->secret_unseen_ns = worker.secret_unseen_ns;
 		for (int class = 0; class < CLASS_COUNT; class ++)
@@ -157,6 +158,9 @@ unsigned status_write_metrics(const struct status_options *options, struct buf *
 	number(out_text, "kvsync_secret_writes_waiting",
 		"writes of Secrets that wait for kubeWritesPerSecond, Retry-After or a place",
 		load.writes_waiting);
+	number(out_text, "kvsync_vault_requests_waiting",
+		"requests to vaults that wait for a limit, Retry-After or a connection",
+		load.reads_waiting);
 	number(out_text, "kvsync_statuses_waiting",
 		"SecretSyncs whose status is still to be written", load.statuses_waiting);
 	begin(out_text, waiting, "gauge", "objects that are due and wait for their turn");

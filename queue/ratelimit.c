@@ -55,6 +55,13 @@ int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns) {
 	return 0;
 }
 
+void ratelimit_charge(struct ratelimit *limit, double requests, int64_t now_ns) {
+	assert(requests >= 0);
+	int64_t from_ns = limit->_tat_ns > now_ns ? limit->_tat_ns : now_ns;
+	double cost_ns = requests * (double)interval_ns(limit->rate_per_s);
+	limit->_tat_ns = add_saturated(from_ns, (int64_t)cost_ns);
+}
+
 /* Changes the rate and keeps the number of requests that the burst still has room for: what lies ahead is stretched alike. */
 static void set_rate(struct ratelimit *limit, double rate_per_s, int64_t now_ns) {
 	if (rate_per_s > limit->ceiling_per_s) rate_per_s = limit->ceiling_per_s;

@@ -26,6 +26,9 @@ void ratelimit_set_ceiling(
 /* 0: a request may go now, and is counted. Otherwise how long to wait (ns, > 0); nothing is counted. */
 int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns);
 
+/* What went was dearer than one request, by so many: as becomes known only afterwards. */
+void ratelimit_charge(struct ratelimit *limit, double requests, int64_t now_ns);
+
 /* How long until one may go; counts nothing. */
 int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns);
 

@@ -64,6 +64,8 @@ static void answered(struct gate_call *gate) {
 			&flight->call, &flight->rows, &flight->next_link, &flight->fault);
 	else if (!err)
 		err = read_object(flight);
+	if (!err && flight->object.cost > 1)
+		gate_charge(&flight->shard->gate, flight->gate.lane, flight->object.cost - 1);
 	assert(!err == !flight->fault.err);
 	flight->date_s = flight->call.http.server_date_s;
 	flight->answered = true;
@@ -105,6 +107,7 @@ static enum err flight_begin(struct flight *flight, const struct flight_plan *pl
 	flight->call.http.timeout_ns = shard->worker->settings.request_timeout_ns;
 	flight->gate.req = &flight->call.http;
 	flight->gate.on_done = answered;
+	flight->gate.lane = plan->kind == VAULT_KEY ? LANE_KEYS : LANE_USUAL;
 	gate_start(&shard->gate, &flight->gate);
 	return OK;
 }

@@ -9,7 +9,7 @@
 /* A connection that dies once may be chance; this many in a row are not. */
 enum { FAILURES_TO_OPEN = 3 };
 
-/* Of so many calls one is of LANE_BEHIND, should some wait there. */
+/* Of so many calls one is of LANE_BEHIND or LANE_KEYS, should some wait there. */
 enum { BEHIND_SHARE = 5 };
 
 /* How long it is remembered that a server could not be reached, when nobody asks it any more. */
@@ -29,16 +29,56 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 	};
 	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6,
 		gate->limited ? options->burst : 1e6, options->now->mono_ns);
-	for (int i = 0; i < GATE_LANES; i++) list_init(&gate->lanes[i].pending);
+	for (int i = 0; i < GATE_LANES; i++) {
+		list_init(&gate->lanes[i].pending);
+		gate->lanes[i].limit = &gate->limit;
+	}
 	list_init(&gate->waiters);
 }
 
 void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
 	double rate_per_s, double burst) {
 	assert(rate_per_s >= 0 && burst >= 1);
-	gate->lanes[lane].pace = pace;
-	gate->lanes[lane].rate_per_s = rate_per_s;
-	gate->lanes[lane].burst = burst;
+	assert(!gate->group.pace);
+	gate->lanes[lane].shared.pace = pace;
+	gate->lanes[lane].shared.rate_per_s = rate_per_s;
+	gate->lanes[lane].shared.burst = burst;
+}
+
+void gate_set_group(struct gate *gate, struct pace *pace, double rate_per_s, double burst) {
+	assert(rate_per_s >= 0 && burst >= 1);
+	for (int i = 0; i < GATE_LANES; i++) assert(!gate->lanes[i].shared.pace);
+	if (gate->group.pace != pace) gate->group.slot = (struct pace_slot){ 0 };
+	gate->group.pace = pace;
+	gate->group.rate_per_s = rate_per_s;
+	gate->group.burst = burst;
+}
+
+void gate_set_limit(struct gate *gate, double rate_per_s, double burst) {
+	gate->limited = true;
+	ratelimit_set_ceiling(&gate->limit, rate_per_s, burst, gate->now->mono_ns);
+}
+
+void gate_set_lane_limit(
+	struct gate *gate, enum gate_lane_name name, double rate_per_s, double burst) {
+	struct gate_lane *lane = &gate->lanes[name];
+	if (lane->limit == &lane->own) {
+		ratelimit_set_ceiling(&lane->own, rate_per_s, burst, gate->now->mono_ns);
+		return;
+	}
+	ratelimit_init(&lane->own, rate_per_s, burst, gate->now->mono_ns);
+	lane->limit = &lane->own;
+}
+
+void gate_charge(struct gate *gate, enum gate_lane_name lane, double requests) {
+	ratelimit_charge(gate->lanes[lane].limit, requests, gate->now->mono_ns);
+}
+
+static bool is_any_lane_held(const struct gate *gate) {
+	bool held = gate->not_before_ns > gate->now->mono_ns;
+	for (int i = 0; i < GATE_LANES; i++)
+		held |= ratelimit_wait_ns(gate->lanes[i].limit, gate->now->mono_ns) > 0;
+	return held;
 }
 
 static bool is_anything_pending(const struct gate *gate) {
@@ -47,13 +87,19 @@ static bool is_anything_pending(const struct gate *gate) {
 	return pending;
 }
 
+unsigned gate_waiting(const struct gate *gate) {
+	unsigned waiting = 0;
+	for (int i = 0; i < GATE_LANES; i++) waiting += gate->lanes[i].waiting;
+	return waiting;
+}
+
 bool gate_is_idle(const struct gate *gate) {
 	return !gate->in_flight && !is_anything_pending(gate) && list_is_empty(&gate->waiters);
 }
 
 bool gate_is_forgettable(const struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
-	if (!gate_is_idle(gate) || ratelimit_wait_ns(&gate->limit, now_ns) > 0) return false;
+	if (!gate_is_idle(gate) || is_any_lane_held(gate)) return false;
 	return !gate->open || now_ns >= gate->trial_at_ns + REMEMBER_NS;
 }
 
@@ -112,7 +158,9 @@ static bool is_unreachable(const struct http_req *req) {
 }
 
 /* True when the breaker opens: what waits is to be refused. */
-static bool judge(struct gate *gate, const struct http_req *req, bool was_trial) {
+static bool judge(
+	struct gate *gate, enum gate_lane_name lane, const struct http_req *req, bool was_trial) {
+	struct ratelimit *limit = gate->lanes[lane].limit;
 	int64_t now_ns = gate->now->mono_ns;
 	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT) {
 		gate->transport_failures++;
@@ -125,12 +173,15 @@ static bool judge(struct gate *gate, const struct http_req *req, bool was_trial)
 	gate->transport_failures = 0;
 	if (gate->open) close_breaker(gate);
 	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
-		ratelimit_throttled(
-			&gate->limit, now_ns, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
+		int64_t after_ns = req->retry_after_ns > 0 ? req->retry_after_ns : 0;
+		ratelimit_throttled(limit, now_ns, after_ns);
+		/* What it asks for is meant for whatever we may ask; without that it is this kind of request that came too fast. */
+		if (now_ns + after_ns > gate->not_before_ns)
+			gate->not_before_ns = now_ns + after_ns;
 		if (gate->pause)
-			pause_extend(gate->pause, now_ns + ratelimit_wait_ns(&gate->limit, now_ns));
+			pause_extend(gate->pause, now_ns + ratelimit_wait_ns(limit, now_ns));
 	} else if (req->status < 500) {
-		ratelimit_succeeded(&gate->limit, now_ns);
+		ratelimit_succeeded(limit, now_ns);
 	}
 	return false;
 }
@@ -153,7 +204,7 @@ static void request_done(struct http_req *req) {
 	/* Whoever asked is told before others are refused: one of those may be its own, and must find this one answered. What
 	 * on_done puts in line anew is not for this round. */
 	list_init(&refused);
-	if (judge(gate, req, was_trial)) clear_lanes(gate, &refused);
+	if (judge(gate, call->lane, req, was_trial)) clear_lanes(gate, &refused);
 	call->on_done(call);
 	while (!list_is_empty(&refused))
 		refuse(gate, container_of(list_first(&refused), struct gate_call, link));
@@ -197,19 +248,18 @@ static struct gate_call *first_of(const struct gate_lane *lane) {
 
 static void send(struct gate *gate, struct gate_call *call) {
 	leave_line(gate, call);
-	gate->ahead = call->lane == LANE_BEHIND ? 0 : gate->ahead + 1;
+	bool apart = call->lane == LANE_BEHIND || call->lane == LANE_KEYS;
+	gate->ahead = apart ? 0 : gate->ahead + 1;
 	call->started = true;
 	call->sent_ns = gate->now->mono_ns;
 	gate->in_flight++;
 	http_start(gate->http, call->req);
 }
 
-/* What a server asked for, be it from another worker, and the gate's own pace. */
+/* What the server asked for, be it from another worker. */
 static int64_t held_until_ns(const struct gate *gate) {
-	int64_t now_ns = gate->now->mono_ns;
-	int64_t own_ns = now_ns + ratelimit_wait_ns(&gate->limit, now_ns);
 	int64_t pause_ns = gate->pause ? pause_until_ns(gate->pause) : 0;
-	return own_ns > pause_ns ? own_ns : pause_ns;
+	return gate->not_before_ns > pause_ns ? gate->not_before_ns : pause_ns;
 }
 
 /* The first call of the first lane that has one. */
@@ -225,9 +275,11 @@ static int64_t pump_open(struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
 	if (gate->trial || gate->in_flight) return NEVER_NS;
 	/* What the server asked for before it went away still holds. */
-	int64_t due_ns = held_until_ns(gate);
-	if (due_ns < gate->trial_at_ns) due_ns = gate->trial_at_ns;
 	struct gate_call *call = first_pending(gate);
+	const struct ratelimit *limit = call ? gate->lanes[call->lane].limit : &gate->limit;
+	int64_t held_ns = held_until_ns(gate), due_ns = now_ns + ratelimit_wait_ns(limit, now_ns);
+	if (due_ns < held_ns) due_ns = held_ns;
+	if (due_ns < gate->trial_at_ns) due_ns = gate->trial_at_ns;
 	if (now_ns < due_ns) return call || !list_is_empty(&gate->waiters) ? due_ns : NEVER_NS;
 	if (call) {
 		gate->trial = true;
@@ -245,17 +297,25 @@ static int64_t pump_open(struct gate *gate) {
 	return gate->next_wake_ns;
 }
 
-/* The first call of the lane, should its pace allow it now; else *io_next_ns becomes the moment when it will. */
+static int64_t shared_wait_ns(struct gate_pace *shared, int64_t now_ns) {
+	if (!shared->pace || shared->rate_per_s <= 0) return 0;
+	return pace_wait_ns(shared->pace, &shared->slot, shared->rate_per_s, shared->burst, now_ns);
+}
+
+/* The first call of the lane, should every pace allow it now; else *io_next_ns becomes the moment to ask again. */
 static struct gate_call *take_from(
 	struct gate *gate, enum gate_lane_name name, int64_t *io_next_ns) {
 	struct gate_lane *lane = &gate->lanes[name];
 	int64_t now_ns = gate->now->mono_ns;
 	if (list_is_empty(&lane->pending)) return NULL;
-	int64_t wait_ns = lane->pace && lane->rate_per_s > 0
-				  ? pace_wait_ns(lane->pace, &lane->slot, lane->rate_per_s,
-					    lane->burst, now_ns)
-				  : 0;
-	if (!wait_ns) return first_of(lane);
+	int64_t wait_ns = ratelimit_wait_ns(lane->limit, now_ns);
+	if (!wait_ns) wait_ns = shared_wait_ns(&lane->shared, now_ns);
+	if (!wait_ns) wait_ns = shared_wait_ns(&gate->group, now_ns);
+	if (!wait_ns) {
+		wait_ns = ratelimit_take(lane->limit, now_ns);
+		assert(wait_ns == 0);
+		return first_of(lane);
+	}
 	if (now_ns + wait_ns < *io_next_ns) *io_next_ns = now_ns + wait_ns;
 	return NULL;
 }
@@ -264,7 +324,10 @@ static struct gate_call *take_from(
 static struct gate_call *next_call(struct gate *gate, int64_t *out_next_ns) {
 	struct gate_call *call = NULL;
 	*out_next_ns = NEVER_NS;
-	if (gate->ahead + 1 >= BEHIND_SHARE) call = take_from(gate, LANE_BEHIND, out_next_ns);
+	if (gate->ahead + 1 >= BEHIND_SHARE) {
+		call = take_from(gate, LANE_BEHIND, out_next_ns);
+		if (!call) call = take_from(gate, LANE_KEYS, out_next_ns);
+	}
 	for (int i = 0; i < GATE_LANES && !call; i++) call = take_from(gate, i, out_next_ns);
 	return call;
 }
@@ -278,8 +341,6 @@ int64_t gate_pump(struct gate *gate) {
 		if (next_ns > now_ns) return next_ns;
 		struct gate_call *call = next_call(gate, &next_ns);
 		if (!call) return next_ns;
-		int64_t wait_ns = ratelimit_take(&gate->limit, now_ns);
-		assert(wait_ns == 0);
 		send(gate, call);
 	}
 	return NEVER_NS;

@@ -20,15 +20,23 @@ enum gate_lane_name {
 	LANE_USUAL,
 	LANE_WRITE, /* writes of Secrets */
 	LANE_BEHIND, /* what nobody waits for: it goes when the others have what they need, and every so often at least */
+	LANE_KEYS, /* of a vault: requests about keys, which Azure counts apart; like LANE_BEHIND where places are scarce */
 	GATE_LANES
+};
+
+/* A pace that is kept together with other gates. */
+struct gate_pace {
+	struct pace *pace; /* NULL: none */
+	double rate_per_s, burst; /* rate 0: it does not hold */
+	struct pace_slot slot;
 };
 
 struct gate_lane {
 	struct list pending;
 	unsigned waiting; /* calls in it */
-	struct pace *pace; /* shared with other workers; NULL: none */
-	double rate_per_s, burst; /* of the pace; rate 0: it does not hold */
-	struct pace_slot slot;
+	struct ratelimit *limit; /* the gate's, or `own` */
+	struct ratelimit own;
+	struct gate_pace shared;
 };
 
 /* One request on its way. Embedded by whoever asks; must stay until on_done or gate_cancel. */
@@ -49,6 +57,8 @@ struct gate {
 	struct http *http;
 	struct ratelimit limit;
 	bool limited; /* the limit's ceiling applies; without it only Retry-After holds calls back */
+	int64_t not_before_ns; /* Retry-After */
+	struct gate_pace group; /* of all lanes; only where no lane has a shared pace */
 	unsigned max_in_flight;
 	unsigned in_flight;
 	struct gate_lane lanes[GATE_LANES];
@@ -90,6 +100,17 @@ bool gate_admits(const struct gate *gate, struct fault *out_fault);
 void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
 	double rate_per_s, double burst);
 
+/* The same for all calls of the gate; pace NULL: none. A gate has one or the other. */
+void gate_set_group(struct gate *gate, struct pace *pace, double rate_per_s, double burst);
+
+/* The pace of the gate's own, of those lanes that have none apart; and of one that has. What was learnt from 429s stays. */
+void gate_set_limit(struct gate *gate, double rate_per_s, double burst);
+void gate_set_lane_limit(
+	struct gate *gate, enum gate_lane_name lane, double rate_per_s, double burst);
+
+/* An answered call counts as so many requests more. */
+void gate_charge(struct gate *gate, enum gate_lane_name lane, double requests);
+
 /* Puts the call in its lane and sends what may be sent. */
 void gate_start(struct gate *gate, struct gate_call *call);
 
@@ -101,6 +122,9 @@ void gate_wait(struct gate *gate, struct list *waiter);
 
 /* Sends what may be sent, wakes one waiter when a trial is due; returns when it wants to be called again. */
 int64_t gate_pump(struct gate *gate);
+
+/* Calls that have not been sent yet. */
+unsigned gate_waiting(const struct gate *gate);
 
 /* True when nothing is under way and nobody waits. */
 bool gate_is_idle(const struct gate *gate);

@@ -5,6 +5,23 @@
 
 #include "workers/worker.h"
 
+static void settings_free(struct settings *settings) {
+	if (settings) mem_free((void *)settings->vault_groups);
+	mem_free(settings);
+}
+
+static struct settings *settings_copy(struct pool *pool, const struct settings *settings) {
+	struct settings *copy = mem_alloc(sizeof *copy);
+	if (!copy) return NULL;
+	*copy = *settings;
+	copy->serial = ++pool->settings_serial;
+	if (!settings->vault_groups) return copy;
+	copy->vault_groups = mem_strdup(str_of(settings->vault_groups));
+	if (copy->vault_groups) return copy;
+	mem_free(copy);
+	return NULL;
+}
+
 enum err pool_create(const struct pool_options *options, struct pool **out_pool) {
 	assert(options->workers > 0 && options->kube && options->azure && options->doors.make_http);
 	struct rng rng;
@@ -16,9 +33,9 @@ enum err pool_create(const struct pool_options *options, struct pool **out_pool)
 	rng_seed(&rng, options->doors.seed);
 	if (!options->doors.seed) rng_seed_system(&rng);
 	pool->hash_key = (struct hash_key){ rng_next(&rng), rng_next(&rng) };
-	pool->settings = mem_alloc(sizeof *pool->settings);
+	pool->settings = settings_copy(pool, &options->settings);
+	pool->options.settings.vault_groups = NULL;
 	enum err err = pool->settings ? OK : ERR_NOMEM;
-	if (!err) *pool->settings = options->settings;
 	for (unsigned i = 0; i < pool->count && !err; i++)
 		err = worker_init(&pool->workers[i], pool, i);
 	if (err) {
@@ -33,7 +50,7 @@ void pool_destroy(struct pool *pool) {
 	if (!pool) return;
 	for (unsigned i = 0; i < pool->count; i++) worker_deinit(&pool->workers[i]);
 	inbox_deinit(&pool->retired);
-	mem_free(pool->settings);
+	settings_free(pool->settings);
 	mem_free(pool);
 }
 
@@ -125,12 +142,11 @@ struct object *pool_take_retired(struct pool *pool) {
 
 enum err pool_set_settings(struct pool *pool, const struct settings *settings) {
 	assert_main();
-	struct settings *copy = mem_alloc(sizeof *copy);
+	struct settings *copy = settings_copy(pool, settings);
 	if (!copy) return ERR_NOMEM;
-	*copy = *settings;
 	struct settings *old = rcu_swap(pool->settings, copy);
 	rcu_sync();
-	mem_free(old);
+	settings_free(old);
 	/* Whoever sleeps until an hour from now may have something to do sooner. */
 	wake_all(pool);
 	return OK;

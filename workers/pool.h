@@ -84,6 +84,7 @@ struct worker_numbers {
 	unsigned objects; /* whose home it is */
 	unsigned running; /* reconciles */
 	unsigned writes_waiting; /* writes of Secrets that stand in line */
+	unsigned reads_waiting; /* requests to vaults that were not sent yet */
 	unsigned statuses_waiting; /* objects whose status is still to be written */
 	unsigned waiting[CLASS_COUNT]; /* objects in ready lists */
 	int64_t secret_unseen_ns; /* how long the Secret that was seen longest ago has not been looked at */

@@ -212,6 +212,7 @@ static void send_page(struct scan *scan) {
 	scan->call.http.timeout_ns = worker->settings.request_timeout_ns;
 	scan->gate.req = &scan->call.http;
 	scan->gate.on_done = page_answered;
+	scan->gate.lane = scan->kind == VAULT_KEY ? LANE_KEYS : LANE_USUAL;
 	gate_start(&scan->shard->gate, &scan->gate);
 }
 

@@ -28,8 +28,14 @@ struct settings {
 	enum change_detection change_detection;
 	unsigned
 		safety_polls; /* a listed object is read in spite of the list every so many polls */
-	double vault_rate_per_s; /* requests per second and vault */
-	double vault_burst;
+	/* Requests per second and vault, about secrets and certificates; and about keys, which Azure counts apart. */
+	double vault_rate_per_s, vault_burst;
+	double vault_key_rate_per_s, vault_key_burst;
+	double group_per_10s; /* requests to a group of vaults together, in ten seconds */
+	const char *
+		vault_groups; /* owned by the snapshot, to be read in a read section only; NULL: none.
+				   * "a,b;c,d": vaults a and b, vaults c and d */
+	uint64_t serial; /* of the snapshot; set by the pool */
 	unsigned vault_connections; /* per vault and worker */
 	unsigned reconciles_per_vault; /* in flight at once */
 	int64_t request_timeout_ns; /* of one request to a vault or to Entra */
@@ -38,6 +44,14 @@ struct settings {
 	int64_t retry_base_ns, retry_max_ns; /* transient failures */
 	int64_t slow_base_ns, slow_max_ns; /* configuration and permission faults */
 };
+
+enum { VAULT_GROUPS_MOST = 64 };
+
+/* A pace of which any ten seconds hold `most` requests, as near as that can be for less than two of them. */
+struct rate {
+	double per_s, burst;
+};
+struct rate rate_of(double most_per_10s, double burst);
 
 /* The defaults of docs/configuration.md. */
 struct settings settings_default(void);

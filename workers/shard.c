@@ -9,6 +9,48 @@ static struct str flight_key(const struct map_node *node) {
 	return buf_str(&container_of(node, struct flight, node)->key);
 }
 
+/* --- pace --- */
+
+/* "https://NAME.suffix"; vault names have no case, and stand here in lower case. */
+static struct str vault_name(const struct shard *shard) {
+	struct str url = str_of(shard->url), scheme = STR("https://");
+	if (!str_starts(url, scheme)) return STR("");
+	struct str host = str_slice(url, scheme.len, url.len);
+	return str_slice(host, 0, str_find_char(host, '.'));
+}
+
+/* The group that names the vault, and how many vaults it has; false: none does. */
+static bool find_group(
+	const char *groups, struct str name, unsigned *out_group, unsigned *out_vaults) {
+	struct str rest = str_of(groups);
+	for (unsigned g = 0; rest.ptr && g < VAULT_GROUPS_MOST; g++) {
+		struct str group = str_next(&rest, ';');
+		bool found = false;
+		unsigned vaults = 0;
+		for (; group.ptr; vaults++) found |= str_eq(str_next(&group, ','), name);
+		*out_group = g;
+		*out_vaults = vaults;
+		if (found) return true;
+	}
+	return false;
+}
+
+void shard_pace(struct shard *shard, const struct settings *settings) {
+	struct worker *worker = shard->worker;
+	unsigned group = 0, vaults = 0;
+	gate_set_limit(&shard->gate, settings->vault_rate_per_s, settings->vault_burst);
+	gate_set_lane_limit(
+		&shard->gate, LANE_KEYS, settings->vault_key_rate_per_s, settings->vault_key_burst);
+	const char *groups = settings->vault_groups;
+	if (!groups || !find_group(groups, vault_name(shard), &group, &vaults)) {
+		gate_set_group(&shard->gate, NULL, 0, 1);
+		return;
+	}
+	/* Each vault of the group may have one request that was counted and waits. */
+	struct rate rate = rate_of(settings->group_per_10s - vaults, settings->vault_burst);
+	gate_set_group(&shard->gate, &worker->pool->group_paces[group], rate.per_s, rate.burst);
+}
+
 static enum err shard_create(struct worker *worker, struct str url, struct shard **out_shard) {
 	struct shard *shard = mem_zalloc(sizeof *shard);
 	if (!shard) return ERR_NOMEM;
@@ -33,6 +75,11 @@ static enum err shard_create(struct worker *worker, struct str url, struct shard
 					.breaker_interval_ns = worker->settings.breaker_interval_ns,
 					.wake = schedule_waiter_woken,
 				});
+	{
+		rcu_read_scope();
+		const struct settings *now = worker->pool ? rcu_load(worker->pool->settings) : NULL;
+		shard_pace(shard, now ? now : &worker->settings);
+	}
 	list_push_back(&worker->shard_list, &shard->all);
 	*out_shard = shard;
 	return OK;

@@ -205,10 +205,12 @@ static int64_t pump_gates(struct worker *worker) {
 		next_ns = earlier(
 			next_ns, gate_pump(&container_of(link, struct endpoint, all)->gate));
 	}
+	worker->reads_waiting = 0;
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
 		scan_turn(shard);
 		next_ns = earlier(next_ns, gate_pump(&shard->gate));
+		worker->reads_waiting += gate_waiting(&shard->gate);
 	}
 	return next_ns;
 }
@@ -247,32 +249,33 @@ static void pace_writes(struct worker *worker) {
 		burst > 1 ? burst : 1);
 }
 
-/* Pace and interval may have changed since the vault was met first. */
-static void apply_settings(struct worker *worker, const struct settings *old) {
-	const struct settings *now = &worker->settings;
-	bool pace = now->vault_rate_per_s != old->vault_rate_per_s ||
-		    now->vault_burst != old->vault_burst;
+/* What may have changed since the vault was met first. `now`: the snapshot, in a read section. */
+static void apply_settings(
+	struct worker *worker, const struct settings *old, const struct settings *now) {
 	bool interval = now->poll_interval_ns != old->poll_interval_ns ||
 			now->change_detection != old->change_detection ||
 			now->safety_polls != old->safety_polls || now->drift != old->drift;
-	if (now->kube_writes_per_s != old->kube_writes_per_s) pace_writes(worker);
+	pace_writes(worker);
 	if (interval) worker->replan = worker->object_count;
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
-		if (pace)
-			ratelimit_set_ceiling(&shard->gate.limit, now->vault_rate_per_s,
-				now->vault_burst, worker->now.mono_ns);
+		shard_pace(shard, now);
 		if (interval) scan_replan(shard);
 	}
 }
 
-static void read_settings(struct worker *worker) {
+static void read_snapshot(struct worker *worker) {
 	struct settings old = worker->settings;
-	{
-		rcu_read_scope();
-		worker->settings = *rcu_load(worker->pool->settings);
-	}
-	apply_settings(worker, &old);
+	rcu_read_scope();
+	const struct settings *now = rcu_load(worker->pool->settings);
+	if (now->serial == old.serial) return;
+	worker->settings = *now;
+	worker->settings.vault_groups = NULL;
+	apply_settings(worker, &old, now);
+}
+
+static void read_settings(struct worker *worker) {
+	read_snapshot(worker);
 	bool watch = worker->settings.drift == DRIFT_WATCH;
 	uint32_t list = atomic_load_explicit(&worker->pool->secret_list, memory_order_acquire);
 	worker->secret_list = watch ? list : 0;
@@ -318,6 +321,7 @@ static void publish(struct worker *worker) {
 	atomic_store_explicit(&worker->published.running, worker->sync_count, relaxed);
 	atomic_store_explicit(&worker->published.writes_waiting,
 		worker->kube_gate.lanes[LANE_WRITE].waiting, relaxed);
+	atomic_store_explicit(&worker->published.reads_waiting, worker->reads_waiting, relaxed);
 	atomic_store_explicit(&worker->published.statuses_waiting,
 		worker->reports.waiting_count + worker->reports.under_way_count, relaxed);
 	atomic_store_explicit(
@@ -391,6 +395,7 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 	worker->pool = pool;
 	worker->index = index;
 	worker->settings = pool->options.settings;
+	worker->settings.vault_groups = NULL;
 	worker->now = clock_now(doors->clock);
 	init_lists(worker);
 	if (doors->seed) rng_seed(&worker->rng, doors->seed + index);
@@ -462,6 +467,7 @@ void worker_read_numbers(const struct worker *worker, struct worker_numbers *out
 		.objects = atomic_load_explicit(&worker->published.objects, relaxed),
 		.running = atomic_load_explicit(&worker->published.running, relaxed),
 		.writes_waiting = atomic_load_explicit(&worker->published.writes_waiting, relaxed),
+		.reads_waiting = atomic_load_explicit(&worker->published.reads_waiting, relaxed),
 		.statuses_waiting =
 			atomic_load_explicit(&worker->published.statuses_waiting, relaxed),
 		.secret_unseen_ns =

@@ -83,10 +83,12 @@ struct worker {
 	struct reports reports; /* home */
 	struct list events; /* home: Events that are under way */
 	unsigned event_count; /* home */
+	unsigned
+		reads_waiting; /* home: requests to vaults that were not sent yet, as of the last turn */
 	struct ratelimit event_limit; /* home */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
 	struct {
-		_Atomic unsigned objects, running, writes_waiting, statuses_waiting,
+		_Atomic unsigned objects, running, writes_waiting, statuses_waiting, reads_waiting,
 			waiting[CLASS_COUNT];
 		_Atomic int64_t secret_unseen_ns;
 	} published; /* atomic: relaxed; writer home, once per turn */
@@ -105,6 +107,9 @@ struct pool {
 	struct pace write_pace; /* atomic: writes of Secrets */
 	struct pace status_pace; /* atomic */
 	struct pause kube_pause; /* atomic: what the API server asked for */
+	struct pace group_paces
+		[VAULT_GROUPS_MOST]; /* atomic: by the group's place in the configuration */
+	uint64_t settings_serial; /* main */
 	_Atomic int64_t drain_ns; /* atomic: relaxed, published by stop's release */
 	_Atomic uint32_t secret_list; /* atomic: release by main, acquire by workers */
 	_Atomic bool paused; /* atomic: relaxed; writer main, nothing else is published by it */
@@ -129,6 +134,8 @@ void worker_deinit(struct worker *worker);
 void worker_saw_secret(struct worker *worker, struct object *object);
 
 /* shard.c */
+/* The pace of the vault, and of its group; settings: the snapshot, in a read section. */
+void shard_pace(struct shard *shard, const struct settings *settings);
 enum err shard_get(struct worker *worker, struct str url, struct shard **out_shard);
 void shard_enqueue(struct shard *shard, struct object *object, enum object_class class);
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */

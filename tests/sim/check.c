@@ -16,8 +16,12 @@ void sim_check_deinit(struct sim *sim) {
 
 void sim_check_forget(struct sim *sim) {
 	sim->checks.running_count = 0;
-	for (unsigned i = 0; i < SIM_PACED; i++)
-		sim->checks.secret_writes.at_ns[i] = sim->checks.statuses.at_ns[i] = INT64_MIN / 2;
+	struct sim_paced *paced[] = { &sim->checks.secret_writes, &sim->checks.statuses,
+		&sim->checks.all_vaults, &sim->checks.vaults[0], &sim->checks.vaults[1],
+		&sim->checks.vaults[2], &sim->checks.vaults[3] };
+	for (unsigned k = 0; k < sizeof paced / sizeof *paced; k++) {
+		for (unsigned i = 0; i < SIM_PACED; i++) paced[k]->at_ns[i] = INT64_MIN / 2;
+	}
 	for (unsigned a = 0; a < SIM_ASKERS; a++) {
 		for (unsigned h = 0; h < HOST_COUNT; h++) {
 			sim->checks.told[a][h] = (struct sim_told){ 0, NEVER_NS, 0 };

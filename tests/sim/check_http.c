@@ -74,29 +74,46 @@ static void check_body(struct sim *sim, const struct sim_asked *asked) {
 
 /* --- pace --- */
 
-/* Any ten seconds hold ten seconds' worth, what may go at once after a rest, and what waited in other workers or tried an open
- * breaker. */
-static void check_rate(struct sim *sim, struct sim_paced *paced, unsigned per_s, const char *what) {
-	unsigned most = 10 * per_s + (per_s + 9) / 10 + 2 * sim->engine.worker_count;
-	assert(most < SIM_PACED);
-	int64_t first_ns = paced->at_ns[(paced->next + SIM_PACED - most) % SIM_PACED];
+static void check_rate(
+	struct sim *sim, struct sim_paced *paced, unsigned most_per_10s, const char *what) {
+	assert(most_per_10s < SIM_PACED);
+	int64_t first_ns = paced->at_ns[(paced->next + SIM_PACED - most_per_10s) % SIM_PACED];
 	if (sim->now_ns - first_ns < 10 * NS_PER_S)
 		sim_fail(sim, "never above the limit in any window", "more than %u %s in 10 s",
-			most, what);
+			most_per_10s, what);
 	paced->at_ns[paced->next] = sim->now_ns;
 	paced->next = (paced->next + 1) % SIM_PACED;
+}
+
+/* Ten seconds hold ten seconds' worth, what may go at once after a rest, and what waited in other workers or tried an open
+ * breaker. */
+static unsigned most_in_10_s(const struct sim *sim, unsigned per_s) {
+	return 10 * per_s + (per_s + 9) / 10 + 2 * sim->engine.worker_count;
+}
+
+static void check_vault_rates(struct sim *sim, const struct sim_asked *asked) {
+	struct sim_checks *checks = &sim->checks;
+	/* One trial of an open breaker is counted nowhere. */
+	if (sim->vault_per_10s)
+		check_rate(sim, &checks->vaults[asked->host - HOST_VAULT_0],
+			sim->vault_per_10s + 1, "requests to a vault");
+	if (sim->group_per_10s)
+		check_rate(sim, &checks->all_vaults, sim->group_per_10s + sim->vault_count,
+			"requests to a group of vaults");
 }
 
 static void check_rates(struct sim *sim, const struct sim_asked *asked) {
 	bool writes = asked->row == ROW_CREATE || asked->row == ROW_SETTLE ||
 		      asked->row == ROW_APPLY || asked->row == ROW_PATCH;
+	bool to_vault = asked->host >= HOST_VAULT_0 && asked->host < HOST_IMDS;
+	if (to_vault) check_vault_rates(sim, asked);
 	if (asked->role == ROLE_MAIN || asked->host != HOST_KUBE) return;
 	if (writes && sim->kube_writes_per_s)
-		check_rate(sim, &sim->checks.secret_writes, sim->kube_writes_per_s,
-			"writes of Secrets");
+		check_rate(sim, &sim->checks.secret_writes,
+			most_in_10_s(sim, sim->kube_writes_per_s), "writes of Secrets");
 	if (asked->row == ROW_STATUS && sim->status_writes_per_s)
-		check_rate(sim, &sim->checks.statuses, sim->status_writes_per_s,
-			"writes of statuses");
+		check_rate(sim, &sim->checks.statuses,
+			most_in_10_s(sim, sim->status_writes_per_s), "writes of statuses");
 }
 
 void sim_check_start(struct sim *sim, const struct sim_asked *asked) {

@@ -166,6 +166,15 @@ void sim_engine_start(struct sim *sim) {
 	settings.drift = sim->watch ? DRIFT_WATCH : DRIFT_PROBE;
 	settings.kube_writes_per_s = sim->kube_writes_per_s;
 	settings.status_writes_per_s = sim->status_writes_per_s;
+	if (sim->vault_per_10s) {
+		struct rate rate = rate_of(sim->vault_per_10s, settings.vault_burst);
+		settings.vault_rate_per_s = rate.per_s;
+		settings.vault_burst = rate.burst;
+	}
+	if (sim->group_per_10s) {
+		settings.group_per_10s = sim->group_per_10s;
+		settings.vault_groups = "other;kv-sim-0,kv-sim-1,kv-sim-2,kv-sim-3";
+	}
 	struct engine_options options = {
 		.pool = {
 			.workers = e->worker_count, .kube = &e->kube, .azure = &e->azure_site, .imds = &e->imds_site, .settings = settings,

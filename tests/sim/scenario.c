@@ -114,10 +114,11 @@ static void plan_limits(struct sim *sim) {
 	sim->kube_writes_per_s = writes[sim->seed % 7];
 	sim->status_writes_per_s = statuses[sim->seed % 5];
 	sim->watch = sim->seed % 4 == 2;
+	sim->vault_per_10s = sim->seed % 4 == 1 ? 20 + 2 * sim->sync_count : 0;
+	sim->group_per_10s = sim->seed % 6 == 2 ? 20 + 3 * sim->sync_count : 0;
 }
 
 void sim_plan(struct sim *sim) {
-	plan_limits(sim);
 	sim->engine.worker_count = (unsigned)sim_between(sim, 1, SIM_MAX_WORKERS);
 	sim->namespace_count = (unsigned)sim_between(sim, 1, SIM_MAX_NAMESPACES);
 	sim->service_accounts = (unsigned)sim_between(sim, 1, 2);
@@ -133,6 +134,7 @@ void sim_plan(struct sim *sim) {
 	sim_akv_plan(sim);
 	plan_faults(sim);
 	plan_detection(sim);
+	plan_limits(sim);
 }
 
 /* --- the phases --- */

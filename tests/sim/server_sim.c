@@ -226,13 +226,12 @@ static void set_trap(struct exchange *x, struct str path) {
 	char ns[SIM_NAME_BYTES] = "", name[SIM_NAME_BYTES] = "";
 	if (x->host == HOST_KUBE) {
 		for (struct str rest = path; rest.ptr;) {
-			struct str part = str_next(&rest, '/');
+			struct str part = str_next(&rest, '/'), after = rest, next;
+			next = after.ptr ? str_next(&after, '/') : STR("");
 			if (str_eq(part, STR("namespaces")))
-				snprintf(ns, sizeof ns, "%.*s", STR_ARG(str_next(&rest, '/')));
-			if (str_eq(part, STR("secrets")) || str_eq(part, STR("secretsyncs"))) {
-				snprintf(name, sizeof name, "%.*s",
-					STR_ARG(rest.ptr ? str_next(&rest, '/') : STR("")));
-			}
+				snprintf(ns, sizeof ns, "%.*s", STR_ARG(next));
+			if (str_eq(part, STR("secrets")) || str_eq(part, STR("secretsyncs")))
+				snprintf(name, sizeof name, "%.*s", STR_ARG(next));
 		}
 	}
 	sim_trap(x->sim, x->row, ns, name);

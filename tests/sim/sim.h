@@ -190,7 +190,7 @@ struct sim_checks {
 	struct sim_uid *uids; /* every SecretSync there ever was */
 	unsigned uid_count;
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
-	struct sim_paced secret_writes, statuses;
+	struct sim_paced secret_writes, statuses, vaults[SIM_MAX_VAULTS], all_vaults;
 	uint64_t requests[ROW_COUNT];
 	uint64_t product_writes; /* of what is stored, by the product */
 	uint64_t status_writes, event_writes; /* of what is stored, by the product */
@@ -240,6 +240,7 @@ struct sim {
 	enum change_detection change_detection;
 	unsigned safety_polls;
 	unsigned kube_writes_per_s, status_writes_per_s; /* 0: no limit */
+	unsigned vault_per_10s, group_per_10s; /* 0: the default; no group */
 	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t outage_over_ns;
 	int64_t calm_ns; /* faults and users come to rest */

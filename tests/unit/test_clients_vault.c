@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "clients/jwk.h"
+
 #include "tests/unit/call.h"
 
 #define VAULT "https://demo.vault.azure.net"
@@ -425,6 +427,29 @@ static void errors_are_told_apart_by_status_and_code(void **state) {
 	vault_call_deinit(&call);
 }
 
+/* Azure's table of limits: 4,000 in ten seconds of the cheapest kind. */
+static void a_key_counts_by_its_kind(void **state) {
+	static const struct {
+		const char *kty;
+		size_t n; /* characters of base64url */
+		unsigned cost;
+	} cases[] = { { "RSA", 342, 1 }, { "RSA-HSM", 342, 2 }, { "RSA", 512, 4 }, { "RSA-HSM", 512, 8 },
+		{ "RSA", 683, 8 }, { "RSA-HSM", 683, 16 }, { "EC", 0, 1 }, { "EC-HSM", 0, 2 }, { "oct", 0, 1 } };
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char n[700] = "";
+		cJSON *key = cJSON_CreateObject();
+		memset(n, 'A', cases[i].n);
+		cJSON_AddStringToObject(key, "kty", cases[i].kty);
+		cJSON_AddStringToObject(key, "n", n);
+		if (jwk_cost(key) != cases[i].cost) fail_msg("%s %zu: %u", cases[i].kty, cases[i].n, jwk_cost(key));
+		cJSON_Delete(key);
+	}
+	cJSON *none = cJSON_CreateObject();
+	assert_int_equal(jwk_cost(none), 1);
+	cJSON_Delete(none);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_object_is_asked_for_by_kind_name_and_version),
@@ -438,6 +463,7 @@ int main(void) {
 		cmocka_unit_test(versions_are_ordered_and_cut),
 		cmocka_unit_test(a_tie_is_of_enabled_rows_of_the_newest_second),
 		cmocka_unit_test(errors_are_told_apart_by_status_and_code),
+		cmocka_unit_test(a_key_counts_by_its_kind),
 	};
 	arena = secret_arena_create(8 << 20);
 	secret_init(&bearer, arena, 64);

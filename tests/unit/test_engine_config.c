@@ -84,9 +84,9 @@ static void test_all_keys(void **state) {
 static void test_rate_keeps_its_promise(void **state) {
 	(void)state;
 	static const char *const texts[] = { "vaultRequestsPer10Seconds: 2800",
-		"vaultRequestsPer10Seconds: 10" };
-	static const int64_t promised[] = { 2800, 10 };
-	for (int i = 0; i < 2; i++) {
+		"vaultRequestsPer10Seconds: 10", "clustersPerVault: 100", "clustersPerVault: 1000" };
+	static const int64_t promised[] = { 2800, 10, 28, 3 };
+	for (int i = 0; i < 4; i++) {
 		struct config config;
 		struct fault fault;
 		assert_int_equal(parse(texts[i], &config, &fault), OK);
@@ -95,6 +95,10 @@ static void test_rate_keeps_its_promise(void **state) {
 		assert_true(settings.vault_rate_per_s > 0);
 		assert_true(settings.vault_rate_per_s * 10 + settings.vault_burst <=
 			    (double)promised[i] + 1e-6);
+		assert_true(i == 3 || settings.vault_rate_per_s * 10 + settings.vault_burst >=
+			    (double)promised[i] - 1);
+		/* Less than one: still a pace, and not more than asked for in the long run. */
+		assert_true(settings.vault_rate_per_s * 10 <= (double)promised[i]);
 		config_deinit(&config);
 	}
 }
@@ -117,6 +121,13 @@ static const struct {
 	{ "rotationPollIntervalInSeconds:\n", "f.yaml:1:31: ", "has no value" },
 	{ "workers: [1]\n", "f.yaml:1:10: ", "takes one value, not a list" },
 	{ "workers: {a: 1}\n", "f.yaml:1:10: ", "takes one value, not a mapping" },
+	{ "vaultGroups: [kv-a]\n", "f.yaml:1:14: ", "a list of groups, each a list of vaults' names" },
+	{ "vaultGroups: kv-a\n", "f.yaml:1:14: ", "a list of groups" },
+	{ "vaultGroups: [[kv-a, [x]]]\n", "f.yaml:1:14: ", "a list of groups" },
+	{ "vaultGroups: [[kv-a, ~]]\n", "f.yaml:1:14: ", "a list of groups" },
+	{ "vaultGroups: [[kv-a, kv-b], [KV-A]]\n", "f.yaml:1:14: ", "names the vault \"kv-a\" twice" },
+	{ "vaultGroups: [[kv-a.vault.azure.net]]\n", "f.yaml:1:14: ", "a list of at most 64 lists" },
+	{ "clustersPerVault: 0\n", "f.yaml:1:19: ", "1 to 100000" },
 	{ "kubeWritesPerSecond: -1\n", "f.yaml:1:22: ", "0 to 1000000, not \"-1\"" },
 	{ "kubeWritesPerSec: 1\n", "f.yaml:1:1: ", "did you mean \"kubeWritesPerSecond\"" },
 	{ "logLevel: loud\n", "f.yaml:1:11: ", "error, warn, info or debug, not \"loud\"" },
@@ -202,7 +213,8 @@ static void test_written_config_reads_back(void **state) {
 	buf_init(&text_again, 1 << 16);
 	assert_int_equal(
 		parse("workers: 3\nlogFormat: json\ncaFile: \"/a b\\\"c\"\n"
-		      "managedIdentityNamespaces: [a, b]\n",
+		      "managedIdentityNamespaces: [a, b]\n"
+		      "vaultGroups: [[kv-a, KV-B], [], [kv-c]]\n",
 			 &config, &fault),
 		OK);
 	config_write(&config, &text);
@@ -210,6 +222,7 @@ static void test_written_config_reads_back(void **state) {
 	assert_int_equal(config_parse(buf_str(&text), "again", &again, &fault), OK);
 	assert_string_equal(again.ca_file, "/a b\"c");
 	assert_string_equal(again.machine_namespaces, "a,b");
+	assert_string_equal(again.vault_groups, "kv-a,kv-b;kv-c");
 	config_write(&again, &text_again);
 	assert_string_equal(buf_cstr(&text), buf_cstr(&text_again));
 	for (unsigned i = 0; config_key(i); i++)
@@ -255,7 +268,7 @@ static void test_documentation(void **state) {
 static void test_no_memory(void **state) {
 	(void)state;
 	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n"
-						"managedIdentityNamespaces: [a, b]\n",
+						"managedIdentityNamespaces: [a, b]\nvaultGroups: [[kv-a, kv-b]]\n",
 		"zzz: 1\n", "workers: 99\n" };
 	for (int i = 0; i < 3; i++) {
 		for (uint64_t nth = 1;; nth++) {

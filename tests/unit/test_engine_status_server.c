@@ -140,6 +140,8 @@ static void test_metrics(void **state) {
 	workers[0].running = 4;
 	workers[0].writes_waiting = 3;
 	workers[0].statuses_waiting = 5;
+	workers[0].reads_waiting = 6;
+	workers[1].reads_waiting = 2;
 	workers[0].secret_unseen_ns = 7 * NS_PER_S;
 	workers[1].secret_unseen_ns = 5 * NS_PER_S;
 	numbers.secrets_watched = true;
@@ -156,6 +158,7 @@ static void test_metrics(void **state) {
 	has_line("kvsync_reconciles_running 4\n");
 	has_line("kvsync_secret_writes_waiting 3\n");
 	has_line("kvsync_statuses_waiting 5\n");
+	has_line("kvsync_vault_requests_waiting 8\n");
 	has_line("kvsync_secret_unseen_longest_seconds 7\n");
 	has_line("kvsync_secrets_watched 1\n");
 	has_line("kvsync_turn_longest_seconds{thread=\"main\"} 0.015000\n");

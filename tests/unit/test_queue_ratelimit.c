@@ -171,6 +171,19 @@ static void test_new_ceiling(void **state) {
 	assert_true(limit.rate_per_s == 0.5);
 }
 
+/* What turns out to be dear is paid for by those who come next. */
+static void test_charge(void **state) {
+	struct ratelimit limit;
+	(void)state;
+	ratelimit_init(&limit, 10, 1, 5 * NS_PER_S);
+	assert_int_equal(ratelimit_take(&limit, 5 * NS_PER_S), 0);
+	ratelimit_charge(&limit, 7, 5 * NS_PER_S);
+	assert_in_range(ratelimit_wait_ns(&limit, 5 * NS_PER_S), 800 * NS_PER_MS, 801 * NS_PER_MS);
+	/* Long after, too: rest does not pay in advance. */
+	ratelimit_charge(&limit, 3, 60 * NS_PER_S);
+	assert_in_range(ratelimit_wait_ns(&limit, 60 * NS_PER_S), 300 * NS_PER_MS, 301 * NS_PER_MS);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),
@@ -180,6 +193,7 @@ int main(void) {
 		cmocka_unit_test(test_floor),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_new_ceiling),
+		cmocka_unit_test(test_charge),
 		cmocka_unit_test(test_endless_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

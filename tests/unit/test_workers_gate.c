@@ -367,6 +367,85 @@ static void a_lost_server_refuses_every_lane(void **state) {
 	assert_true(gate_is_idle(&f->gate));
 }
 
+/* --- kinds and groups of vaults --- */
+
+static void keys_have_a_pace_apart(void **state) {
+	struct fixture *f = *state;
+	f->gate.max_in_flight = 40;
+	gate_set_lane_limit(&f->gate, LANE_KEYS, 2, 1);
+	for (unsigned i = 0; i < 10; i++) start_in(f, &f->gate, i, LANE_KEYS);
+	for (unsigned i = 10; i < 20; i++) start_in(f, &f->gate, i, LANE_USUAL);
+	assert_true(is_sent(f, 0) && !is_sent(f, 1));
+	assert_true(is_sent(f, 13) && !is_sent(f, 14)); /* a burst of 4 */
+	/* An RSA key of 4096 bits in an HSM counts as 16: nothing more about keys for 8 s. */
+	answer(f, 0, 200, -1);
+	gate_charge(&f->gate, LANE_KEYS, 15);
+	for (int ms = 0; ms < 7990; ms += 10) {
+		f->now.mono_ns += 10 * NS_PER_MS;
+		gate_pump(&f->gate);
+	}
+	assert_true(!is_sent(f, 1) && is_sent(f, 19));
+	f->now.mono_ns += 20 * NS_PER_MS;
+	gate_pump(&f->gate);
+	assert_true(is_sent(f, 1) && !is_sent(f, 2));
+	/* Another limit holds at once. */
+	gate_set_lane_limit(&f->gate, LANE_KEYS, 1000, 5);
+	gate_pump(&f->gate);
+	assert_true(is_sent(f, 4));
+}
+
+/* "VaultRequestTypeLimitReached" is about one kind; Retry-After is about us. */
+static void a_throttled_kind_slows_itself(void **state) {
+	struct fixture *f = *state;
+	f->gate.max_in_flight = 40;
+	gate_set_lane_limit(&f->gate, LANE_KEYS, 10, 4);
+	start_in(f, &f->gate, 0, LANE_KEYS);
+	answer(f, 0, 429, -1);
+	assert_true(f->gate.lanes[LANE_KEYS].own.rate_per_s < 8 && f->gate.limit.rate_per_s > 9);
+	start_in(f, &f->gate, 1, LANE_KEYS);
+	start_in(f, &f->gate, 2, LANE_USUAL);
+	assert_true(!is_sent(f, 1) && is_sent(f, 2));
+	assert_false(gate_is_forgettable(&f->gate));
+	answer(f, 1, 429, 5 * NS_PER_S);
+	start_in(f, &f->gate, 3, LANE_USUAL);
+	f->now.mono_ns += 5 * NS_PER_S - 1;
+	gate_pump(&f->gate);
+	assert_true(!is_sent(f, 1) && !is_sent(f, 3));
+	f->now.mono_ns += 1;
+	gate_pump(&f->gate);
+	assert_true(is_sent(f, 1) && is_sent(f, 3));
+}
+
+/* Two vaults of a subscription: each below its own limit, both together at that of the group. */
+static void vaults_of_a_group_share_its_limit(void **state) {
+	struct fixture *f = *state;
+	unsigned counts[2] = { 0 }, answered = 0;
+	struct gate *gates[2] = { &f->gate, &f->other };
+	gate_init(&f->other, &(struct gate_options){ .name = "other", .http = &f->fake.http, .now = &f->now, .rate_per_s = 10,
+		.burst = 4, .max_in_flight = 3, .breaker_interval_ns = 10 * NS_PER_S, .wake = wake });
+	for (unsigned g = 0; g < 2; g++) gate_set_group(gates[g], &f->pace, 12, 1);
+	for (int ms = 0; ms < 2000; ms++) {
+		for (unsigned g = 0; g < 2; g++) {
+			for (unsigned i = g * 20; i < g * 20 + 5; i++)
+				if (!f->calls[i].gate) start_in(f, gates[g], i, i % 2 ? LANE_KEYS : LANE_USUAL);
+			unsigned before = f->fake.count;
+			gate_pump(gates[g]);
+			counts[g] += f->fake.count - before;
+		}
+		while (answered < f->fake.count) answer(f, answered++, 200, -1);
+		f->now.mono_ns += NS_PER_MS;
+	}
+	assert_in_range(f->fake.count, 23, 26);
+	assert_in_range(counts[0], 10, 14);
+	assert_in_range(counts[1], 10, 14);
+	/* Out of the group again: its own limit is what is left. */
+	gate_set_group(&f->gate, NULL, 0, 1);
+	unsigned before = f->fake.count;
+	f->now.mono_ns += NS_PER_S;
+	gate_pump(&f->gate);
+	assert_true(f->fake.count > before + 1);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -386,6 +465,9 @@ int main(void) {
 		TEST(what_one_worker_is_told_holds_for_all),
 		TEST(behind_is_not_never),
 		TEST(a_lost_server_refuses_every_lane),
+		TEST(keys_have_a_pace_apart),
+		TEST(a_throttled_kind_slows_itself),
+		TEST(vaults_of_a_group_share_its_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,39 @@ static void a_timer_that_fires_makes_the_object_ready(void **state) {
 	assert_int_equal(f->objects[3]->wait_class, CLASS_PERIODIC);
 }
 
+static struct gate_pace paced(struct fixture *f, const char *url, const char *groups) {
+	struct shard *shard = NULL;
+	struct settings settings = settings_default();
+	settings.vault_groups = groups;
+	settings.group_per_10s = 1000;
+	assert_int_equal(shard_get(&f->worker, str_of(url), &shard), OK);
+	shard_pace(shard, &settings);
+	return shard->gate.group;
+}
+
+static void a_vault_is_found_in_its_group(void **state) {
+	struct fixture *f = *state;
+	struct pool *pool = mem_zalloc(sizeof *pool);
+	struct settings settings = settings_default();
+	pool->settings = &settings;
+	f->worker.pool = pool;
+	const char *groups = "kv-a,kv-b;kv-c,v";
+	assert_ptr_equal(paced(f, "https://kv-b.vault.azure.net", groups).pace, &pool->group_paces[0]);
+	assert_ptr_equal(paced(f, "https://v.vault.azure.net", groups).pace, &pool->group_paces[1]);
+	assert_null(paced(f, "https://kv.vault.azure.net", groups).pace);
+	assert_null(paced(f, "", groups).pace);
+	/* Ten seconds' worth, the burst, and a request that waits in each of its vaults. */
+	struct gate_pace group = paced(f, "https://v.vault.azure.net", groups);
+	assert_true(group.rate_per_s * 10 + group.burst + 2 < 1000.001 && group.rate_per_s * 10 + group.burst > 990);
+	/* The configuration was read again. */
+	assert_null(paced(f, "https://v.vault.azure.net", "kv-a").pace);
+	assert_null(paced(f, "https://v.vault.azure.net", NULL).pace);
+	assert_ptr_equal(paced(f, "https://v.vault.azure.net", "kv-a,v").pace, &pool->group_paces[0]);
+	shard_sweep(&f->worker);
+	f->worker.pool = NULL;
+	mem_free(pool);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -225,6 +258,7 @@ int main(void) {
 		TEST(a_throttle_does_not_count_as_a_failure),
 		TEST(nobody_waits_longer_than_the_poll),
 		TEST(a_timer_that_fires_makes_the_object_ready),
+		TEST(a_vault_is_found_in_its_group),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

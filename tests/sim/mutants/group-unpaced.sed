@@ -1,0 +1,2 @@
+# workers/gate.c: the limit of a group of vaults is not kept
+s/if (!wait_ns) wait_ns = shared_wait_ns(&gate->group, now_ns);//
