@@ -223,6 +223,7 @@ enum err config_set(struct config *config, const char *key, struct str value, st
 struct settings config_settings(const struct config *config) {
 	struct settings settings = settings_default();
 	settings.poll_interval_ns = config->poll_interval_s * NS_PER_S;
+	settings.jitter_ns = config->jitter_s * NS_PER_S;
 	settings.partial = config->partial;
 	settings.events_per_s = (double)config->events_per_s;
 	settings.status_writes_per_s = (double)config->status_writes_per_s;

@@ -18,6 +18,7 @@
 
 struct config {
 	int64_t poll_interval_s;
+	int64_t jitter_s;
 	int64_t partial; /* 0 or 1 */
 	int64_t events_per_s; /* 0: none */
 	int64_t kube_writes_per_s; /* 0: as many as can be */

@@ -23,6 +23,10 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"Seconds between two checks of the vault for each SecretSync. A SecretSync may "
 		"name an "
 		"interval of its own in spec.rotationPollIntervalInSeconds." },
+	{ "jitterSeconds", OPTION_NUMBER, AT(jitter_s), 0, 604800, 0, NULL, NULL,
+		"Longest additional wait before each look at a SecretSync, at a poll and after a "
+		"change of it alike, drawn anew each time. A new version may come later by so "
+		"much." },
 	{ "enablePartialSecretSync", OPTION_CHOICE, AT(partial), 0, 0, 1, NULL, SWITCH,
 		"What happens when some data items of a SecretSync cannot be read. true: the "
 		"others "

@@ -42,9 +42,10 @@ static void set_timer(struct scan *scan, int64_t at_ns) {
 }
 
 static int64_t next_walk_ns(const struct scan *scan) {
-	const struct worker *worker = worker_of(scan);
+	struct worker *worker = worker_of(scan);
 	uint64_t hash = hash64_stable(str_of(scan->shard->url)) + scan->kind;
-	return schedule_phase_ns(hash, worker->now, worker->settings.poll_interval_ns);
+	return schedule_phase_ns(hash, worker->now, worker->settings.poll_interval_ns) +
+	       schedule_jitter_ns(worker);
 }
 
 /* Fewer pages than GETs; of the last walk where there was one, that of a day ago tells nothing. */

@@ -18,6 +18,26 @@ static void set_timer(struct worker *worker, struct object *object, int64_t at_n
 		shard_enqueue(object->shard, object, CLASS_PERIODIC);
 }
 
+int64_t schedule_jitter_ns(struct worker *worker) {
+	int64_t most_ns = worker->settings.jitter_ns;
+	return most_ns > 0 ? rng_between(&worker->rng, 0, most_ns) : 0;
+}
+
+void schedule_with_jitter(struct worker *worker, struct object *object, enum object_class class) {
+	int64_t wait_ns = schedule_jitter_ns(worker);
+	/* What is looked at for the first time after a start, and is well, costs nobody a request. */
+	if (!wait_ns || class == CLASS_PERIODIC) {
+		schedule_ready(object, class);
+		return;
+	}
+	/* One change after another does not put it off for ever. */
+	int64_t at_ns = worker->now.mono_ns + wait_ns;
+	bool waits = timer_is_set(&object->timer) && object->due == class;
+	if (waits && timer_at_ns(&object->timer) < at_ns) return;
+	object->due = class;
+	set_timer(worker, object, at_ns);
+}
+
 /* A phase is a function of a hash, so that checks are spread evenly and every process finds the same one; it is laid on the
  * wall clock, which survives a restart. */
 int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns) {
@@ -39,7 +59,8 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	 * the polls' moments. */
 	bool covered = scan_covers(object);
 	object->due = covered && safety_ns <= poll_ns ? CLASS_SAFETY : CLASS_PERIODIC;
-	set_timer(worker, object, object->due == CLASS_SAFETY ? safety_ns : poll_ns);
+	set_timer(worker, object,
+		(object->due == CLASS_SAFETY ? safety_ns : poll_ns) + schedule_jitter_ns(worker));
 }
 
 /* At the next moment of its first name after that, of which each second has one: all who have read the same share the answer. */
@@ -100,7 +121,9 @@ void schedule_timer_fired(struct timer *timer) {
 	struct worker *worker = object->shard->worker;
 	if (!object->failures && object->due == CLASS_PERIODIC && is_listed_poll(worker, object))
 		return;
-	object->reads = true;
+	/* A change decides by itself whether the vault is asked. */
+	if (object->failures || (object->due != CLASS_NEW && object->due != CLASS_CHANGED))
+		object->reads = true;
 	schedule_ready(object, object->failures ? CLASS_RETRY : object->due);
 }
 

@@ -18,6 +18,7 @@ enum drift_mode { DRIFT_OFF, DRIFT_PROBE, DRIFT_WATCH };
 
 struct settings {
 	int64_t poll_interval_ns; /* rotationPollIntervalInSeconds */
+	int64_t jitter_ns; /* jitterSeconds */
 	bool partial; /* enablePartialSecretSync */
 	double events_per_s; /* of the whole process; 0: none */
 	double kube_writes_per_s; /* writes of Secrets, of the whole process; 0: as many as can be */

@@ -124,7 +124,7 @@ static void take_object(struct worker *worker, struct object *object) {
 		enum err err = arrive(worker, object);
 		if (!err) err = enter_shard(worker, object, spec, spc);
 		object->failures = 0;
-		if (!err) schedule_ready(object, class_of(object));
+		if (!err) schedule_with_jitter(worker, object, class_of(object));
 		/* Out of memory: it stays in the inbox and is tried again next turn. */
 		if (err) queue_add(&object->item);
 	} else {

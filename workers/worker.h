@@ -152,6 +152,9 @@ void endpoint_destroy_all(struct worker *worker);
 
 /* schedule.c: when an object is looked at next. */
 void schedule_ready(struct object *object, enum object_class class);
+/* The same, after a wait by chance where the configuration asks for one. */
+void schedule_with_jitter(struct worker *worker, struct object *object, enum object_class class);
+int64_t schedule_jitter_ns(struct worker *worker); /* such a wait */
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
 void schedule_settle(struct worker *worker, struct object *object); /* 4 to 5 s from now */
 /* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */

@@ -166,6 +166,7 @@ void sim_engine_start(struct sim *sim) {
 	settings.drift = sim->watch ? DRIFT_WATCH : DRIFT_PROBE;
 	settings.kube_writes_per_s = sim->kube_writes_per_s;
 	settings.status_writes_per_s = sim->status_writes_per_s;
+	settings.jitter_ns = sim->jitter_s * NS_PER_S;
 	if (sim->vault_per_10s) {
 		struct rate rate = rate_of(sim->vault_per_10s, settings.vault_burst);
 		settings.vault_rate_per_s = rate.per_s;

@@ -113,6 +113,7 @@ static void plan_limits(struct sim *sim) {
 	static const unsigned statuses[] = { 50, 1, 0, 50, 2 };
 	sim->kube_writes_per_s = writes[sim->seed % 7];
 	sim->status_writes_per_s = statuses[sim->seed % 5];
+	sim->jitter_s = sim->seed % 9 == 4 ? 5 : 0;
 	sim->watch = sim->seed % 4 == 2;
 	sim->vault_per_10s = sim->seed % 4 == 1 ? 20 + 2 * sim->sync_count : 0;
 	sim->group_per_10s = sim->seed % 6 == 2 ? 20 + 3 * sim->sync_count : 0;

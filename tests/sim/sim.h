@@ -240,6 +240,7 @@ struct sim {
 	enum change_detection change_detection;
 	unsigned safety_polls;
 	unsigned kube_writes_per_s, status_writes_per_s; /* 0: no limit */
+	int64_t jitter_s;
 	unsigned vault_per_10s, group_per_10s; /* 0: the default; no group */
 	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t outage_over_ns;

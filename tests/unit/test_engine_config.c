@@ -50,7 +50,7 @@ static void test_all_keys(void **state) {
 			       "3\nrequestTimeoutInSeconds: 5\n"
 			       "breakerIntervalInSeconds: 7\nshutdownGraceInSeconds: 0\ncloudName: "
 			       "azureusgovernment\n"
-			       "kubeWritesPerSecond: 0\n"
+			       "kubeWritesPerSecond: 0\njitterSeconds: 7\n"
 			       "caFile: \"/etc/ca.pem\"\nstatusPort: 0\nstatusAddress: \"::1\"\n"
 			       "cloudEnvironmentFolder: /etc/clouds\n"
 			       "managedIdentityNamespaces:\n- one\n- two.x\n",
@@ -58,6 +58,7 @@ static void test_all_keys(void **state) {
 		OK);
 	struct settings settings = config_settings(&config);
 	assert_int_equal(settings.poll_interval_ns, 60 * NS_PER_S);
+	assert_int_equal(settings.jitter_ns, 7 * NS_PER_S);
 	assert_int_equal(settings.request_timeout_ns, 5 * NS_PER_S);
 	assert_true(settings.kube_writes_per_s < 0.5);
 	assert_int_equal(settings.breaker_interval_ns, 7 * NS_PER_S);
@@ -127,6 +128,7 @@ static const struct {
 	{ "vaultGroups: [[kv-a, ~]]\n", "f.yaml:1:14: ", "a list of groups" },
 	{ "vaultGroups: [[kv-a, kv-b], [KV-A]]\n", "f.yaml:1:14: ", "names the vault \"kv-a\" twice" },
 	{ "vaultGroups: [[kv-a.vault.azure.net]]\n", "f.yaml:1:14: ", "a list of at most 64 lists" },
+	{ "jitterSeconds: -1\n", "f.yaml:1:16: ", "0 to 604800" },
 	{ "clustersPerVault: 0\n", "f.yaml:1:19: ", "1 to 100000" },
 	{ "kubeWritesPerSecond: -1\n", "f.yaml:1:22: ", "0 to 1000000, not \"-1\"" },
 	{ "kubeWritesPerSec: 1\n", "f.yaml:1:1: ", "did you mean \"kubeWritesPerSecond\"" },

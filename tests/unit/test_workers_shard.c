@@ -170,6 +170,71 @@ static void checks_keep_their_phase(void **state) {
 	assert_true(latest - earliest > spec.interval_ns / 2);
 }
 
+/* The product's option: on top of the moment, drawn anew each time, up to the bound. */
+static void jitter_comes_on_top(void **state) {
+	struct fixture *f = *state;
+	struct spec spec = { .interval_ns = 600 * NS_PER_S };
+	int64_t least_ns = INT64_MAX, most_ns = 0;
+	schedule_check(&f->worker, f->objects[0], &spec);
+	int64_t moment_ns = timer_at_ns(&f->objects[0]->timer);
+	f->worker.settings.jitter_ns = 100 * NS_PER_S;
+	for (int i = 0; i < 200; i++) {
+		schedule_check(&f->worker, f->objects[0], &spec);
+		int64_t more_ns = timer_at_ns(&f->objects[0]->timer) - moment_ns;
+		least_ns = more_ns < least_ns ? more_ns : least_ns;
+		most_ns = more_ns > most_ns ? more_ns : most_ns;
+	}
+	assert_in_range(least_ns, 0, 10 * NS_PER_S);
+	assert_in_range(most_ns, 90 * NS_PER_S, 100 * NS_PER_S);
+}
+
+static void a_change_waits_for_its_jitter_and_no_longer(void **state) {
+	struct fixture *f = *state;
+	struct object *object = f->objects[0];
+	f->worker.settings.jitter_ns = 100 * NS_PER_S;
+	/* Further changes meanwhile draw again, and never put it off. */
+	schedule_with_jitter(&f->worker, object, CLASS_CHANGED);
+	int64_t at_ns = timer_at_ns(&object->timer);
+	assert_in_range(at_ns - f->worker.now.mono_ns, 1, 100 * NS_PER_S);
+	for (int i = 0; i < 50; i++) {
+		schedule_with_jitter(&f->worker, object, CLASS_CHANGED);
+		assert_true(timer_at_ns(&object->timer) <= at_ns);
+	}
+	assert_int_equal(f->shard->ready_count, 0);
+	timers_fire(&f->worker.timers, at_ns, 0);
+	assert_ptr_equal(shard_next(f->shard), object);
+	assert_int_equal(object->wait_class, CLASS_CHANGED);
+	/* Whether the vault is asked is for the change to say; and what is well after a start does not wait. */
+	assert_false(object->reads);
+	schedule_with_jitter(&f->worker, object, CLASS_PERIODIC);
+	assert_int_equal(f->shard->ready_count, 1);
+	shard_dequeue(object);
+	f->worker.settings.jitter_ns = 0;
+	schedule_with_jitter(&f->worker, object, CLASS_NEW);
+	assert_int_equal(f->shard->ready_count, 1);
+	shard_dequeue(object);
+}
+
+/* However many NEW ones come: whoever waits behind is served within twenty turns for each that is before it in its own class. */
+static void the_last_class_is_served_in_bounded_time(void **state) {
+	struct fixture *f = *state;
+	const int classes[] = { CLASS_CHANGED, CLASS_SEEN, CLASS_RETRY, CLASS_PERIODIC, CLASS_SAFETY };
+	for (size_t c = 0; c < sizeof classes / sizeof classes[0]; c++) {
+		for (int i = 0; i < 8; i++) {
+			f->objects[i]->identity_hash = (uint32_t)i % 2;
+			shard_enqueue(f->shard, f->objects[i], (enum object_class)classes[c]);
+		}
+		unsigned turns = 0;
+		for (unsigned served = 0; served < 8; turns++) {
+			struct object *fresh = f->objects[8 + turns % 40];
+			if (!list_is_linked(&fresh->ready)) shard_enqueue(f->shard, fresh, CLASS_NEW);
+			served += shard_next(f->shard)->wait_class == classes[c];
+		}
+		assert_in_range(turns, 8, 8 * 20);
+		for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
+	}
+}
+
 static int64_t retry_wait_ns(struct fixture *f, enum err err, int64_t retry_after_ns) {
 	struct fault fault = fault_make(err, "x");
 	fault.retry_after_ns = retry_after_ns;
@@ -254,6 +319,9 @@ int main(void) {
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),
+		TEST(jitter_comes_on_top),
+		TEST(a_change_waits_for_its_jitter_and_no_longer),
+		TEST(the_last_class_is_served_in_bounded_time),
 		TEST(retries_back_off_by_kind),
 		TEST(a_throttle_does_not_count_as_a_failure),
 		TEST(nobody_waits_longer_than_the_poll),
