@@ -127,7 +127,14 @@ static enum err compose_written(struct sync *sync) {
 	return err;
 }
 
+/* Written whole, and not to repair it: whether somebody still writes against us is to be seen anew. */
+static void end_rest(struct sync *sync) {
+	struct drift_rest *rest = sync->object->rest;
+	if (rest && !sync->repairing) *rest = (struct drift_rest){ 0 };
+}
+
 static enum err compose_complete(struct sync *sync) {
+	end_rest(sync);
 	enum reason reason = sync->created ? REASON_CREATE_SUCCEEDED : REASON_UPDATE_SUCCEEDED;
 	struct str text = sync->created ? str_of(status_text(STATUS_TEXT_CREATED_WITH))
 					: str_of(status_text(STATUS_TEXT_WRITTEN));
