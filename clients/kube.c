@@ -152,7 +152,9 @@ static void add_selection(
 enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str ns, unsigned limit, struct str continue_token) {
 	bool secrets = resource == KUBE_SECRETS;
-	begin(call, kube, secrets ? &kube->secret_site : &kube->site, HTTP_GET);
+	/* On a connection of its own: libcurl 7.88 leaves what exceeds its buffer (16 KiB) of one stream lying until something
+	 * else comes in on the connection, when it arrived in one read with the end of another stream. */
+	begin(call, kube, secrets ? &kube->secret_site : &kube->watch_site, HTTP_GET);
 	add_resource(call, resource, ns);
 	buf_printf(&call->http.url, "?limit=%u", limit);
 	if (continue_token.len) add_path(call, "&continue=", continue_token);
