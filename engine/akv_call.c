@@ -63,6 +63,7 @@ static enum err prepare(struct akv *akv, struct akv_call *call) {
 		.owner_uid = str_of(owner->uid),
 		.spec_json = child ? str_of(child->spec) : STR(""),
 	};
+	call->digest = child ? child->digest : 0;
 	switch (call->op) {
 	case AKV_CREATE:
 		return kube_custom_create(&call->http, akv->kube, &custom);
@@ -187,6 +188,7 @@ static bool written(struct akv *akv, struct akv_call *call, struct now now) {
 	struct akv_live *live = live_of(akv, call);
 	if (child) child->retry_ns = now.mono_ns + AKV_PACE_NS;
 	if (!child || !live || live->digest == child->digest) return false;
+	if (call->digest != child->digest) return false; /* it is to be something else by now */
 	if (call->op == AKV_APPLY) return chain(akv, call, AKV_REPLACE, now) == OK;
 	live->settled_generation = live->generation;
 	live->settled_digest = child->digest;

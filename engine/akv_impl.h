@@ -17,6 +17,7 @@ struct akv_call {
 	enum akv_op op;
 	enum kube_resource resource;
 	char *name; /* owned; of a derived object; NULL: the status */
+	uint64_t digest; /* of the spec that it writes; the AKVSync may be edited meanwhile */
 	struct akv_summary summary; /* of the status */
 	bool ended;
 	bool overtaken; /* the watch told of the object while this was under way */

@@ -149,10 +149,11 @@ static void give(struct http_req *req, int status, const char *body) {
 #define META(name, uid, generation, more)                                            \
 	"\"metadata\":{\"namespace\":\"n\",\"name\":\"" name "\",\"uid\":\"" uid "\"," \
 	"\"resourceVersion\":\"1\",\"generation\":" generation more "}"
-#define AKV_OF(uid, generation, objects)                                                              \
+#define AKV_BY(uid, generation, account, objects)                                                     \
 	"{" META("app", uid, generation,                                                              \
 		"") ",\"spec\":{\"keyvaultName\":\"vault\",\"clientID\":\"c\",\"tenantID\":\"t\"," \
-		    "\"serviceAccountName\":\"account\",\"objects\":[" objects "]}}"
+		    "\"serviceAccountName\":\"" account "\",\"objects\":[" objects "]}}"
+#define AKV_OF(uid, generation, objects) AKV_BY(uid, generation, "account", objects)
 #define ONE "{\"secretInAKV\":\"one\"}"
 #define TWO ONE ",{\"secretInAKV\":\"two\"}"
 #define OWNED                                                                            \
@@ -273,6 +274,21 @@ static void an_edit_is_taken_back_by_apply_and_replacement(void **state) {
 	tell(KUBE_SYNCS, "{" META("one", "s-one", "5", OWNED) "," SYNC_SPEC("one", "edited") "}");
 	turn();
 	asked(HTTP_PATCH, SYNCS "/one?fieldManager=kvsync-akvsync&force=true");
+}
+
+/* What is written is what followed from it when the request went out. */
+static void an_edit_during_a_write_is_written_too(void **state) {
+	(void)state;
+	settle();
+	tell_gone(KUBE_SYNCS, SYNC("one", ""));
+	turn();
+	struct http_req *req = asked(HTTP_POST, SYNCS "?");
+	tell(KUBE_AKVS, AKV_BY("u1", "2", "another", ONE));
+	give(req, 201, SYNC("one", ""));
+	give(asked(HTTP_PATCH, STATUS), 200, "{}");
+	later(1);
+	req = asked(HTTP_PATCH, SYNCS "/one?fieldManager=kvsync-akvsync&force=true");
+	assert_text(body_of(req), "\"serviceAccountName\":\"another\"");
 }
 
 static void a_strangers_object_is_read_and_left(void **state) {
@@ -540,6 +556,7 @@ int main(void) {
 		TEST(nothing_is_asked_after_a_restart),
 		TEST(a_status_that_is_there_is_not_written),
 		TEST(an_edit_is_taken_back_by_apply_and_replacement),
+		TEST(an_edit_during_a_write_is_written_too),
 		TEST(a_strangers_object_is_read_and_left),
 		TEST(nothing_is_written_behind_a_strangers_class),
 		TEST(an_older_one_of_the_name_is_not_confused),
