@@ -169,6 +169,16 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 	return kube_list_in(call, kube, resource, STR_NULL, limit, continue_token);
 }
 
+enum err kube_list_since(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str resource_version) {
+	begin(call, kube, &kube->site, HTTP_GET);
+	add_resource(call, resource, STR_NULL);
+	add_path(call,
+		"?limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=", resource_version);
+	add_selection(call, resource, ACCEPT_META_LIST);
+	return ready(call);
+}
+
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s) {
 	bool secrets = resource == KUBE_SECRETS;

@@ -72,6 +72,12 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str ns, unsigned limit, struct str continue_token);
 
+/* Has the server got as far as `resource_version`? A LIST of one item that is at least as new. Where a backup was restored it is
+ * answered 504 with the cause KUBE_TOO_NEW. */
+#define KUBE_TOO_NEW "ResourceVersionTooLarge"
+enum err kube_list_since(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	struct str resource_version);
+
 /* WATCH from `resource_version` with bookmarks; the server ends it after `timeout_s`. Set http.on_data. */
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s);

@@ -32,6 +32,7 @@ struct engine {
 	struct akv *akv;
 	struct watcher watchers[WATCHERS]; /* by resource */
 	struct secret_watch secret_watch;
+	struct now now; /* of this turn */
 	struct upstream upstream;
 	bool watch_upstream;
 	void (*refresh_token)(void *arg, bool rejected);
@@ -91,6 +92,31 @@ static void told_list_begin(struct informer_sink *sink) {
 	akv_list_begin(watcher->engine->akv, watcher->resource);
 }
 
+/* When every informer had last heard of the server as it was. */
+static int64_t last_certain_ns(const struct engine *engine) {
+	int64_t least_ns = INT64_MAX;
+	for (unsigned resource = 0; resource < WATCHERS; resource++) {
+		int64_t heard_ns = informer_heard_ns(&engine->watchers[resource].informer);
+		if (heard_ns && heard_ns < least_ns) least_ns = heard_ns;
+	}
+	return least_ns;
+}
+
+/* One server has them all: what one informer finds holds for the others. */
+static void told_went_back(struct informer_sink *sink) {
+	struct engine *engine = watcher_of(sink)->engine;
+	int64_t doubted_ns = last_certain_ns(engine);
+	log_warn("the API server went back to an older state: everything is looked at anew");
+	for (unsigned resource = 0; resource < WATCHERS; resource++) {
+		struct watcher *watcher = &engine->watchers[resource];
+		enum store_kind kind;
+		if (kind_of(watcher, &kind)) store_distrust(engine->store, kind, doubted_ns);
+		if (&watcher->sink != sink) informer_start_over(&watcher->informer, engine->now);
+	}
+	if (secret_watch_is_on(&engine->secret_watch))
+		informer_start_over(&engine->secret_watch.informer, engine->now);
+}
+
 static void told_list_end(struct informer_sink *sink) {
 	struct watcher *watcher = watcher_of(sink);
 	enum store_kind kind;
@@ -123,6 +149,7 @@ static void watcher_init(struct engine *engine, enum kube_resource resource, str
 		told_list_end,
 		told_unauthenticated,
 		told_missing,
+		told_went_back,
 		NULL,
 	};
 	informer_init(
@@ -300,6 +327,7 @@ int64_t engine_turn(struct engine *engine, struct now now) {
 	struct informer *classes = &engine->watchers[KUBE_CLASSES].informer;
 	struct informer *syncs = &engine->watchers[KUBE_SYNCS].informer;
 	struct informer *akvs = &engine->watchers[KUBE_AKVS].informer;
+	engine->now = now;
 	int64_t deadline_ns = token_turn(engine, now);
 	informers_turn(engine, now);
 	upstream_part(engine, now);

@@ -1,4 +1,4 @@
-#include "engine/informer.h"
+#include "engine/informer_impl.h"
 
 #include <assert.h>
 
@@ -10,14 +10,7 @@
 #include "engine/page.h"
 #include "engine/watch_event.h"
 
-enum {
-	WATCH_LEAST_S = 300,
-	WATCH_MOST_S = 600,
-	SERVED_S = 1,
-	SILENT_S = 120,
-	CONTINUE_BYTES = 64 * 1024,
-	VERSION_BYTES = 1024
-};
+enum { WATCH_LEAST_S = 300, WATCH_MOST_S = 600, SERVED_S = 1, SILENT_S = 120 };
 
 static const struct backoff BACKOFF = { .base_ns = NS_PER_S, .max_ns = 30 * NS_PER_S };
 
@@ -37,93 +30,17 @@ static const struct {
 		"apply -f deploy/drift-watch/" },
 };
 
-void informer_init(struct informer *informer, struct kube *kube, struct http *http,
-	enum kube_resource resource, struct informer_sink *sink, struct rng *rng) {
-	*informer = (struct informer){
-		._kube = kube,
-		._http = http,
-		._sink = sink,
-		._rng = rng,
-		._resource = resource,
-		._state = INFORMER_WAITING,
-		._needs_list = true,
-		._page_limit = INFORMER_PAGE,
-	};
-	buf_init(&informer->_continue, CONTINUE_BYTES);
-	buf_init(&informer->_version, VERSION_BYTES);
-	buf_init(&informer->_lines, INFORMER_BACKLOG_BYTES);
-}
-
-void informer_set_optional(struct informer *informer) {
-	informer->_optional = true;
-}
-
-void informer_set_revocable(struct informer *informer) {
-	informer->_optional = informer->_revocable = true;
-}
-
-void informer_set_secret(struct informer *informer, struct secret_arena *arena) {
-	informer->_arena = arena;
-	secret_init(&informer->_secret_lines, arena, INFORMER_BACKLOG_BYTES);
-}
-
 /* Watch bytes that are not read yet. */
 static struct str lines_of(const struct informer *informer) {
 	return informer->_arena ? secret_expose(&informer->_secret_lines)
 				: buf_str(&informer->_lines);
 }
 
-static void forget_lines(struct informer *informer) {
-	buf_reset(&informer->_lines);
-	secret_reset(&informer->_secret_lines);
-}
-
-static void drop_call(struct informer *informer) {
-	if (!informer->_has_call) return;
-	http_cancel(informer->_http, &informer->_call.http);
-	kube_call_deinit(&informer->_call);
-	informer->_has_call = false;
-	informer->_ended = false;
-}
-
-static void drop_page(struct informer *informer) {
-	mem_free(take(informer->_page));
-	buf_deinit(&informer->_page_body);
-	secret_deinit(&informer->_secret_page);
-}
-
-void informer_stop(struct informer *informer) {
-	drop_call(informer);
-	drop_page(informer);
-	informer->_state = INFORMER_STOPPED;
-}
-
-void informer_deinit(struct informer *informer) {
-	informer_stop(informer);
-	buf_deinit(&informer->_continue);
-	buf_deinit(&informer->_version);
-	buf_deinit(&informer->_lines);
-	secret_deinit(&informer->_secret_lines);
-}
-
-bool informer_has_synced(const struct informer *informer) {
-	return informer->_has_synced;
-}
-
-bool informer_is_current(const struct informer *informer) {
-	return informer->_has_synced && !informer->_needs_list && !informer->_failures &&
-	       informer->_state != INFORMER_STOPPED;
-}
-
-enum informer_state informer_state(const struct informer *informer) {
-	return informer->_state;
-}
-
 /* --- failures --- */
 
 static void wait_for(struct informer *informer, struct now now, int64_t delay_ns) {
-	drop_call(informer);
-	drop_page(informer);
+	informer_drop_call(informer);
+	informer_drop_page(informer);
 	informer->_state = INFORMER_WAITING;
 	informer->_wait_until_ns = now.mono_ns + delay_ns;
 }
@@ -152,6 +69,14 @@ static void relist(
 	fail(informer, now, why, fault);
 }
 
+/* The server has not got as far as we have: a backup was restored. */
+static void went_back(
+	struct informer *informer, struct now now, const char *why, const struct fault *fault) {
+	if (informer->_sink->went_back) informer->_sink->went_back(informer->_sink);
+	informer->_doubtful = false;
+	relist(informer, now, why, fault);
+}
+
 static struct fault bad_answer(const char *text) {
 	struct fault fault;
 	enum err err = fault_set(&fault, ERR_PARSE, "%s", text);
@@ -175,7 +100,7 @@ static void begin_call(struct informer *informer, enum informer_state state) {
 
 /* The next page, or the first one of a new list. */
 static void start_list(struct informer *informer, struct now now) {
-	drop_call(informer);
+	informer_drop_call(informer);
 	if (!informer->_in_list) {
 		metric_add(METRIC_RELISTS, 1);
 		buf_reset(&informer->_continue);
@@ -202,7 +127,7 @@ static void open_page(struct informer *informer, struct now now) {
 	informer->_page_body = req->response;
 	req->response = (struct buf){ 0 };
 	if (informer->_arena) secret_move(&informer->_secret_page, &req->response_secret);
-	drop_call(informer);
+	informer_drop_call(informer);
 	informer->_page = mem_alloc(sizeof *informer->_page);
 	if (!informer->_page) {
 		struct fault fault = { .err = ERR_NOMEM };
@@ -319,7 +244,9 @@ static bool copy_member(const cJSON *object, const char *key, struct buf *out) {
 static void list_complete(struct informer *informer, struct now now) {
 	informer->_in_list = false;
 	informer->_needs_list = false;
+	informer->_doubtful = false;
 	informer->_page_limit = INFORMER_PAGE;
+	informer->_heard_ns = now.mono_ns;
 	informer->_sink->list_end(informer->_sink);
 	if (!informer->_has_synced || informer->_missing)
 		log_info("list is complete", kv("resource", NAMES[informer->_resource].resource));
@@ -336,7 +263,7 @@ static void page_ended(struct informer *informer, struct now now) {
 	bool has_more = copy_member(metadata, "continue", &informer->_continue);
 	if (!err) err = buf_err(&informer->_continue);
 	cJSON_Delete(metadata);
-	drop_page(informer);
+	informer_drop_page(informer);
 	if (!has_version || err) {
 		struct fault fault = bad_answer("the list's metadata has no resourceVersion");
 		relist(informer, now, "list was not understood", &fault);
@@ -386,9 +313,51 @@ static void watch_data(struct http_req *req, struct str chunk) {
 	informer->_overflow = buf_err(&informer->_lines) != OK;
 }
 
+/* A watch that broke may have been one to a server that is not any more. */
+static void start_check(struct informer *informer, struct now now) {
+	informer_drop_call(informer);
+	enum err err = kube_list_since(&informer->_call, informer->_kube, informer->_resource,
+		buf_str(&informer->_version));
+	informer->_has_call = true;
+	if (err) {
+		struct fault fault = { .err = err };
+		fail(informer, now, "watch could not be prepared", &fault);
+		return;
+	}
+	informer->_call.http.max_response_bytes = INFORMER_PAGE_BYTES;
+	informer->_call.http.response_arena = informer->_arena;
+	begin_call(informer, INFORMER_CHECKING);
+}
+
+static bool is_ahead(const struct http_req *req) {
+	return !req->err && str_find(http_response_body(req), STR(KUBE_TOO_NEW)) != SIZE_MAX;
+}
+
+static void check_ended(struct informer *informer, struct now now) {
+	const struct http_req *req = &informer->_call.http;
+	struct fault fault;
+	enum err err = kube_result(&informer->_call, &fault, NAMES[informer->_resource].watch);
+	bool refused =
+		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
+	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
+	if (err == OK) {
+		informer->_doubtful = false;
+		wait_for(informer, now, 0);
+	} else if (informer->_revocable && is_missing(informer, err)) {
+		tell_missing(informer, now, &fault);
+	} else if (is_ahead(req)) {
+		went_back(informer, now, "the API server went back to an older state", &fault);
+	} else if (refused) {
+		relist(informer, now, "watch was refused, listing again", &fault);
+	} else {
+		fail(informer, now, "watch broke", &fault);
+	}
+}
+
 static void start_watch(struct informer *informer, struct now now) {
-	drop_call(informer);
+	informer_drop_call(informer);
 	unsigned timeout_s = (unsigned)rng_between(informer->_rng, WATCH_LEAST_S, WATCH_MOST_S);
+	informer->_watch_asked_ns = timeout_s * NS_PER_S;
 	enum err err = kube_watch(&informer->_call, informer->_kube, informer->_resource,
 		buf_str(&informer->_version), timeout_s);
 	informer->_has_call = true;
@@ -398,7 +367,7 @@ static void start_watch(struct informer *informer, struct now now) {
 		return;
 	}
 	metric_add(METRIC_WATCH_RESTARTS, 1);
-	forget_lines(informer);
+	informer_forget_lines(informer);
 	informer->_overflow = false;
 	informer->_watch_began_ns = now.mono_ns;
 	informer->_watch_served = false;
@@ -458,7 +427,7 @@ static bool take_event(
 static bool tells_nothing(struct informer *informer, struct str line) {
 	struct object_head head;
 	return may_know(informer) && watch_event_head(line, STR("MODIFIED"), &head) &&
-	       knows(informer, &head) && keep_version(informer, head.version);
+	       knows(informer, &head) && keep_version(informer, head.meta.version);
 }
 
 static bool read_line(struct informer *informer, struct now now, struct str line) {
@@ -474,6 +443,7 @@ static bool take_line(struct informer *informer, struct now now, struct str line
 	if (str_trim(line).len == 0) return true;
 	if (!tells_nothing(informer, line) && !read_line(informer, now, line)) return false;
 	informer->_watch_served = true;
+	informer->_heard_ns = now.mono_ns;
 	informer->_failures = 0;
 	return true;
 }
@@ -514,19 +484,24 @@ static void watch_ended(struct informer *informer, struct now now) {
 		      now.mono_ns - informer->_watch_began_ns >= SERVED_S * NS_PER_S;
 	bool refused =
 		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
-	bool ahead = str_find(http_response_body(req), STR("ResourceVersionTooLarge")) != SIZE_MAX;
+	bool ahead = is_ahead(req);
+	/* A watch that ends before its time may be that of a server that ends. */
+	bool early = now.mono_ns - informer->_watch_began_ns < informer->_watch_asked_ns;
+	informer->_doubtful = req->err || req->status >= 500 || (early && err == OK);
 	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
 	if (informer->_revocable && is_missing(informer, err)) {
 		tell_missing(informer, now, &fault);
 	} else if (watch_was_silent(informer, now)) {
 		fault = bad_answer("the watch told nothing, not even a bookmark");
-		relist(informer, now, "watch was silent, listing again", &fault);
+		went_back(informer, now, "watch was silent, listing again", &fault);
 	} else if (err == OK && served) {
 		wait_for(informer, now, 0);
 	} else if (err == OK) {
 		fault = bad_answer("the watch ended at once");
 		fail(informer, now, "watch failed", &fault);
-	} else if (refused || ahead) {
+	} else if (ahead) {
+		went_back(informer, now, "the API server went back to an older state", &fault);
+	} else if (refused) {
 		relist(informer, now, "watch was refused, listing again", &fault);
 	} else {
 		fail(informer, now, "watch broke", &fault);
@@ -556,10 +531,14 @@ int64_t informer_turn(struct informer *informer, struct now now) {
 	if (informer->_state == INFORMER_WAITING && informer->_wait_until_ns <= now.mono_ns) {
 		if (informer->_needs_list)
 			start_list(informer, now);
+		else if (informer->_doubtful)
+			start_check(informer, now);
 		else
 			start_watch(informer, now);
 	} else if (informer->_state == INFORMER_LISTING && informer->_ended) {
 		list_ended(informer, now);
+	} else if (informer->_state == INFORMER_CHECKING && informer->_ended) {
+		check_ended(informer, now);
 	} else if (informer->_state == INFORMER_READING) {
 		read_page(informer, now);
 	} else if (informer->_state == INFORMER_WATCHING) {
@@ -576,6 +555,7 @@ int64_t informer_deadline_ns(const struct informer *informer, struct now now) {
 	case INFORMER_READING:
 		return now.mono_ns;
 	case INFORMER_LISTING:
+	case INFORMER_CHECKING:
 		return informer->_ended ? now.mono_ns : NEVER_NS;
 	case INFORMER_WATCHING:
 		has_line =

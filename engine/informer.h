@@ -8,12 +8,17 @@
  *      v                                                |
  *   waiting ---> listing ---> reading the page --+---> listing the next page
  *      |            ^                            |
- *      |            | 410, too old, garbage      v complete
+ *      |            | 410, too old, too new      v complete
  *      +------> watching <---------------------- *
+ *      |            ^
+ *      +--> checking, after a watch that broke
  *
  * A watch that breaks resumes from the last resourceVersion, without a list. That version is an
- * opaque string: it is never compared or parsed, and may also go back. Facts: Kubernetes API
- * concepts, "Efficient detection of changes". Main thread only.
+ * opaque string: it is never compared or parsed. It may also go back, when a backup of etcd is
+ * restored: a watch from a version that is still to come tells nothing of what happened before it
+ * comes. So the server is asked first whether it has got that far; one that has not is listed, and
+ * nothing that it told before counts. Facts: Kubernetes API concepts, "Efficient detection of
+ * changes" and "Semantics for get and list". Main thread only.
  */
 #pragma once
 
@@ -49,6 +54,9 @@ struct informer_sink {
 	void (*unauthenticated)(struct informer_sink *sink);
 	/* The optional resource is not there, or may not be listed. */
 	void (*missing)(struct informer_sink *sink);
+	/* The API server went back to an older state: what comes in the next complete list is the truth, whatever was told
+	 * before. NULL: all the same. */
+	void (*went_back)(struct informer_sink *sink);
 	/* Instead of upsert and remove where objects may hold values: the JSON of one, in secret memory, borrowed for the
 	 * call. */
 	enum err (*told)(struct informer_sink *sink, struct str object, bool gone);
@@ -58,6 +66,7 @@ enum informer_state {
 	INFORMER_WAITING,
 	INFORMER_LISTING,
 	INFORMER_READING,
+	INFORMER_CHECKING,
 	INFORMER_WATCHING,
 	INFORMER_STOPPED
 };
@@ -75,6 +84,7 @@ struct informer {
 	bool _has_synced;
 	bool _in_list; /* a list has begun and is not complete */
 	bool _needs_list;
+	bool _doubtful; /* the last watch did not end by itself: the server may be another one now */
 	unsigned _failures; /* in a row */
 	unsigned _page_limit;
 	unsigned _bad_objects;
@@ -92,7 +102,8 @@ struct informer {
 	struct buf _lines; /* watch bytes that are not read yet */
 	struct secret _secret_lines;
 	bool _overflow; /* more came than _lines takes */
-	int64_t _watch_began_ns;
+	int64_t _heard_ns;
+	int64_t _watch_began_ns, _watch_asked_ns;
 	bool _watch_served; /* at least one event came */
 };
 
@@ -111,6 +122,9 @@ void informer_set_revocable(struct informer *informer);
  * backlogs, since what grows is copied; sink.told is told of objects. */
 void informer_set_secret(struct informer *informer, struct secret_arena *arena);
 
+/* The API server went back, as another informer has found: everything is listed again. */
+void informer_start_over(struct informer *informer, struct now now);
+
 /* Cancels the request and starts no other. */
 void informer_stop(struct informer *informer);
 void informer_deinit(struct informer *informer); /* stops; idempotent */
@@ -127,5 +141,8 @@ bool informer_has_synced(const struct informer *informer);
 
 /* The last list was complete, and nothing has failed since: changes are told of as they happen. */
 bool informer_is_current(const struct informer *informer);
+
+/* When the server was last heard of (mono_ns): a page of a list, an event or bookmark of a watch; 0: never. */
+int64_t informer_heard_ns(const struct informer *informer);
 
 enum informer_state informer_state(const struct informer *informer);

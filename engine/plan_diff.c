@@ -1,5 +1,6 @@
 /* What a reconcile that has ended comes to: each key of the Secret, and each label and annotation that would change. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/decode.h"
 #include "clients/json.h"
@@ -88,7 +89,7 @@ static enum plan_action value_action(
 
 static void set_version(const struct plan_target *target, struct plan_row *row, struct str source) {
 	const struct status_object *object = status_find_object(&target->status, source);
-	if (object) memcpy(row->version, object->version, sizeof row->version);
+	if (object) snprintf(row->version, sizeof row->version, "%s", object->version);
 }
 
 /* `all`: what the whole SecretSync comes to, where it ends no other way than its items. */

@@ -46,6 +46,7 @@ enum err object_meta_read(const cJSON *object, struct object_meta *out_meta) {
 		.ns = json_text(member(metadata, "namespace")),
 		.name = json_text(member(metadata, "name")),
 		.uid = json_text(member(metadata, "uid")),
+		.version = json_text(member(metadata, "resourceVersion")),
 		.generation = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0,
 		.deleting = member(metadata, "deletionTimestamp") != NULL,
 	};

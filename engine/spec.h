@@ -12,7 +12,8 @@
 
 /* Who an object is, cheaply: borrowed from the JSON, unless they are kept. */
 struct object_meta {
-	struct str ns, name, uid;
+	struct str ns, name, uid,
+		version; /* version: the resourceVersion; "" where it is not told */
 	int64_t generation;
 	bool deleting; /* a deletionTimestamp is set */
 	bool kept; /* the strings outlive every snapshot that is built with them */

@@ -17,6 +17,9 @@ struct store {
 	struct map classes; /* struct spc_cell */
 	struct list seen[STORE_KINDS]; /* in the list that runs, or since it ended */
 	struct list unseen[STORE_KINDS]; /* not yet in the list that runs */
+	bool listing[STORE_KINDS]; /* a list runs */
+	bool distrusts[STORE_KINDS]; /* until the next complete list */
+	int64_t doubted_ns; /* what distrusts[STORE_SYNCS] is about; see object_tell() */
 	bool sweeping[STORE_KINDS]; /* the list is complete: what is unseen goes */
 	struct list fanout; /* cells whose objects are to be told */
 	struct list closing; /* objects without a spec, until their worker hands them back */
@@ -97,16 +100,29 @@ static void see(struct store *store, enum store_kind kind, struct list *seen_lin
 	list_push_back(&store->seen[kind], seen_link);
 }
 
+static uint16_t version_hash(const struct object_meta *id) {
+	return (uint16_t)hash64_stable(id->version);
+}
+
+/* In a list, what is not as it was seen last may differ in more than uid and generation tell: between the two may lie a
+ * backup, in which a generation came twice and a status went back. Events of a watch come without a gap. */
+static bool is_anew(const struct store *store, enum store_kind kind, uint32_t seen,
+	const struct object_meta *id) {
+	if (store->distrusts[kind]) return true;
+	return store->listing[kind] && seen != version_hash(id);
+}
+
 static enum err class_upsert(
 	struct store *store, const struct object_meta *id, const cJSON *object) {
 	struct spc_cell *cell = make_cell(store, id->ns, id->name);
 	if (!cell) return ERR_NOMEM;
 	bool known = cell->now != NULL;
-	if (known) {
-		see(store, STORE_CLASSES, &cell->seen_link);
-		if (cell->now->generation == id->generation && str_eq(cell->now->uid, id->uid))
-			return OK;
-	}
+	if (known) see(store, STORE_CLASSES, &cell->seen_link);
+	bool anew = is_anew(store, STORE_CLASSES, cell->version_hash, id);
+	cell->version_hash = version_hash(id);
+	if (known && !anew && cell->now->generation == id->generation &&
+		str_eq(cell->now->uid, id->uid))
+		return OK;
 	struct spc *spc;
 	enum err err = spc_build(object, &store->defaults, &spc);
 	if (err) {
@@ -196,6 +212,7 @@ static enum err object_add(
 		return err;
 	}
 	list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
+	object->version_hash = version_hash(id);
 	publish_spec(store, object, spec);
 	queue_add(&object->item);
 	return OK;
@@ -211,6 +228,18 @@ static enum err object_update(struct store *store, struct object *object,
 	return OK;
 }
 
+/* What the API server has of it now, for an object that has learned something else. */
+static enum err tell_status(struct store *store, struct object *object, const cJSON *json) {
+	struct status status = { 0 };
+	enum err err = status_parse(cJSON_GetObjectItemCaseSensitive(json, "status"), store->names,
+		object_uid(object), &status);
+	if (!err && status_is_anothers(&status, object_uid(object))) status_deinit(&status);
+	bool distrusted = store->distrusts[STORE_SYNCS];
+	if (!err) err = object_tell(object, &status, distrusted ? store->doubted_ns : INT64_MAX);
+	status_deinit(&status);
+	return err;
+}
+
 static bool is_same(const struct object *object, const struct object_meta *id) {
 	const struct spec *spec = object->spec; /* main is its only writer */
 	return spec && spec->generation == id->generation && spec->deleting == id->deleting;
@@ -220,14 +249,19 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 	char buffer[KEY_BYTES];
 	struct str key = make_key(buffer, id->ns, id->name);
 	struct object *object = find_object(store, key);
+	bool anew = false;
 	if (object && !str_eq(object_uid(object), id->uid)) {
 		object_close(store, object);
 		object = NULL;
 	}
 	if (object) {
 		see(store, STORE_SYNCS, &object->seen_link);
-		if (is_same(object, id)) return OK;
+		anew = is_anew(store, STORE_SYNCS, object->version_hash, id);
+		object->version_hash = version_hash(id);
+		if (!anew && is_same(object, id)) return OK;
 	}
+	enum err err = anew ? tell_status(store, object, json) : OK;
+	if (err) return err;
 	return object ? object_update(store, object, id, json) : object_add(store, key, id, json);
 }
 
@@ -299,9 +333,12 @@ enum err store_upsert(struct store *store, enum store_kind kind, const cJSON *ob
 static bool knows_class(struct store *store, struct str key, const struct object_meta *meta) {
 	struct spc_cell *cell = find_cell(store, key);
 	bool same = cell && cell->now && cell->now->generation == meta->generation &&
-		    str_eq(cell->now->uid, meta->uid);
-	if (same) see(store, STORE_CLASSES, &cell->seen_link);
-	return same;
+		    str_eq(cell->now->uid, meta->uid) &&
+		    !is_anew(store, STORE_CLASSES, cell->version_hash, meta);
+	if (!same) return false;
+	see(store, STORE_CLASSES, &cell->seen_link);
+	cell->version_hash = version_hash(meta);
+	return true;
 }
 
 bool store_knows(struct store *store, enum store_kind kind, const struct object_meta *meta) {
@@ -311,9 +348,12 @@ bool store_knows(struct store *store, enum store_kind kind, const struct object_
 	struct str key = make_key(buffer, meta->ns, meta->name);
 	if (kind == STORE_CLASSES) return knows_class(store, key, meta);
 	struct object *object = find_object(store, key);
-	bool same = object && str_eq(object_uid(object), meta->uid) && is_same(object, meta);
-	if (same) see(store, STORE_SYNCS, &object->seen_link);
-	return same;
+	bool same = object && str_eq(object_uid(object), meta->uid) && is_same(object, meta) &&
+		    !is_anew(store, STORE_SYNCS, object->version_hash, meta);
+	if (!same) return false;
+	see(store, STORE_SYNCS, &object->seen_link);
+	object->version_hash = version_hash(meta);
+	return true;
 }
 
 enum err store_delete(struct store *store, enum store_kind kind, const cJSON *json) {
@@ -333,15 +373,24 @@ enum err store_delete(struct store *store, enum store_kind kind, const cJSON *js
 	return OK;
 }
 
+void store_distrust(struct store *store, enum store_kind kind, int64_t doubted_ns) {
+	assert_main();
+	bool earlier = !store->distrusts[STORE_SYNCS] || doubted_ns < store->doubted_ns;
+	if (kind == STORE_SYNCS && earlier) store->doubted_ns = doubted_ns;
+	store->distrusts[kind] = true;
+}
+
 void store_list_begin(struct store *store, enum store_kind kind) {
 	assert_main();
 	list_splice(&store->unseen[kind], &store->seen[kind]);
 	store->sweeping[kind] = false;
+	store->listing[kind] = true;
 }
 
 void store_list_end(struct store *store, enum store_kind kind) {
 	assert_main();
 	store->sweeping[kind] = true;
+	store->distrusts[kind] = store->listing[kind] = false;
 }
 
 void store_take_retired(struct store *store, struct object **object) {

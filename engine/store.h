@@ -39,6 +39,10 @@ enum err store_delete(struct store *store, enum store_kind kind, const cJSON *ob
 
 /* A complete list follows; and it is complete: whatever was not upserted between the two is gone. A
  * second begin starts the marks anew. */
+/* The API server went back to an older state, and the list that is to come tells of it: uid, generation and resourceVersion say
+ * nothing about what was seen before, and its statuses count, not those that were written. Holds until that list is complete.
+ * doubted_ns: see object_tell(). */
+void store_distrust(struct store *store, enum store_kind kind, int64_t doubted_ns);
 void store_list_begin(struct store *store, enum store_kind kind);
 void store_list_end(struct store *store, enum store_kind kind);
 

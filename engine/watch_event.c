@@ -54,7 +54,7 @@ static bool read_head(struct str raw_key, struct str raw, struct object_head *he
 	if (is_key(raw_key, STR("namespace"))) return plain_text(raw, &meta->ns);
 	if (is_key(raw_key, STR("name"))) return plain_text(raw, &meta->name);
 	if (is_key(raw_key, STR("uid"))) return plain_text(raw, &meta->uid);
-	if (is_key(raw_key, STR("resourceVersion"))) return plain_text(raw, &head->version);
+	if (is_key(raw_key, STR("resourceVersion"))) return plain_text(raw, &meta->version);
 	if (is_key(raw_key, STR("generation"))) return str_to_i64(raw, &meta->generation) == OK;
 	if (is_key(raw_key, STR("deletionTimestamp"))) meta->deleting = true;
 	if (is_key(raw_key, STR("ownerReferences"))) head->owned = true;
@@ -74,8 +74,7 @@ bool object_head_scan(struct str object, struct object_head *out_head) {
 		if (!read_head(raw_key, raw, out_head)) return false;
 	}
 	const struct object_meta *meta = &out_head->meta;
-	return !members.err && meta->ns.len && meta->name.len && meta->uid.len &&
-	       out_head->version.len;
+	return !members.err && meta->ns.len && meta->name.len && meta->uid.len && meta->version.len;
 }
 
 bool watch_event_head(struct str line, struct str type, struct object_head *out_head) {

@@ -32,7 +32,6 @@ enum err watch_event_scan(struct str line, struct watch_event *out_event);
  * be parsed. */
 struct object_head {
 	struct object_meta meta; /* in the text */
-	struct str version; /* resourceVersion */
 	bool owned; /* it has ownerReferences */
 };
 

@@ -33,6 +33,12 @@ struct drift_rest {
 	char field[128], manager[128]; /* what was changed last before the rest, and by whom */
 };
 
+/* What main tells the home, see object_tell(). */
+struct told_status {
+	struct status status;
+	int64_t doubted_ns;
+};
+
 struct object;
 struct scan_name;
 struct shard;
@@ -54,6 +60,8 @@ struct object {
 	struct list cell_link; /* main: in spc_cell.objects */
 	struct list seen_link; /* main: marks of a relist */
 
+	_Atomic(struct told_status *)
+		told; /* atomic: acq_rel; owned by whoever takes it out; see object_tell */
 	struct status
 		status; /* home (main until the first queue_add): what the server has, or is to have (report.h) */
 	struct timer timer; /* home: next check, or retry */
@@ -73,11 +81,13 @@ struct object {
 	bool reads : 1; /* home: the next reconcile asks the vault, whatever the last walk saw */
 	bool changed_meanwhile : 1; /* home: a walk saw a change during the reconcile */
 	bool has_many_links : 1; /* home: which of `links` holds */
-	uint8_t told_value, told_reason; /* home: of Ready, as the server has them */
+	uint8_t told_value : 2, told_reason : 6; /* home: of Ready, as the server has them */
 	uint8_t due; /* home: enum object_class when the timer fires */
 	uint8_t failures; /* home: in a row, as far as they are counted */
 	uint8_t settles; /* home: reads in a row of a version as young as the read */
+	uint8_t reported_at; /* home: when `status` was last sent, by object_report_clock(); 0: never */
 	uint16_t link_count; /* home */
+	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	_Atomic uint32_t
 		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
 	uint32_t identity_hash; /* home: of its identity, namespace included */
@@ -104,6 +114,18 @@ void object_destroy(struct object *object);
 struct str object_uid(const struct object *object);
 struct str object_namespace(const struct object *object);
 struct str object_name(const struct object *object);
+
+/* Main: what the API server has of it now, since it is not what it had (a backup was restored). Takes status (moved). The home
+ * begins anew from it, as after a start, when it takes the object from its queue; add it behind this. What this process
+ * itself has reported from doubted_ns on (mono_ns; INT64_MAX: nothing) may have come into the restored state, and says nothing about the Secret there:
+ * that is written again. ERR_NOMEM. */
+enum err object_tell(struct object *object, struct status *status, int64_t doubted_ns);
+/* A clock of one byte, which never shows 0 and comes round in an hour: who is compared with it is doubted once too often, not too
+ * seldom. */
+uint8_t object_report_clock(int64_t mono_ns);
+/* Home, no reconcile is under way: takes what main has told. True: it is something else than was known, and a status that is
+ * still on its way speaks of what is not there any more. */
+[[nodiscard]] bool object_hear(struct object *object, int64_t now_ns);
 
 /* The current spec with a reference of the caller's own, or NULL. */
 struct spec *spec_borrow(struct object *object);

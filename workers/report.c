@@ -99,6 +99,10 @@ void report_leave(struct worker *worker, struct object *object) {
 	dequeue(worker, object);
 }
 
+static void note_sent(const struct worker *worker, struct object *object) {
+	object->reported_at = object_report_clock(worker->now.mono_ns);
+}
+
 /* --- one write --- */
 
 static void tell_event(struct worker *worker, struct object *object, const struct condition *was) {
@@ -147,6 +151,7 @@ static void answered(struct gate_call *call) {
 	struct fault fault = { 0 };
 	char what[WHAT_BYTES];
 	snprintf(what, sizeof what, "write the status of SecretSync %s", report->object->key);
+	note_sent(worker, report->object);
 	enum err err = kube_result(&report->kube, &fault, what);
 	if (err)
 		refused(report, &fault);
@@ -185,6 +190,7 @@ static enum err start(struct worker *worker, struct object *object, const struct
 		report_free(report);
 		return err;
 	}
+	note_sent(worker, object);
 	report->kube.http.timeout_ns = worker->settings.kube_timeout_ns;
 	report->call.req = &report->kube.http;
 	report->call.on_done = answered;

@@ -83,6 +83,7 @@ struct spc_cell {
 	struct list todo; /* main: those of them that are still to be told of a change */
 	struct list turn_link; /* main: in the store's list of cells with something in `todo` */
 	struct list seen_link; /* main: marks of a relist, while there is a class */
+	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	char key[]; /* const: "namespace/name", with its NUL */
 };
 

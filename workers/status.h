@@ -67,11 +67,11 @@ enum __attribute__((packed)) status_hash {
 /* As small as it can be with names: there is one for every SecretSync. */
 struct status {
 	struct condition conditions[CONDITION_COUNT];
-	int64_t observed_generation;
 	char *other_hash; /* owned: the text, where `hash` is HASH_OTHER; else NULL */
 	struct status_object *objects; /* owned: one block, texts included */
 	uint32_t last_successful_s; /* unix seconds; 0: never */
 	uint32_t secret_created_s; /* unix seconds; 0: not known */
+	int32_t observed_generation;
 	uint16_t object_count;
 	enum status_hash hash;
 	unsigned char digest[SHA256_BYTES]; /* of a hash that is ours */

@@ -47,6 +47,7 @@ static void plan_next(struct sync *sync) {
 	bool seen = sync->created || sync->updated || sync->looking;
 	if (seen && !sync->fault.err) worker_saw_secret(worker, object);
 	if (!sync->fault.err) sync_remember_force(sync);
+	sync_note_repair(sync);
 	if (sync->fault.err && (sync->looking || sync->repairing)) secret_look_failed(object);
 	if (!fault->err) {
 		object->failures = 0;

@@ -166,6 +166,8 @@ const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault
 const struct step *sync_judge_drift(struct sync *sync);
 /* False: what is in the Secret is what the good items ask for. Once sync->digest is made. */
 bool sync_must_write(const struct sync *sync);
+/* The end of a reconcile: a Secret that somebody else changed, and that was written again, is remembered. */
+void sync_note_repair(const struct sync *sync);
 /* The second phase of the reads. */
 const struct step *sync_read_values(struct sync *sync);
 

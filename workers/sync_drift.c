@@ -82,26 +82,31 @@ const struct step *sync_unchanged(struct sync *sync) {
 
 /* --- and what follows --- */
 
-/* True: one more repair is not what helps. Out of memory: it is repaired, and not counted. */
+/* True: one more repair is not what helps. */
 static bool begin_rest(struct sync *sync, const struct theft *theft) {
 	int64_t now_ns = sync->worker->now.mono_ns;
-	struct object *object = sync->object;
-	if (!object->rest) object->rest = mem_zalloc(sizeof *object->rest);
-	struct drift_rest *rest = object->rest;
+	struct drift_rest *rest = sync->object->rest;
 	if (!rest) return false;
 	int64_t oldest_ns = rest->repaired_ns[rest->next];
 	/* Polls come a little early or late. */
 	bool too_often =
 		oldest_ns && now_ns - oldest_ns <= 3 * interval_ns(sync) + interval_ns(sync) / 2;
-	if (too_often) {
-		*rest = (struct drift_rest){ .until_ns = now_ns + REST_NS };
-		snprintf(rest->field, sizeof rest->field, "%s", theft->field);
-		snprintf(rest->manager, sizeof rest->manager, "%s", theft->manager);
-		return true;
-	}
-	rest->repaired_ns[rest->next] = now_ns;
+	if (!too_often) return false;
+	*rest = (struct drift_rest){ .until_ns = now_ns + REST_NS };
+	snprintf(rest->field, sizeof rest->field, "%s", theft->field);
+	snprintf(rest->manager, sizeof rest->manager, "%s", theft->manager);
+	return true;
+}
+
+/* A repair that its vault did not let happen is none. Out of memory: it is not counted. */
+void sync_note_repair(const struct sync *sync) {
+	struct object *object = sync->object;
+	if (!sync->repairing || !sync->updated) return;
+	if (!object->rest) object->rest = mem_zalloc(sizeof *object->rest);
+	struct drift_rest *rest = object->rest;
+	if (!rest) return;
+	rest->repaired_ns[rest->next] = sync->worker->now.mono_ns;
 	rest->next = (rest->next + 1) % DRIFT_REPAIRS;
-	return false;
 }
 
 const struct step *sync_read_values(struct sync *sync) {

@@ -121,6 +121,7 @@ static void take_object(struct worker *worker, struct object *object) {
 		let_go(worker, object);
 		queue_move(&object->item, &home->queue);
 	} else if (spec && !spec->deleting) {
+		if (object_hear(object, worker->now.mono_ns)) report_leave(worker, object);
 		enum err err = arrive(worker, object);
 		if (!err) err = enter_shard(worker, object, spec, spc);
 		object->failures = 0;

@@ -232,17 +232,42 @@ class Cluster:
         self.wait_for_serviceaccount("default", "default")
         say(f"ready after {time.monotonic() - started:.1f} s: {self.server}")
 
-    def stop(self):
+    def _end(self, name, process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            say(f"{name} does not stop on SIGTERM, killing it")
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _end_all(self):
         for name, process in reversed(self.processes):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                say(f"{name} does not stop on SIGTERM, killing it")
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            self._end(name, process)
         self.processes.clear()
+
+    def back_up(self):
+        """Stops everything, copies what etcd holds, and goes on at the same addresses."""
+        self._end_all()
+        shutil.copytree(self.directory / "etcd", self.directory / "etcd-backup")
+        self._go_on()
+
+    def restore(self):
+        """The same with what was copied in the place of what etcd holds: revisions go back."""
+        self._end_all()
+        shutil.rmtree(self.directory / "etcd")
+        shutil.copytree(self.directory / "etcd-backup", self.directory / "etcd")
+        self._go_on()
+
+    def _go_on(self):
+        self._spawn(*self.etcd_command)
+        self._spawn(*self.apiserver_command)
+        wait_for("the API server", self._is_ready)
+        self._start_controller_manager()
+
+    def stop(self):
+        self._end_all()
         if self.temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -256,7 +281,7 @@ class Cluster:
 
     def _spawn(self, name, *arguments):
         log = self.directory / f"{name}.log"
-        with open(log, "wb") as sink:
+        with open(log, "ab") as sink:
             process = subprocess.Popen([str(self.binaries / name), *map(str, arguments)],
                                        stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
                                        cwd=self.directory, preexec_fn=die_with_parent)
@@ -274,11 +299,12 @@ class Cluster:
     def _start_etcd(self):
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self.etcd = client
-        self._spawn("etcd", "--name", "kvsync", "--data-dir", self.directory / "etcd",
-                    "--listen-client-urls", client, "--advertise-client-urls", client,
-                    "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                    "--initial-cluster", f"kvsync={peer}", "--unsafe-no-fsync",
-                    "--log-level", "warn")
+        self.etcd_command = ("etcd", "--name", "kvsync", "--data-dir", self.directory / "etcd",
+                             "--listen-client-urls", client, "--advertise-client-urls", client,
+                             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                             "--initial-cluster", f"kvsync={peer}", "--unsafe-no-fsync",
+                             "--log-level", "warn")
+        self._spawn(*self.etcd_command)
 
     def _start_apiserver(self):
         port = free_port()
@@ -308,7 +334,8 @@ class Cluster:
             policy.write_text(AUDIT_POLICY)
             flags += ["--audit-policy-file", policy,
                       "--audit-log-path", self.directory / "audit.log"]
-        self._spawn("kube-apiserver", *flags)
+        self.apiserver_command = ("kube-apiserver", *flags)
+        self._spawn(*self.apiserver_command)
         self.kubeconfig = self._certificate_kubeconfig("admin", "/O=system:masters/CN=admin")
         wait_for("the API server", self._is_ready)
 

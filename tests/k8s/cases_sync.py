@@ -90,8 +90,12 @@ def sync_list_expired_token(k):
 
 @case()
 def sync_list_future(k):
-    """A list at a revision that is yet to come waits 3 s and is then a 504."""
+    """A list at a revision that is yet to come waits 3 s and is then a 504: so a server says that it has not got that far."""
     k.send("list", "GET", k.syncs, resourceVersion="999999999", limit=1, expect=504)
+    since = {"resourceVersionMatch": "NotOlderThan", "limit": 1}
+    version = k.require(k.send(None, "GET", k.syncs, limit=1, expect=200))["metadata"]["resourceVersion"]
+    k.send("got that far", "GET", k.syncs, resourceVersion=version, **since, expect=200)
+    k.send("has not got that far", "GET", k.syncs, resourceVersion="999999999", **since, expect=504)
 
 
 @case()

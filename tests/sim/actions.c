@@ -337,7 +337,6 @@ static void restore(struct sim *sim) {
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		recount_blocked(sim, &sim->syncs[i]);
-		sim->syncs[i].dirty = true;
 		if (sim->syncs[i].present) {
 			sim_apply_sync(sim, &sim->syncs[i]);
 		} else {
@@ -516,11 +515,6 @@ static void heal_vaults(struct sim *sim) {
 /* Half of the foreign Secrets stay where they are. */
 static void heal_sync(struct sim *sim, struct sim_sync *sync) {
 	if (sync->blocked && sim_chance(sim, 500)) delete_secret(sim, sync);
-	if (sync->present && sync->dirty) {
-		sync->force = ++sim->serial;
-		sim_apply_sync(sim, sync);
-	}
-	sync->dirty = false;
 }
 
 void sim_heal(struct sim *sim) {
@@ -539,7 +533,5 @@ void sim_heal(struct sim *sim) {
 	}
 	for (unsigned i = 0; i < sim->sync_count; i++) heal_sync(sim, &sim->syncs[i]);
 	sim_akv_heal(sim);
-	/* As Kubernetes advises: revisions may have been used twice, which no watch can see. */
-	if (sim->restored) sim_engine_stop(sim, sim_chance(sim, 500));
 	sim_streams_poll(sim);
 }

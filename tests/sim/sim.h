@@ -106,7 +106,6 @@ struct sim_sync {
 	unsigned force;
 	int64_t interval_s; /* 0: the installation's */
 	bool present;
-	bool dirty; /* a backup took the Secret back: only a forced write makes it good again */
 	bool blocked; /* a foreign Secret has the name, and stays to the end */
 	bool unmarked; /* blocked, because the label was taken from what was its own */
 };

@@ -112,6 +112,11 @@ static void told_401(struct informer_sink *sink) {
 	tell("401", NULL);
 }
 
+static void told_went_back(struct informer_sink *sink) {
+	(void)sink;
+	tell("back", NULL);
+}
+
 static enum err told_text(struct informer_sink *sink, struct str object, bool gone) {
 	cJSON *json = NULL;
 	(void)sink;
@@ -137,7 +142,7 @@ static int setup(void **state) {
 	(void)state;
 	w = (struct world){ .script = { .http = { &OPS } }, .now = { .mono_ns = 1000 * NS_PER_S } };
 	w.sink = (struct informer_sink){ told_upsert, told_remove, NULL, told_begin, told_end, told_401,
-		told_end, told_text };
+		told_end, told_went_back, told_text };
 	w.site.name = "kubernetes";
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();
@@ -194,13 +199,40 @@ static void assert_lists(void) {
 	assert_null(w.script.active->on_data);
 }
 
-static void assert_watches(const char *version) {
+
+
+static void answer(int status, const char *body);
+
+/* After a watch that broke the server is asked how far it has got. */
+static void assert_checks(const char *version) {
+	char part[128];
+	snprintf(part, sizeof part, "?limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=%s", version);
+	assert_url(part);
+	assert_null(w.script.active->on_data);
+}
+
+static void assert_watches_now(const char *version) {
 	char part[128];
 	snprintf(part, sizeof part, "resourceVersion=%s", version);
 	assert_url("watch=true");
 	assert_url("allowWatchBookmarks=true");
 	assert_url(part);
 	assert_non_null(w.script.active->on_data);
+}
+
+static void assert_resumes(const char *version) {
+	assert_checks(version);
+	answer(200, "{\"items\":[],\"metadata\":{\"resourceVersion\":\"999\"}}");
+	assert_watches_now(version);
+}
+
+/* At once, or when the server has said that it has got that far. */
+static void assert_watches(const char *version) {
+	assert_non_null(w.script.active);
+	if (str_find(buf_str(&w.script.active->url), STR("limit=1&")) == SIZE_MAX)
+		assert_watches_now(version);
+	else
+		assert_resumes(version);
 }
 
 static void answer(int status, const char *body) {
@@ -242,6 +274,7 @@ static void end_stream(void) {
 #define EVENT(type, name, version)                                          \
 	"{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name \
 	"\",\"resourceVersion\":\"" version "\"}}}\n"
+#define TOO_NEW "{\"code\":504,\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}]}}"
 #define GONE "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}"
 
 static void sync_up(void) {
@@ -450,8 +483,9 @@ static void test_watch_that_ends_at_once_is_not_stormed(void **state) {
 		end_stream();
 		assert_null(w.script.active);
 		pass(30);
+		assert_resumes("10");
 	}
-	assert_int_equal(w.script.started, before + 5);
+	assert_int_equal(w.script.started, before + 10);
 }
 
 static void test_expired_watch_relists(void **state) {
@@ -483,9 +517,9 @@ static void test_versions_are_opaque(void **state) {
 	stream(EVENT("ADDED", "b", "9") EVENT("MODIFIED", "b", "0x-not a number"));
 	answer_error(ERR_NETWORK);
 	pass(2);
-	assert_watches("0x-not%20a%20number");
-	answer(504, "{\"code\":504,\"details\":{\"causes\":[{\"reason\":"
-		    "\"ResourceVersionTooLarge\"}]}}");
+	assert_resumes("0x-not%20a%20number");
+	answer(504, TOO_NEW);
+	assert_non_null(strstr(w.told, "back "));
 	pass(4);
 	assert_lists();
 	answer(200, PAGE("", "3", ""));
@@ -493,6 +527,75 @@ static void test_versions_are_opaque(void **state) {
 	answer(400, "{\"code\":400,\"message\":\"invalid resource version\"}");
 	pass(2);
 	assert_lists();
+}
+
+/* A backup was restored while a watch was broken: nothing that was told before counts, and it is said so before the list. */
+static void test_a_server_that_went_back(void **state) {
+	(void)state;
+	sync_up();
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_checks("10");
+	answer_error(ERR_NETWORK);
+	pass(4);
+	assert_checks("10");
+	answer(503, "{}");
+	pass(8);
+	assert_checks("10");
+	assert_string_equal(w.told, "");
+	answer(504, TOO_NEW);
+	assert_string_equal(w.told, "back ");
+	pass(16);
+	assert_lists();
+	answer(200, PAGE(ITEM("b"), "3", ""));
+	assert_string_equal(w.told, "back [ +b ] ");
+	assert_watches("3");
+}
+
+/* An ordinary end is no reason to ask; one before its time is. */
+static void test_early_end_is_checked(void **state) {
+	(void)state;
+	sync_up();
+	w.now.mono_ns += 20 * NS_PER_S;
+	stream(EVENT("BOOKMARK", "", "11"));
+	end_stream();
+	assert_resumes("11");
+	w.now.mono_ns += 600 * NS_PER_S;
+	stream(EVENT("BOOKMARK", "", "12"));
+	end_stream();
+	assert_watches_now("12");
+}
+
+static void test_refused_check_relists(void **state) {
+	(void)state;
+	sync_up();
+	answer_error(ERR_NETWORK);
+	pass(2);
+	answer(400, "{\"code\":400}");
+	pass(4);
+	assert_lists();
+	assert_string_equal(w.told, "[ ");
+}
+
+static void test_start_over(void **state) {
+	(void)state;
+	sync_up();
+	informer_start_over(&w.informer, w.now);
+	assert_int_equal(w.script.cancelled, 1);
+	settle();
+	assert_lists();
+	/* In the middle of a list, too. */
+	informer_start_over(&w.informer, w.now);
+	settle();
+	assert_lists();
+	assert_string_equal(w.told, "[ [ ");
+	answer(200, PAGE(ITEM("b"), "3", ""));
+	assert_string_equal(w.told, "[ [ +b ] ");
+	assert_watches("3");
+	informer_stop(&w.informer);
+	informer_start_over(&w.informer, w.now);
+	settle();
+	assert_null(w.script.active);
 }
 
 /* Such a server may also answer a watch with silence. A watch that has told something is not silent, and
@@ -504,12 +607,12 @@ static void test_silent_watch_relists(void **state) {
 	w.now.mono_ns += 60 * NS_PER_S;
 	answer_error(ERR_TIMEOUT);
 	pass(2);
-	assert_watches("10");
+	assert_resumes("10");
 	stream(EVENT("BOOKMARK", "", "11"));
 	w.now.mono_ns += INFORMER_SILENCE_S * NS_PER_S;
 	answer_error(ERR_TIMEOUT);
 	pass(2);
-	assert_watches("11");
+	assert_resumes("11");
 	w.script.active->status = 200;
 	w.now.mono_ns += INFORMER_SILENCE_S * NS_PER_S;
 	answer_error(ERR_TIMEOUT);
@@ -805,6 +908,10 @@ int main(void) {
 		TEST(test_expired_watch_relists),
 		TEST(test_other_error_event_resumes),
 		TEST(test_versions_are_opaque),
+		TEST(test_a_server_that_went_back),
+		TEST(test_early_end_is_checked),
+		TEST(test_refused_check_relists),
+		TEST(test_start_over),
 		TEST(test_silent_watch_relists),
 		TEST(test_denied_or_busy_watch_is_no_relist),
 		TEST(test_garbled_watch_relists),

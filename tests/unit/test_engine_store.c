@@ -213,6 +213,92 @@ static void test_another_uids_status_is_not_trusted(void **state) {
 	}
 }
 
+/* A backup was restored: uid and generation look alike, and are not what they were. */
+static void test_a_distrusted_list_begins_anew(void **state) {
+	(void)state;
+	upsert_class("c", "cu", 1);
+	upsert_sync("a", "u1", 1, "c");
+	assert_string_equal(run_queue(), "n/a ");
+	struct object *object = find("n/a");
+	/* What a worker has learned since, of a state that is not there any more. */
+	object->attempted = object->reads = object->unreported = true;
+	object->force_hash = 7;
+	mem_free(object->status.other_hash);
+	object->status.other_hash = mem_strdup(STR("kv1:u1:later"));
+	object->status.hash = HASH_OTHER;
+	upsert_sync("a", "u1", 1, "c");
+	assert_string_equal(run_queue(), "");
+	store_distrust(store, STORE_SYNCS, 100 * NS_PER_S);
+	store_list_begin(store, STORE_SYNCS);
+	upsert_sync("a", "u1", 1, "c");
+	upsert_sync("a", "u1", 1, "c"); /* the list began again */
+	assert_string_equal(run_queue(), "n/a ");
+	assert_ptr_equal(find("n/a"), object);
+	assert_string_equal(object->status.other_hash, "kv1:u1:later"); /* the home takes it, not main */
+	assert_true(object_hear(object, 1000 * NS_PER_S));
+	assert_string_equal(object->status.other_hash, "kv1:u1:00");
+	assert_false(object->attempted || object->reads || object->unreported || object->force_hash);
+	store_list_end(store, STORE_SYNCS);
+	upsert_sync("a", "u1", 1, "c");
+	assert_string_equal(run_queue(), "");
+	assert_false(object_hear(object, 1000 * NS_PER_S));
+	/* A status that was reported since then may be our own, in a state that it does not speak of. */
+	object->reported_at = object_report_clock(100 * NS_PER_S);
+	upsert_sync("a", "u1", 1, "c");
+	assert_string_equal(run_queue(), "");
+	store_distrust(store, STORE_SYNCS, 120 * NS_PER_S);
+	upsert_sync("a", "u1", 1, "c");
+	assert_false(object_hear(object, 1000 * NS_PER_S));
+	store_distrust(store, STORE_SYNCS, 100 * NS_PER_S);
+	upsert_sync("a", "u1", 1, "c");
+	assert_true(object_hear(object, 1000 * NS_PER_S));
+	assert_int_equal(object->status.hash, HASH_NONE);
+	assert_string_equal(run_queue(), "n/a ");
+	/* Told, and never heard. */
+	store_distrust(store, STORE_SYNCS, 100 * NS_PER_S);
+	upsert_sync("a", "u1", 1, "c");
+}
+
+/* A list after a gap: what has another resourceVersion is heard anew, what has not is not looked at. */
+static void test_a_list_after_a_gap(void **state) {
+	(void)state;
+	static const char *const versions[] = { "5", "5", "6" };
+	upsert_class("c", "cu", 1);
+	for (unsigned i = 0; i < 3; i++) {
+		cJSON *json = sync_json("a", "u1", 1, "c");
+		cJSON_AddStringToObject(cJSON_GetObjectItem(json, "metadata"), "resourceVersion", versions[i]);
+		if (i) store_list_begin(store, STORE_SYNCS);
+		struct object_meta meta = { 0 };
+		assert_int_equal(object_meta_read(json, &meta), OK);
+		assert_int_equal(store_knows(store, STORE_SYNCS, &meta), i == 1);
+		assert_int_equal(store_upsert(store, STORE_SYNCS, json), OK);
+		assert_string_equal(run_queue(), i == 1 ? "" : "n/a ");
+		struct object *object = find("n/a");
+		object->attempted = true;
+		assert_false(object_hear(object, 1000 * NS_PER_S));
+		assert_true(object->attempted); /* it is what we wrote: nothing begins anew */
+		if (i) store_list_end(store, STORE_SYNCS);
+		/* The same by a watch is our own status write. */
+		cJSON_ReplaceItemInObject(cJSON_GetObjectItem(json, "metadata"), "resourceVersion", cJSON_CreateString("7"));
+		if (i == 2) assert_int_equal(store_upsert(store, STORE_SYNCS, json), OK);
+		assert_string_equal(run_queue(), "");
+		cJSON_Delete(json);
+	}
+}
+
+static void test_a_distrusted_class_is_another(void **state) {
+	(void)state;
+	upsert_class("c", "cu", 1);
+	upsert_sync("a", "u1", 1, "c");
+	run_queue();
+	store_distrust(store, STORE_CLASSES, 100 * NS_PER_S);
+	struct object_meta meta = { .ns = STR("n"), .name = STR("c"), .uid = STR("cu"), .generation = 1 };
+	assert_false(store_knows(store, STORE_CLASSES, &meta));
+	upsert_class("c", "cu", 1);
+	turn_out();
+	assert_string_equal(run_queue(), "n/a ");
+}
+
 static void test_class_tells_its_objects(void **state) {
 	(void)state;
 	upsert_sync("a", "u1", 1, "c");
@@ -408,6 +494,9 @@ int main(void) {
 		TEST(test_deletion_mark_is_a_change),
 		TEST(test_another_uid_is_another_object),
 		TEST(test_another_uids_status_is_not_trusted),
+		TEST(test_a_distrusted_list_begins_anew),
+		TEST(test_a_list_after_a_gap),
+		TEST(test_a_distrusted_class_is_another),
 		TEST(test_class_tells_its_objects),
 		TEST(test_fanout_in_slices),
 		TEST(test_relist),

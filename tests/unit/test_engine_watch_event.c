@@ -20,7 +20,7 @@ static void the_head_is_found_behind_other_members(void **state) {
 	assert_str(head.meta.ns, "n");
 	assert_str(head.meta.name, "a");
 	assert_str(head.meta.uid, "u");
-	assert_str(head.version, "7");
+	assert_str(head.meta.version, "7");
 	assert_int_equal(head.meta.generation, 12);
 	assert_false(head.meta.deleting);
 	assert_false(head.owned);

@@ -244,6 +244,21 @@ static void after_three_repairs_comes_an_hour_of_rest(void **state) {
 	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
 }
 
+/* What could not be written is no repair, however often it was tried. */
+static void failed_repairs_are_not_counted(void **state) {
+	(void)state;
+	create_and_look();
+	for (int i = 0; i < 5; i++) {
+		check();
+		probe(OURS("s-1", "6", EDITED));
+		probe(OURS("s-1", "6", EDITED));
+		reply(HTTP_PATCH, "&force=true", 403, "{\"message\":\"no more today\"}");
+		if (i == 0) expect_rest(REASON_PATCH_FAILED, "no more today");
+		assert_int_equal(bench_active(), 0);
+	}
+	repair();
+}
+
 static void seldom_repairs_need_no_rest(void **state) {
 	(void)state;
 	create_and_look();
@@ -292,6 +307,7 @@ int main(void) {
 		BENCH_TEST(an_update_entry_is_merged_when_nothing_else_is_to_do),
 		BENCH_TEST(predecessors_entries_become_ours),
 		BENCH_TEST(after_three_repairs_comes_an_hour_of_rest),
+		BENCH_TEST(failed_repairs_are_not_counted),
 		BENCH_TEST(seldom_repairs_need_no_rest),
 		BENCH_TEST(probes_have_a_budget),
 	};
