@@ -145,6 +145,15 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def find_oldest(build=False):
+    """The folder of the oldest API server, which is built only when asked for; None: it is not in the cache."""
+    folder = pathlib.Path(subprocess.run([HERE / "build-cluster", "--oldest", "--print-dir"], stdout=subprocess.PIPE,
+                                         text=True, check=True).stdout.strip())
+    if build and subprocess.run([HERE / "build-cluster", "--oldest"], stdout=subprocess.DEVNULL, check=False).returncode:
+        raise ClusterError("tests/e2e/build-cluster --oldest failed, see above")
+    return folder if (folder / "stamp").exists() else None
+
+
 class Pki:
     """A CA, certificates signed by it, and the key that signs service-account tokens."""
 
@@ -186,12 +195,13 @@ class Cluster:
     """One control plane. Start and stop it by `with`, or by start() and stop()."""
 
     def __init__(self, directory=None, *, owner_enforcement=True, issuer=ISSUER, crds=None,
-                 audit=False, compaction="2s"):
+                 audit=False, compaction="2s", oldest=False):
         """crds: YAML files applied before the controller manager starts, which makes garbage
         collection know them at once (later it may take 40 s); None means those of deploy/manifests.
         audit: keep an audit log (see audit()); it costs 40 % of the throughput.
         compaction: how soon the API server forgets old revisions; short, so that a continue token
-        expires within seconds. Watches are not affected."""
+        expires within seconds. Watches are not affected.
+        oldest: with the API server of find_oldest()."""
         self.temporary = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="kvsync-cluster-"))
         self.owner_enforcement = owner_enforcement
@@ -199,6 +209,7 @@ class Cluster:
         self.crds = sorted(MANIFESTS.glob("*-crd-*.yaml")) if crds is None else crds
         self.with_audit = audit
         self.compaction = compaction
+        self.oldest = find_oldest() if oldest else None
         self.processes = []
 
     def __enter__(self):
@@ -280,9 +291,10 @@ class Cluster:
         return pathlib.Path(done.stdout.strip())
 
     def _spawn(self, name, *arguments):
+        folder = self.oldest if self.oldest and name == "kube-apiserver" else self.binaries
         log = self.directory / f"{name}.log"
         with open(log, "ab") as sink:
-            process = subprocess.Popen([str(self.binaries / name), *map(str, arguments)],
+            process = subprocess.Popen([str(folder / name), *map(str, arguments)],
                                        stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
                                        cwd=self.directory, preexec_fn=die_with_parent)
         self.processes.append((name, process))

@@ -67,11 +67,12 @@ def sync(name, class_name, data, namespace="my-namespace", service_account="my-s
 class Lab:
     """Everything that a scenario needs. One lab serves many scenarios; each uses names of its own."""
 
-    def __init__(self, directory, crds=None, owner_enforcement=True, policies=True, install=None):
+    def __init__(self, directory, crds=None, owner_enforcement=True, policies=True, install=None, oldest=False):
         """install(cluster): puts kvsync's account and rights there in another way than by the plain manifests."""
         self.directory = pathlib.Path(directory)
         self.crds = crds
         self.policies = policies
+        self.oldest = oldest
         self.install = install or self._apply_manifests
         self.owner_enforcement = owner_enforcement
         self.runs = 0
@@ -81,7 +82,8 @@ class Lab:
         self.stack = contextlib.ExitStack()
         with self.stack as stack:
             self.cluster = stack.enter_context(Cluster(
-                self.directory / "cluster", crds=self.crds, audit=True, owner_enforcement=self.owner_enforcement))
+                self.directory / "cluster", crds=self.crds, audit=True, owner_enforcement=self.owner_enforcement,
+                oldest=self.oldest))
             self.install(self.cluster)
             for namespace in NAMESPACES:
                 self.cluster.kubectl("create", "namespace", namespace)
