@@ -46,8 +46,10 @@ void shard_pace(struct shard *shard, const struct settings *settings) {
 		gate_set_group(&shard->gate, NULL, 0, 1);
 		return;
 	}
-	/* Each vault of the group may have one request that was counted and waits. */
-	struct rate rate = rate_of(settings->group_per_10s - vaults, settings->vault_burst);
+	/* Each vault of the group may have one request that was counted and waits; where they are many for the limit, half of it
+	 * is left for what goes out. */
+	double most = settings->group_per_10s, waiting = vaults < most / 2 ? vaults : most / 2;
+	struct rate rate = rate_of(most - waiting, settings->vault_burst);
 	gate_set_group(&shard->gate, &worker->pool->group_paces[group], rate.per_s, rate.burst);
 }
 

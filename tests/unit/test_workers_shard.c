@@ -277,14 +277,18 @@ static void a_timer_that_fires_makes_the_object_ready(void **state) {
 	assert_int_equal(f->objects[3]->wait_class, CLASS_PERIODIC);
 }
 
-static struct gate_pace paced(struct fixture *f, const char *url, const char *groups) {
+static struct gate_pace paced_by(struct fixture *f, const char *url, const char *groups, double per_10s) {
 	struct shard *shard = NULL;
 	struct settings settings = settings_default();
 	settings.vault_groups = groups;
-	settings.group_per_10s = 1000;
+	settings.group_per_10s = per_10s;
 	assert_int_equal(shard_get(&f->worker, str_of(url), &shard), OK);
 	shard_pace(shard, &settings);
 	return shard->gate.group;
+}
+
+static struct gate_pace paced(struct fixture *f, const char *url, const char *groups) {
+	return paced_by(f, url, groups, 1000);
 }
 
 static void a_vault_is_found_in_its_group(void **state) {
@@ -301,6 +305,9 @@ static void a_vault_is_found_in_its_group(void **state) {
 	/* Ten seconds' worth, the burst, and a request that waits in each of its vaults. */
 	struct gate_pace group = paced(f, "https://v.vault.azure.net", groups);
 	assert_true(group.rate_per_s * 10 + group.burst + 2 < 1000.001 && group.rate_per_s * 10 + group.burst > 990);
+	/* However many vaults share a small limit, half of it is theirs to use. */
+	assert_true(paced_by(f, "https://v.vault.azure.net", "a,b,v", 2).rate_per_s > 0.01);
+	assert_true(paced_by(f, "https://v.vault.azure.net", "a,b,c,d,e,f,g,h,i,j,k,v", 12).rate_per_s > 0.2);
 	/* The configuration was read again. */
 	assert_null(paced(f, "https://v.vault.azure.net", "kv-a").pace);
 	assert_null(paced(f, "https://v.vault.azure.net", NULL).pace);
