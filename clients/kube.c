@@ -152,8 +152,8 @@ static void add_selection(
 enum err kube_list_in(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str ns, unsigned limit, struct str continue_token) {
 	bool secrets = resource == KUBE_SECRETS;
-	/* On a connection of its own: libcurl 7.88 leaves what exceeds its buffer (16 KiB) of one stream lying until something
-	 * else comes in on the connection, when it arrived in one read with the end of another stream. */
+	/* On a connection of its own: seen with libcurl 7.88, an answer that shares its connection with the end of another one
+	 * may lie there, read from the socket, until something else comes in. */
 	begin(call, kube, secrets ? &kube->secret_site : &kube->watch_site, HTTP_GET);
 	add_resource(call, resource, ns);
 	buf_printf(&call->http.url, "?limit=%u", limit);
@@ -171,7 +171,8 @@ enum err kube_list(struct kube_call *call, struct kube *kube, enum kube_resource
 
 enum err kube_list_since(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version) {
-	begin(call, kube, &kube->site, HTTP_GET);
+	bool secrets = resource == KUBE_SECRETS;
+	begin(call, kube, secrets ? &kube->secret_site : &kube->site, HTTP_GET);
 	add_resource(call, resource, STR_NULL);
 	add_path(call,
 		"?limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=", resource_version);

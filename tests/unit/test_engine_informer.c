@@ -804,7 +804,10 @@ static void test_secret_pages_and_events(void **state) {
 	answer_error(ERR_NETWORK);
 	assert_false(informer_is_current(&w.informer));
 	pass(2);
+	assert_checks("11");
+	assert_ptr_equal(w.script.active->site, &w.kube.secret_site);
 	assert_watches("11");
+	assert_ptr_equal(w.script.active->site, &w.kube.secret_site);
 	stream(EVENT("MODIFIED", "d", "12"));
 	assert_string_equal(w.told, "~d ~-a ~d ");
 	assert_true(informer_is_current(&w.informer));
