@@ -95,6 +95,7 @@ struct plan {
 	struct http_site azure, imds;
 	struct http *below; /* the worker's; what is asked before it runs goes there directly */
 	struct loop *loop; /* the worker's */
+	bool answered; /* what was asked directly has ended */
 	struct pool *pool;
 	struct store *store;
 	struct plan_target *ended; /* their reconcile has ended, and the store still has them */

@@ -18,19 +18,19 @@ static const char NO_UID[] = "00000000-0000-4000-8000-000000000000";
 
 /* --- one request --- */
 
-static void asked(struct http_req *req) {
-	*(bool *)req->owner = true;
+static void answered(struct http_req *req) {
+	((struct plan *)req->owner)->answered = true;
 }
 
 /* Sends, and waits for the end. */
 static void exchange(struct plan *plan, struct http_req *req) {
-	bool done = false;
-	req->owner = &done;
-	req->on_done = asked;
+	plan->answered = false;
+	req->owner = plan;
+	req->on_done = answered;
 	http_start(plan->below, req);
 	for (;;) {
 		int64_t deadline_ns = http_turn(plan->below, loop_now(plan->loop));
-		if (done) return;
+		if (plan->answered) return;
 		loop_wait(plan->loop, deadline_ns);
 	}
 }

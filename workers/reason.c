@@ -20,10 +20,11 @@ static bool is_creation(enum reason reason) {
 
 enum reason reason_find(enum reason_names names, struct str name, bool existed) {
 	enum reason found = REASON_NONE;
-	for (enum reason r = REASON_NONE + 1; r < REASON_COUNT; r++) {
-		if (!str_eq(name, str_of(reason_name(names, r)))) continue;
-		if (!existed || !is_creation(r)) return r;
-		found = r;
+	for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+		enum reason reason = (enum reason)i;
+		if (!str_eq(name, str_of(reason_name(names, reason)))) continue;
+		if (!existed || !is_creation(reason)) return reason;
+		found = reason;
 	}
 	return found;
 }

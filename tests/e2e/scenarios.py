@@ -257,6 +257,8 @@ def offline(lab, engine):
               *(sync(name, "off", {"k": name}) for name in names))
     for name in names:
         lab.wait_data(name, {"k": f"online {name}"})
+    for name in still:
+        wait_looked_at(lab, name)
     lab.world.say("cut", vault="kv-one", how="refused")
     lab.world.say("cut", host="login", how="refused")
     for name in names:
