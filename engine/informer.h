@@ -122,7 +122,7 @@ void informer_set_revocable(struct informer *informer);
  * backlogs, since what grows is copied; sink.told is told of objects. */
 void informer_set_secret(struct informer *informer, struct secret_arena *arena);
 
-/* The API server went back, as another informer has found: everything is listed again. */
+/* The API server went back, as another informer has found: everything is listed again, after a wait that has begun already. */
 void informer_start_over(struct informer *informer, struct now now);
 
 /* Cancels the request and starts no other. */

@@ -62,8 +62,9 @@ void informer_start_over(struct informer *informer, struct now now) {
 	informer_drop_call(informer);
 	informer_drop_page(informer);
 	informer_forget_lines(informer);
+	/* Who waits already may have been asked to. */
+	if (informer->_state != INFORMER_WAITING) informer->_wait_until_ns = now.mono_ns;
 	informer->_state = INFORMER_WAITING;
-	informer->_wait_until_ns = now.mono_ns;
 }
 
 void informer_stop(struct informer *informer) {

@@ -194,7 +194,7 @@ struct sim_checks {
 	uint64_t product_writes; /* of what is stored, by the product */
 	uint64_t status_writes, event_writes; /* of what is stored, by the product */
 	int64_t silent_since_ns, silent_version;
-	uint64_t silent_requests[ROW_COUNT], silent_product_writes;
+	uint64_t silent_requests[ROW_COUNT], silent_product_writes, silent_safety_reads;
 };
 
 struct sim_options {

@@ -592,6 +592,14 @@ static void test_start_over(void **state) {
 	answer(200, PAGE(ITEM("b"), "3", ""));
 	assert_string_equal(w.told, "[ [ +b ] ");
 	assert_watches("3");
+	/* What the server has asked for still holds. */
+	w.script.active->retry_after_ns = 13 * NS_PER_S;
+	answer(429, "{}");
+	settle();
+	informer_start_over(&w.informer, w.now);
+	assert_int_equal(settle() - w.now.mono_ns, 13 * NS_PER_S);
+	pass(13);
+	assert_lists();
 	informer_stop(&w.informer);
 	informer_start_over(&w.informer, w.now);
 	settle();

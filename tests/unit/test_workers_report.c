@@ -8,7 +8,7 @@ enum { OTHERS = 40 };
 
 static struct object *others[OTHERS];
 static struct spec specs[OTHERS];
-static char names[OTHERS][8], uids[OTHERS][8];
+static char names[OTHERS][16], uids[OTHERS][16];
 static unsigned other_count;
 
 static void set_rate(double per_s) {
@@ -24,7 +24,7 @@ static void set_rate(double per_s) {
 /* SecretSyncs that cannot be understood: their status is all there is to write. */
 static void add_others(unsigned count) {
 	for (unsigned i = 0; i < count; i++) {
-		char key[16];
+		char key[24];
 		struct status none = { 0 };
 		snprintf(names[i], sizeof names[i], "o%u", i);
 		snprintf(uids[i], sizeof uids[i], "u-%u", i);
