@@ -454,7 +454,7 @@ static enum sim_fault spring(struct sim *sim, struct sim_sync *sync) {
 		return FAULT_OF_NOTHING; /* the answer meets it */
 	case 6:
 		sim->trap_stop.fire = stop_now;
-		if (sim_chance(sim, 300)) sim_at(sim, &sim->trap_stop, sim->now_ns);
+		if (sim_chance(sim, 600)) sim_at(sim, &sim->trap_stop, sim->now_ns);
 		return FAULT_OF_NOTHING; /* counted for every run */
 	default: {
 		const struct sim_spc *spc = &sim->spcs[sync->spc];
