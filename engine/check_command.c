@@ -8,24 +8,15 @@
 #include "engine/check.h"
 #include "engine/config.h"
 #include "engine/connect.h"
+#include "engine/output.h"
 
 enum { OUTPUT_BYTES = 256 << 20 };
-
-static enum err read_files(const struct check_command *command, struct manifests *manifests) {
-	enum err err = OK;
-	for (int i = 0; i < command->file_count && !err; i++)
-		err = manifests_read(manifests, command->files[i]);
-	return err;
-}
 
 static enum err print_json(const struct check_result *result, const struct connections *tried) {
 	cJSON *json = NULL;
 	enum err err = check_write_json(result, &json);
 	if (!err && tried) err = connections_write_json(tried, json);
-	char *text = err ? NULL : cJSON_Print(json);
-	if (!err && !text) err = ERR_NOMEM;
-	if (!err && puts(text) < 0) err = ERR_IO;
-	cJSON_free(text);
+	if (!err) err = output_json(json);
 	cJSON_Delete(json);
 	return err;
 }
@@ -35,8 +26,7 @@ static enum err print_table(const struct check_result *result, const struct conn
 	buf_init(&text, OUTPUT_BYTES);
 	check_write_table(result, &text);
 	if (tried) connections_write_table(tried, &text);
-	enum err err = buf_err(&text);
-	if (!err && fputs(buf_cstr(&text), stdout) < 0) err = ERR_IO;
+	enum err err = output_text(&text);
 	buf_deinit(&text);
 	return err;
 }
@@ -68,11 +58,9 @@ static enum err judge(const struct check_command *command, struct manifests *man
 	const struct config *config, struct check_result *out_result) {
 	struct check_options options = {
 		.ns = command->ns ? str_of(command->ns) : STR("default"),
-		.defaults = { .cloud = cloud_find(str_of(config->cloud_name)),
-			.cloud_folder = config->cloud_folder,
-			.machine_namespaces = config->machine_namespaces },
+		.defaults = config_classes(config),
 	};
-	enum err err = read_files(command, manifests);
+	enum err err = manifests_read_all(manifests, command->files, command->file_count);
 	return err ? err : check_manifests(manifests, &options, out_result);
 }
 

@@ -220,6 +220,14 @@ enum err config_set(struct config *config, const char *key, struct str value, st
 	return option_set(config, option, value, fault);
 }
 
+struct spc_defaults config_classes(const struct config *config) {
+	return (struct spc_defaults){
+		.cloud = cloud_find(str_of(config->cloud_name)),
+		.cloud_folder = config->cloud_folder,
+		.machine_namespaces = config->machine_namespaces,
+	};
+}
+
 struct settings config_settings(const struct config *config) {
 	struct settings settings = settings_default();
 	settings.poll_interval_ns = config->poll_interval_s * NS_PER_S;

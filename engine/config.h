@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/cloud.h"
+#include "engine/spc.h"
 #include "workers/settings.h"
 
 struct config {
@@ -77,6 +78,9 @@ enum err config_set(struct config *config, const char *key, struct str value, st
 
 /* The settings that workers read; their vault_groups is borrowed from the configuration. */
 struct settings config_settings(const struct config *config);
+
+/* What classes do not say themselves; borrowed from the configuration. */
+struct spc_defaults config_classes(const struct config *config);
 
 /* The configuration as a YAML file with a comment above each key. */
 void config_write(const struct config *config, struct buf *out_yaml);

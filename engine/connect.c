@@ -82,22 +82,9 @@ static enum err find_connections(
 
 /* --- one request --- */
 
-static void request_done(struct http_req *req) {
-	((struct trial *)req->owner)->done = true;
-}
-
-/* Sends, and waits for the end. */
 static void exchange(struct trial *trial, struct http_req *req) {
-	trial->done = false;
-	req->owner = trial;
-	req->on_done = request_done;
 	req->timeout_ns = trial->options->timeout_ns;
-	http_start(trial->http, req);
-	for (;;) {
-		int64_t deadline_ns = http_turn(trial->http, loop_now(trial->loop));
-		if (trial->done) return;
-		loop_wait(trial->loop, deadline_ns);
-	}
+	reach_exchange(trial->http, trial->loop, req, &trial->done);
 }
 
 static void settle(struct connection *connection, enum connect_step step,

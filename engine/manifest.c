@@ -353,3 +353,9 @@ enum err manifests_read(struct manifests *manifests, const char *path) {
 	mem_free(copy);
 	return err;
 }
+
+enum err manifests_read_all(struct manifests *manifests, char *const *paths, int count) {
+	enum err err = OK;
+	for (int i = 0; i < count && !err; i++) err = manifests_read(manifests, paths[i]);
+	return err;
+}

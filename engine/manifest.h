@@ -50,3 +50,4 @@ void manifests_deinit(struct manifests *manifests); /* idempotent */
 
 /* Reads a file, a folder, or standard input ("-"). What is wrong goes to `faults`; fails with ERR_NOMEM only. */
 enum err manifests_read(struct manifests *manifests, const char *path);
+enum err manifests_read_all(struct manifests *manifests, char *const *paths, int count);

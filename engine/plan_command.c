@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "engine/check.h"
 #include "engine/config.h"
+#include "engine/output.h"
 #include "engine/plan.h"
 
 enum { OUTPUT_BYTES = 256 << 20 };
@@ -16,10 +17,7 @@ static enum err print_json(const struct check_result *checked, const struct plan
 	cJSON *json = cJSON_CreateObject();
 	enum err err = json ? check_write_notes_json(checked, json) : ERR_NOMEM;
 	if (!err) err = plan_write_json(plan, json);
-	char *text = err ? NULL : cJSON_Print(json);
-	if (!err && !text) err = ERR_NOMEM;
-	if (!err && puts(text) < 0) err = ERR_IO;
-	cJSON_free(text);
+	if (!err) err = output_json(json);
 	cJSON_Delete(json);
 	return err;
 }
@@ -30,30 +28,19 @@ static enum err print_table(const struct check_result *checked, const struct pla
 	check_write_notes(checked, &text);
 	if (checked->note_count) buf_append_char(&text, '\n');
 	plan_write_table(plan, &text);
-	enum err err = buf_err(&text);
-	if (!err && fputs(buf_cstr(&text), stdout) < 0) err = ERR_IO;
+	enum err err = output_text(&text);
 	buf_deinit(&text);
 	return err;
-}
-
-static struct spc_defaults defaults_of(const struct config *config) {
-	return (struct spc_defaults){
-		.cloud = cloud_find(str_of(config->cloud_name)),
-		.cloud_folder = config->cloud_folder,
-		.machine_namespaces = config->machine_namespaces,
-	};
 }
 
 static enum err judge(const struct plan_command *command, const struct config *config,
 	struct manifests *manifests, struct check_result *out_checked) {
 	struct check_options options = {
 		.ns = command->ns ? str_of(command->ns) : STR("default"),
-		.defaults = defaults_of(config),
+		.defaults = config_classes(config),
 		.classes_elsewhere = true,
 	};
-	enum err err = OK;
-	for (int i = 0; i < command->file_count && !err; i++)
-		err = manifests_read(manifests, command->files[i]);
+	enum err err = manifests_read_all(manifests, command->files, command->file_count);
 	return err ? err : check_manifests(manifests, &options, out_checked);
 }
 
@@ -82,7 +69,7 @@ int plan_command(const struct plan_command *command) {
 					    : config_init(&config);
 	if (!err) err = judge(command, &config, &manifests, &checked);
 	if (!err) {
-		options.defaults = defaults_of(&config);
+		options.defaults = config_classes(&config);
 		err = plan_make(&options, &plan, &fault);
 	}
 	if (!err) err = command->json ? print_json(&checked, &plan) : print_table(&checked, &plan);

@@ -8,6 +8,7 @@
 #include "engine/crd.h"
 #include "engine/page.h"
 #include "engine/plan_impl.h"
+#include "engine/reach.h"
 #include "engine/schema.h"
 #include "engine/spec.h"
 
@@ -18,21 +19,8 @@ static const char NO_UID[] = "00000000-0000-4000-8000-000000000000";
 
 /* --- one request --- */
 
-static void answered(struct http_req *req) {
-	((struct plan *)req->owner)->answered = true;
-}
-
-/* Sends, and waits for the end. */
 static void exchange(struct plan *plan, struct http_req *req) {
-	plan->answered = false;
-	req->owner = plan;
-	req->on_done = answered;
-	http_start(plan->below, req);
-	for (;;) {
-		int64_t deadline_ns = http_turn(plan->below, loop_now(plan->loop));
-		if (plan->answered) return;
-		loop_wait(plan->loop, deadline_ns);
-	}
+	reach_exchange(plan->below, plan->loop, req, &plan->answered);
 }
 
 /* *out_json NULL with OK: it is not there. */

@@ -67,3 +67,19 @@ void reach_deinit(struct reach *reach) {
 	kube_access_deinit(&reach->access);
 	*reach = (struct reach){ 0 };
 }
+
+static void request_done(struct http_req *req) {
+	*(bool *)req->owner = true;
+}
+
+void reach_exchange(struct http *http, struct loop *loop, struct http_req *req, bool *done) {
+	*done = false;
+	req->owner = done;
+	req->on_done = request_done;
+	http_start(http, req);
+	for (;;) {
+		int64_t deadline_ns = http_turn(http, loop_now(loop));
+		if (*done) return;
+		loop_wait(loop, deadline_ns);
+	}
+}

@@ -1,6 +1,7 @@
 /* engine/reach.h - the API server as the process reaches it: access, site, token. Main thread only; registers no thread. */
 #pragma once
 
+#include "base/loop.h"
 #include "base/secret.h"
 #include "clients/kube.h"
 #include "engine/kubeconfig.h"
@@ -23,3 +24,6 @@ void reach_deinit(struct reach *reach); /* idempotent */
 /* Reads the file of the token again, and publishes what is new. OK without a change where there is no such file. */
 enum err reach_refresh(
 	struct reach *reach, struct secret_arena *arena, bool *out_changed, struct fault *fault);
+
+/* Sends a request of a command, and waits for its end. done: the caller's, for as long as that takes. */
+void reach_exchange(struct http *http, struct loop *loop, struct http_req *req, bool *done);
