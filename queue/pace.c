@@ -42,6 +42,13 @@ int64_t pace_wait_ns(struct pace *pace, struct pace_slot *slot, double rate_per_
 	return 0;
 }
 
+void pace_renew(struct pace *pace, int64_t now_ns) {
+	int64_t seen_ns = atomic_load_explicit(&pace->_tat_ns, memory_order_relaxed);
+	while (seen_ns > now_ns && !atomic_compare_exchange_weak_explicit(&pace->_tat_ns, &seen_ns,
+					   now_ns, memory_order_relaxed, memory_order_relaxed)) {
+	}
+}
+
 void pause_extend(struct pause *pause, int64_t until_ns) {
 	int64_t seen_ns = pause_until_ns(pause);
 	while (until_ns > seen_ns &&

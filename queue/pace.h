@@ -26,6 +26,10 @@ bool pace_take(struct pace *pace, double rate_per_s, int64_t now_ns);
 int64_t pace_wait_ns(
 	struct pace *pace, struct pace_slot *slot, double rate_per_s, double burst, int64_t now_ns);
 
+/* What was counted ahead is forgotten: one who had a moment in it, and whose rate or pace becomes another, gives his slot up and
+ * calls this. Once everybody has done so nobody waits for a moment that the old rate gave; a burst may go anew. */
+void pace_renew(struct pace *pace, int64_t now_ns);
+
 /* Until when a server has asked to be left alone, for all threads that ask it. */
 struct pause {
 	_Atomic int64_t _until_ns; /* atomic: relaxed; nothing else is published by it. 0: never */

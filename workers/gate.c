@@ -36,22 +36,28 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 	list_init(&gate->waiters);
 }
 
+/* Whoever waits has a moment of the old pace, which is not to hold him up. */
+static void set_shared(struct gate *gate, struct gate_pace *shared, struct pace *pace,
+	double rate_per_s, double burst) {
+	bool same = shared->pace == pace && shared->rate_per_s == rate_per_s;
+	if (shared->pace && !same) pace_renew(shared->pace, gate->now->mono_ns);
+	if (!same) shared->slot = (struct pace_slot){ 0 };
+	shared->pace = pace;
+	shared->rate_per_s = rate_per_s;
+	shared->burst = burst;
+}
+
 void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
 	double rate_per_s, double burst) {
 	assert(rate_per_s >= 0 && burst >= 1);
 	assert(!gate->group.pace);
-	gate->lanes[lane].shared.pace = pace;
-	gate->lanes[lane].shared.rate_per_s = rate_per_s;
-	gate->lanes[lane].shared.burst = burst;
+	set_shared(gate, &gate->lanes[lane].shared, pace, rate_per_s, burst);
 }
 
 void gate_set_group(struct gate *gate, struct pace *pace, double rate_per_s, double burst) {
 	assert(rate_per_s >= 0 && burst >= 1);
 	for (int i = 0; i < GATE_LANES; i++) assert(!gate->lanes[i].shared.pace);
-	if (gate->group.pace != pace) gate->group.slot = (struct pace_slot){ 0 };
-	gate->group.pace = pace;
-	gate->group.rate_per_s = rate_per_s;
-	gate->group.burst = burst;
+	set_shared(gate, &gate->group, pace, rate_per_s, burst);
 }
 
 void gate_set_limit(struct gate *gate, double rate_per_s, double burst) {

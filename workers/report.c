@@ -241,6 +241,11 @@ static int64_t pace_ns(struct worker *worker) {
 		burst > 1 ? burst : 1, worker->now.mono_ns);
 }
 
+void report_repace(struct worker *worker) {
+	worker->reports.slot = (struct pace_slot){ 0 };
+	pace_renew(&worker->pool->status_pace, worker->now.mono_ns);
+}
+
 int64_t report_turn(struct worker *worker) {
 	struct reports *reports = &worker->reports;
 	const struct gate *gate = &worker->kube_gate;

@@ -49,6 +49,9 @@ void report_leave(struct worker *worker, struct object *object);
 /* Sends what may be sent; returns when it wants to be called again. */
 int64_t report_turn(struct worker *worker);
 
+/* statusWritesPerSecond is another one: what waits at the old pace goes at the new one. */
+void report_repace(struct worker *worker);
+
 /* Of a worker that stops: nothing is under way, and what waits cannot be sent. */
 bool report_is_done(const struct worker *worker);
 

@@ -257,6 +257,7 @@ static void apply_settings(
 			now->change_detection != old->change_detection ||
 			now->safety_polls != old->safety_polls || now->drift != old->drift;
 	pace_writes(worker);
+	if (now->status_writes_per_s != old->status_writes_per_s) report_repace(worker);
 	if (interval) worker->replan = worker->object_count;
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);

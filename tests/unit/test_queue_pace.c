@@ -77,6 +77,23 @@ static void who_waits_is_not_overtaken(void **state) {
 	assert_in_range(pace_wait_ns(&pace, &first, 1, 1, later_ns + NS_PER_S + 1), 1, NS_PER_S + 1);
 }
 
+static void a_new_rate_does_not_wait_for_the_old_one(void **state) {
+	struct pace pace = { 0 };
+	struct pace_slot slot = { 0 };
+	int64_t now_ns = 5 * NS_PER_S;
+	(void)state;
+	assert_int_equal(pace_wait_ns(&pace, &slot, 0.05, 1, now_ns), 0);
+	assert_true(pace_wait_ns(&pace, &slot, 0.05, 1, now_ns) > 19 * NS_PER_S);
+	slot = (struct pace_slot){ 0 };
+	pace_renew(&pace, now_ns + NS_PER_S);
+	assert_int_equal(pace_wait_ns(&pace, &slot, 10, 1, now_ns + NS_PER_S), 0);
+	assert_in_range(pace_wait_ns(&pace, &slot, 10, 1, now_ns + NS_PER_S), 1, NS_PER_S / 10 + 1);
+	/* What lies behind is not brought back: a rest saves nothing up. */
+	pace = (struct pace){ 0 };
+	pace_renew(&pace, now_ns);
+	assert_int_equal(pace._tat_ns, 0);
+}
+
 static void a_pause_only_grows(void **state) {
 	struct pause pause = { 0 };
 	(void)state;
@@ -94,6 +111,7 @@ int main(void) {
 		cmocka_unit_test(less_than_one_a_second_is_a_pace_too),
 		cmocka_unit_test(slots_keep_the_pace_and_starve_nobody),
 		cmocka_unit_test(who_waits_is_not_overtaken),
+		cmocka_unit_test(a_new_rate_does_not_wait_for_the_old_one),
 		cmocka_unit_test(a_pause_only_grows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,6 +303,51 @@ static void gates_share_one_pace(void **state) {
 	assert_in_range(counts[1], 8, 11);
 }
 
+/* Both wait for moments of the old pace, 20 and 40 s away, when each hears of the new one in its turn. */
+static void a_new_pace_does_not_wait_for_the_old_one(void **state) {
+	struct fixture *f = *state;
+	init_kube(f, &f->gate, 0.05);
+	init_kube(f, &f->other, 0.05);
+	for (unsigned i = 0; i < 3; i++) start_in(f, &f->gate, i, LANE_WRITE);
+	for (unsigned i = 20; i < 23; i++) start_in(f, &f->other, i, LANE_WRITE);
+	assert_int_equal(f->fake.count, 1);
+	assert_true(gate_pump(&f->other) > f->now.mono_ns + 30 * NS_PER_S);
+	gate_set_pace(&f->gate, LANE_WRITE, &f->pace, 10, 1);
+	gate_pump(&f->gate);
+	/* The other one, not told yet, counts one more at the old pace; its own news clears that. */
+	gate_pump(&f->other);
+	gate_set_pace(&f->other, LANE_WRITE, &f->pace, 10, 1);
+	unsigned counts[2] = { 0 };
+	for (int ms = 0; ms < 500; ms++) {
+		f->now.mono_ns += NS_PER_MS;
+		unsigned before = f->fake.count;
+		gate_pump(&f->gate);
+		counts[0] += f->fake.count - before;
+		before = f->fake.count;
+		gate_pump(&f->other);
+		counts[1] += f->fake.count - before;
+	}
+	assert_true(counts[0] >= 1 && counts[1] >= 2);
+	assert_int_equal(f->fake.count, 6);
+	/* The same pace once more is no news: what is counted stays. */
+	int64_t tat_ns = f->pace._tat_ns;
+	gate_set_pace(&f->gate, LANE_WRITE, &f->pace, 10, 1);
+	assert_int_equal(f->pace._tat_ns, tat_ns);
+}
+
+static void a_new_limit_of_a_group_acts_at_once(void **state) {
+	struct fixture *f = *state;
+	gate_set_group(&f->gate, &f->pace, 0.05, 1);
+	for (unsigned i = 0; i < 3; i++) start_in(f, &f->gate, i, LANE_USUAL);
+	assert_int_equal(f->fake.count, 1);
+	gate_set_group(&f->gate, &f->pace, 100, 1);
+	for (int ms = 0; ms < 100; ms++) {
+		f->now.mono_ns += NS_PER_MS;
+		gate_pump(&f->gate);
+	}
+	assert_int_equal(f->fake.count, 3);
+}
+
 static void zero_lifts_the_pace(void **state) {
 	struct fixture *f = *state;
 	init_kube(f, &f->gate, 1);
@@ -461,6 +506,8 @@ int main(void) {
 		TEST(cancelling_a_waiting_call_sends_nothing),
 		TEST(a_paced_lane_holds_up_no_other),
 		TEST(gates_share_one_pace),
+		TEST(a_new_pace_does_not_wait_for_the_old_one),
+		TEST(a_new_limit_of_a_group_acts_at_once),
 		TEST(zero_lifts_the_pace),
 		TEST(what_one_worker_is_told_holds_for_all),
 		TEST(behind_is_not_never),

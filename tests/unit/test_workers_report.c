@@ -97,6 +97,21 @@ static void the_pace_is_kept_and_every_status_is_written(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* The moment that was given at the old one is half a minute away. */
+static void a_new_rate_acts_at_once(void **state) {
+	(void)state;
+	set_rate(0.03);
+	add_others(4);
+	take_statuses();
+	assert_int_equal(waiting(), 3);
+	set_rate(20);
+	for (unsigned i = 0; i < 4; i++) {
+		take_statuses();
+		bench_advance(NS_PER_S / 20 + 1);
+	}
+	assert_int_equal(waiting(), 0);
+}
+
 /* Nothing but the status waits: the Secret is written twice meanwhile, and what is said is the last word. */
 static void a_secret_does_not_wait_for_its_status(void **state) {
 	uint64_t replaced = metric_read(METRIC_STATUS_REPLACED);
@@ -269,6 +284,7 @@ static void want_of_memory_is_no_loss(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(the_pace_is_kept_and_every_status_is_written),
+		TEST(a_new_rate_acts_at_once),
 		TEST(a_secret_does_not_wait_for_its_status),
 		TEST(what_changes_under_way_is_written_after_it),
 		TEST(what_changes_under_way_of_a_failed_one_is_not_lost),
