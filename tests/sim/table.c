@@ -42,6 +42,7 @@ enum {
 	EVENT_ROWS = BIT(ROW_EVENT),
 	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE) | BIT(ROW_PAGE) |
 		      EVENT_ROWS,
+	/* A status goes out behind its reconcile; it counts all the same, since a trap knows whom it is for. */
 	WAITING_ROWS = WRITE_ROWS | VAULT_ROWS,
 };
 
