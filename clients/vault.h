@@ -7,7 +7,7 @@
 
 #include "clients/http.h"
 
-enum vault_kind { VAULT_SECRET, VAULT_KEY, VAULT_CERTIFICATE };
+enum __attribute__((packed)) vault_kind { VAULT_SECRET, VAULT_KEY, VAULT_CERTIFICATE };
 
 /* "secret", "key", "cert": objectType's words. Static storage. */
 const char *vault_kind_name(enum vault_kind kind);

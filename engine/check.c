@@ -162,7 +162,7 @@ static enum err apply_rules(
 	const cJSON *json = check_json(object);
 	if (object->kind == CHECK_CLASS) return spc_build_all(json, defaults, sink, &object->spc);
 	struct object_meta meta = { .ns = object->ns, .name = object->name, .uid = STR("none") };
-	struct cell_source cells = { cell_of };
+	struct cell_source cells = { .cell_of = cell_of };
 	return spec_build_all(json, &meta, &cells, sink, &object->spec);
 }
 
@@ -327,10 +327,10 @@ static enum err check_class(struct check_result *result, struct check_object **s
 	if (class_name.len == 0) return OK;
 	object->class = find(result, sorted, CHECK_CLASS, object->ns, class_name);
 	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
-	if (!object->class || spec->fault.len) return c.err;
+	if (!object->class || spec->common->fault.len) return c.err;
 	/* Of a class with a fault the objects may be known, or not. */
 	const struct spc *spc = object->class->spc;
-	if (spc->fault.len && !spc->object_count) return c.err;
+	if (spc->access->fault.len && !spc->object_count) return c.err;
 	for (unsigned i = 0; i < spec->item_count; i++) {
 		unsigned index;
 		struct fault fault;
@@ -347,7 +347,7 @@ static enum err check_class(struct check_result *result, struct check_object **s
 static enum err check_account(struct check_result *result, struct check_object **sorted,
 	const struct check_object *object) {
 	struct collector c = collector(result, (unsigned)(object - result->objects), false);
-	struct str account = object->spec->service_account;
+	struct str account = object->spec->common->service_account;
 	if (result->kinds[CHECK_ACCOUNT] == 0 || account.len == 0) return OK;
 	if (find(result, sorted, CHECK_ACCOUNT, object->ns, account)) return OK;
 	tell(&c,

@@ -37,7 +37,7 @@ static void tell_progress(unsigned index, unsigned count, const struct connectio
 	buf_init(&who, 2048);
 	check_write_identity(connection->spec, connection->spc, &who);
 	fprintf(stderr, "kvsync: trying connection %u of %u: %.*s as %s\n", index + 1, count,
-		STR_ARG(connection->spc->vault_url), buf_cstr(&who));
+		STR_ARG(connection->spc->access->vault_url), buf_cstr(&who));
 	buf_deinit(&who);
 }
 

@@ -76,20 +76,22 @@ static void write_item(
 }
 
 void check_write_identity(const struct spec *spec, const struct spc *spc, struct buf *out_text) {
-	switch (spc->identity) {
+	switch (spc->access->identity) {
 	case IDENTITY_WORKLOAD:
 		buf_printf(out_text, "client %.*s of tenant %.*s, by service account %.*s/%.*s",
-			STR_ARG(spc->client_id), STR_ARG(spc->tenant), STR_ARG(spec->ns),
-			STR_ARG(spec->service_account));
+			STR_ARG(spc->access->client_id), STR_ARG(spc->access->tenant),
+			STR_ARG(spec->common->ns), STR_ARG(spec->common->service_account));
 		break;
 	case IDENTITY_PRINCIPAL:
 		buf_printf(out_text,
 			"service principal of tenant %.*s, by its credential in Secret %.*s/%.*s",
-			STR_ARG(spc->tenant), STR_ARG(spec->ns), STR_ARG(spc->secret_name));
+			STR_ARG(spc->access->tenant), STR_ARG(spec->common->ns),
+			STR_ARG(spc->access->secret_name));
 		break;
 	case IDENTITY_MACHINE:
 		buf_printf(out_text, "managed identity of the node%s%.*s",
-			spc->client_id.len ? ", client " : "", STR_ARG(spc->client_id));
+			spc->access->client_id.len ? ", client " : "",
+			STR_ARG(spc->access->client_id));
 		break;
 	}
 }
@@ -98,13 +100,14 @@ static void write_sync(const struct check_object *object, struct buf *out) {
 	const struct spec *spec = object->spec;
 	const struct spc *spc = object->class->spc;
 	struct widths w = measure(spec, spc);
-	buf_printf(out, "\nSecretSync %.*s/%.*s (%.*s)%s\n", STR_ARG(spec->ns), STR_ARG(spec->name),
-		STR_ARG(spec->type), object->derived ? " of an AKVSync" : "");
-	buf_printf(out, "  vault     %.*s\n", STR_ARG(spc->vault_url));
+	buf_printf(out, "\nSecretSync %.*s/%.*s (%.*s)%s\n", STR_ARG(spec->common->ns),
+		STR_ARG(spec->name), STR_ARG(spec->common->type),
+		object->derived ? " of an AKVSync" : "");
+	buf_printf(out, "  vault     %.*s\n", STR_ARG(spc->access->vault_url));
 	buf_append(out, STR("  identity  "));
 	check_write_identity(spec, spc, out);
-	if (spc->identity != IDENTITY_MACHINE)
-		buf_printf(out, ", at %.*s", STR_ARG(spc->authority));
+	if (spc->access->identity != IDENTITY_MACHINE)
+		buf_printf(out, ", at %.*s", STR_ARG(spc->access->authority));
 	buf_append_char(out, '\n');
 	buf_printf(out, "  %-*s  %-*s  %-*s  VERSION\n", w.of[0], "KEY", w.of[1], "SOURCE PATH",
 		w.of[2], "OBJECT");
@@ -202,15 +205,16 @@ void check_add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) 
 		[IDENTITY_PRINCIPAL] = "servicePrincipal",
 		[IDENTITY_MACHINE] = "managedIdentity",
 	};
-	json_add_text(w, json, "vaultUrl", spc->vault_url);
-	json_add_text(w, json, "identity", str_of(identities[spc->identity]));
-	json_add_text(w, json, "tenantID", spc->tenant);
-	if (spc->client_id.len) json_add_text(w, json, "clientID", spc->client_id);
-	if (spc->secret_name.len)
-		json_add_text(w, json, "servicePrincipalSecretName", spc->secret_name);
-	json_add_text(w, json, "authority", spc->authority);
-	json_add_text(w, json, "scope", spc->scope);
-	if (spc->identity == IDENTITY_WORKLOAD) json_add_text(w, json, "audience", spc->audience);
+	json_add_text(w, json, "vaultUrl", spc->access->vault_url);
+	json_add_text(w, json, "identity", str_of(identities[spc->access->identity]));
+	json_add_text(w, json, "tenantID", spc->access->tenant);
+	if (spc->access->client_id.len) json_add_text(w, json, "clientID", spc->access->client_id);
+	if (spc->access->secret_name.len)
+		json_add_text(w, json, "servicePrincipalSecretName", spc->access->secret_name);
+	json_add_text(w, json, "authority", spc->access->authority);
+	json_add_text(w, json, "scope", spc->access->scope);
+	if (spc->access->identity == IDENTITY_WORKLOAD)
+		json_add_text(w, json, "audience", spc->access->audience);
 }
 
 static void add_class(struct json_writer *w, cJSON *list, const struct check_result *result,
@@ -238,7 +242,7 @@ static void add_item(struct json_writer *w, cJSON *list, const struct spec *spec
 	unsigned index;
 	const struct spc_object *object = source_find(spc, item->source_path, &index);
 	enum tls_part part = source_part(object, item->source_path);
-	part = convert_plan_of(spec->type, item->target_key, part).part;
+	part = convert_plan_of(spec->common->type, item->target_key, part).part;
 	cJSON *json = json_add_entry(w, list);
 	json_add_text(w, json, "targetKey", item->target_key);
 	json_add_text(w, json, "sourcePath", item->source_path);
@@ -254,10 +258,10 @@ static void add_sync(struct json_writer *w, cJSON *list, const struct check_resu
 	const struct spc *spc = object->class->spc;
 	cJSON *json = json_add_entry(w, list);
 	add_place(w, json, result, object);
-	json_add_text(w, json, "type", spec->type);
+	json_add_text(w, json, "type", spec->common->type);
 	json_add_text(w, json, "secretProviderClassName", spec_class_name(spec));
-	json_add_text(w, json, "serviceAccountName", spec->service_account);
-	int64_t interval_s = spec->interval_ns / NS_PER_S;
+	json_add_text(w, json, "serviceAccountName", spec->common->service_account);
+	int64_t interval_s = spec->common->interval_ns / NS_PER_S;
 	if (interval_s)
 		json_add_number(w, json, "rotationPollIntervalInSeconds", (double)interval_s);
 	check_add_vault(w, json, spc);

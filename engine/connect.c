@@ -49,14 +49,15 @@ const char *connect_step_name(enum connect_step step) {
 static bool is_same(const struct connection *connection, const struct check_object *object) {
 	const struct spec *spec = connection->spec, *other = object->spec;
 	const struct spc *spc = connection->spc, *other_spc = object->class->spc;
-	bool same_account = spc->identity != IDENTITY_WORKLOAD ||
-			    str_eq(spec->service_account, other->service_account);
-	return str_eq(spec->ns, other->ns) && spc->identity == other_spc->identity &&
-	       same_account && str_eq(spc->secret_name, other_spc->secret_name) &&
-	       str_eq(spc->vault_url, other_spc->vault_url) &&
-	       str_eq(spc->tenant, other_spc->tenant) &&
-	       str_eq(spc->client_id, other_spc->client_id) &&
-	       str_eq(spc->authority, other_spc->authority);
+	bool same_account = spc->access->identity != IDENTITY_WORKLOAD ||
+			    str_eq(spec->common->service_account, other->common->service_account);
+	return str_eq(spec->common->ns, other->common->ns) &&
+	       spc->access->identity == other_spc->access->identity && same_account &&
+	       str_eq(spc->access->secret_name, other_spc->access->secret_name) &&
+	       str_eq(spc->access->vault_url, other_spc->access->vault_url) &&
+	       str_eq(spc->access->tenant, other_spc->access->tenant) &&
+	       str_eq(spc->access->client_id, other_spc->access->client_id) &&
+	       str_eq(spc->access->authority, other_spc->access->authority);
 }
 
 static bool is_known(const struct connections *connections, const struct check_object *object) {
@@ -122,8 +123,8 @@ static bool try_way(struct trial *trial, struct connection *connection) {
 	};
 	struct vault_call call = { 0 };
 	const struct spc_object *object = first_object(connection);
-	enum err err = vault_get(&call, &trial->site, connection->spc->vault_url, object->kind,
-		object->name, STR(""), NULL, trial->arena);
+	enum err err = vault_get(&call, &trial->site, connection->spc->access->vault_url,
+		object->kind, object->name, STR(""), NULL, trial->arena);
 	if (!err) exchange(trial, &call.http);
 	if (!err) err = call.http.err;
 	enum connect_step failed = steps[http_curl_phase(trial->http)];
@@ -160,7 +161,7 @@ static enum err read_credential(const struct trial *trial, const struct kube_cal
 
 static bool ask_principal(
 	struct trial *trial, struct connection *connection, struct proof *out_proof) {
-	struct str ns = connection->spec->ns, name = connection->spc->secret_name;
+	struct str ns = connection->spec->common->ns, name = connection->spc->access->secret_name;
 	struct kube_call call = { 0 };
 	struct fault fault = { 0 };
 	char what[600];
@@ -188,9 +189,9 @@ static bool ask_account(
 	char what[600];
 	secret_init(&out_proof->assertion, trial->arena, ASSERTION_BYTES);
 	snprintf(what, sizeof what, "ask for a token of ServiceAccount %.*s/%.*s",
-		STR_ARG(spec->ns), STR_ARG(spec->service_account));
-	enum err err = kube_token_request(&call, &trial->reach.kube, trial->arena, spec->ns,
-		spec->service_account, connection->spc->audience);
+		STR_ARG(spec->common->ns), STR_ARG(spec->common->service_account));
+	enum err err = kube_token_request(&call, &trial->reach.kube, trial->arena, spec->common->ns,
+		spec->common->service_account, connection->spc->access->audience);
 	if (!err) {
 		exchange(trial, &call.http);
 		err = kube_result(&call, &fault, what);
@@ -202,7 +203,7 @@ static bool ask_account(
 
 /* False: nothing can be exchanged; the step says why. */
 static bool ask_proof(struct trial *trial, struct connection *connection, struct proof *out_proof) {
-	enum identity_kind identity = connection->spc->identity;
+	enum identity_kind identity = connection->spc->access->identity;
 	if (identity == IDENTITY_MACHINE) {
 		settle(connection, CONNECT_ACCOUNT, CONNECT_SKIPPED,
 			"a managed identity of the node can be tried on that node alone, by "
@@ -227,19 +228,21 @@ static bool ask_entra(struct trial *trial, struct connection *connection, const 
 	const struct spc *spc = connection->spc;
 	struct entra_call call = { 0 };
 	struct fault fault = { 0 };
-	bool by_secret = spc->identity == IDENTITY_PRINCIPAL;
+	bool by_secret = spc->access->identity == IDENTITY_PRINCIPAL;
 	char client[600];
 	snprintf(client, sizeof client, by_secret ? "of Secret %.*s/%.*s" : "%.*s%.*s",
-		STR_ARG(by_secret ? connection->spec->ns : spc->client_id),
-		STR_ARG(by_secret ? spc->secret_name : STR("")));
-	enum err err =
-		by_secret ? entra_exchange_secret(&call, &trial->site, spc->authority, spc->tenant,
-				    spc->scope, &proof->client, &proof->client_secret, trial->arena)
-			  : entra_exchange(&call, &trial->site, spc->authority, spc->tenant,
-				    spc->client_id, spc->scope, &proof->assertion, trial->arena);
+		STR_ARG(by_secret ? connection->spec->common->ns : spc->access->client_id),
+		STR_ARG(by_secret ? spc->access->secret_name : STR("")));
+	enum err err = by_secret
+			       ? entra_exchange_secret(&call, &trial->site, spc->access->authority,
+					 spc->access->tenant, spc->access->scope, &proof->client,
+					 &proof->client_secret, trial->arena)
+			       : entra_exchange(&call, &trial->site, spc->access->authority,
+					 spc->access->tenant, spc->access->client_id,
+					 spc->access->scope, &proof->assertion, trial->arena);
 	if (!err) {
 		exchange(trial, &call.http);
-		err = entra_result(&call, &fault, spc->tenant, str_of(client));
+		err = entra_result(&call, &fault, spc->access->tenant, str_of(client));
 	}
 	if (!err) err = entra_read_token(&call, trial->arena, out_token, &fault);
 	entra_call_deinit(&call);
@@ -252,11 +255,12 @@ static enum err get_object(struct trial *trial, const struct spc *spc,
 	const struct spc_object *object, const struct secret *bearer, struct fault *fault) {
 	struct vault_call call = { 0 };
 	bool is_latest = str_eq(object->version, STR("latest"));
-	enum err err = vault_get(&call, &trial->site, spc->vault_url, object->kind, object->name,
-		is_latest ? STR("") : object->version, bearer, trial->arena);
+	enum err err = vault_get(&call, &trial->site, spc->access->vault_url, object->kind,
+		object->name, is_latest ? STR("") : object->version, bearer, trial->arena);
 	if (!err) {
 		exchange(trial, &call.http);
-		err = vault_result(&call, fault, spc->vault_url, object->kind, object->name);
+		err = vault_result(
+			&call, fault, spc->access->vault_url, object->kind, object->name);
 	}
 	vault_call_deinit(&call);
 	return err;
@@ -265,11 +269,12 @@ static enum err get_object(struct trial *trial, const struct spc *spc,
 static enum err list_versions(struct trial *trial, const struct spc *spc,
 	const struct spc_object *object, const struct secret *bearer, struct fault *fault) {
 	struct vault_call call = { 0 };
-	enum err err = vault_list_versions(
-		&call, &trial->site, spc->vault_url, object->kind, object->name, STR(""), bearer);
+	enum err err = vault_list_versions(&call, &trial->site, spc->access->vault_url,
+		object->kind, object->name, STR(""), bearer);
 	if (!err) {
 		exchange(trial, &call.http);
-		err = vault_result(&call, fault, spc->vault_url, object->kind, object->name);
+		err = vault_result(
+			&call, fault, spc->access->vault_url, object->kind, object->name);
 	}
 	vault_call_deinit(&call);
 	return err;

@@ -18,7 +18,7 @@ static const char *outcome_word(const struct connect_result *result) {
 static void write_connection(const struct connection *connection, struct buf *out) {
 	const struct spec *spec = connection->spec;
 	const struct spc *spc = connection->spc;
-	buf_printf(out, "\nConnection to %.*s as ", STR_ARG(spc->vault_url));
+	buf_printf(out, "\nConnection to %.*s as ", STR_ARG(spc->access->vault_url));
 	check_write_identity(spec, spc, out);
 	buf_append_char(out, '\n');
 	for (enum connect_step step = CONNECT_DNS; step < CONNECT_STEPS; step++) {
@@ -41,8 +41,8 @@ static void add_connection(
 	const struct spc *spc = connection->spc;
 	cJSON *json = json_add_entry(w, list);
 	check_add_vault(w, json, spc);
-	json_add_text(w, json, "namespace", spec->ns);
-	json_add_text(w, json, "serviceAccountName", spec->service_account);
+	json_add_text(w, json, "namespace", spec->common->ns);
+	json_add_text(w, json, "serviceAccountName", spec->common->service_account);
 	cJSON *steps = json_add_list(w, json, "steps");
 	for (enum connect_step step = CONNECT_DNS; step < CONNECT_STEPS; step++) {
 		const struct connect_result *result = &connection->steps[step];

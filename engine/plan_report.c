@@ -76,7 +76,7 @@ static void write_row(const struct plan_target *target, const struct plan_row *r
 static void write_target(const struct plan_target *target, struct buf *out) {
 	struct widths w = measure(target);
 	buf_printf(out, "SecretSync %s: %s", target->record.key, plan_action_name(target->action));
-	if (target->spc) buf_printf(out, " (from %.*s)", STR_ARG(target->spc->vault_url));
+	if (target->spc) buf_printf(out, " (from %.*s)", STR_ARG(target->spc->access->vault_url));
 	buf_append_char(out, '\n');
 	if (target->message) buf_printf(out, "  %s\n", target->message);
 	if (target->row_count)
@@ -141,7 +141,7 @@ static void add_target(struct json_writer *w, cJSON *list, const struct plan *pl
 	if (from) json_add_number(w, json, "line", from->line);
 	json_add_text(w, json, "namespace", target->ns);
 	json_add_text(w, json, "name", target->name);
-	if (target->spc) json_add_text(w, json, "vaultUrl", target->spc->vault_url);
+	if (target->spc) json_add_text(w, json, "vaultUrl", target->spc->access->vault_url);
 	json_add_text(w, json, "action", str_of(plan_action_name(target->action)));
 	if (target->reason)
 		json_add_text(w, json, "reason", str_of(reason_name(names, target->reason)));

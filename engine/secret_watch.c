@@ -43,7 +43,7 @@ static enum err told(struct informer_sink *sink, struct str json, bool gone) {
 	struct object *object = find_object(watch, ns, name);
 	if (!object) return OK;
 	/* Of one that cannot be done, or that goes, no Secret is looked at. */
-	if (object->spec->deleting || object->spec->fault.len) return OK;
+	if (object->spec->deleting || object->spec->common->fault.len) return OK;
 	if (gone)
 		secret_tell_gone(object);
 	else

@@ -10,6 +10,8 @@
 
 #define SCHEME STR("https://")
 
+enum { ACCESS_BYTES = 1024 * 1024 };
+
 /* What is collected before the snapshot's one block is made. All borrowed from the JSON, the list
  * and the cloud. */
 struct draft {
@@ -56,15 +58,6 @@ static bool has_alias(const struct spc_object *object) {
 	return !str_eq(object->path, object->name);
 }
 
-/* The texts of Microsoft's clouds are static. */
-static bool is_custom(const struct spc_parameters *p) {
-	return p->cloud == &p->file.cloud;
-}
-
-static struct str cloud_text(struct block *block, const struct spc_parameters *p, struct str s) {
-	return is_custom(p) ? block_str(block, s) : s;
-}
-
 static size_t objects_bytes(const struct spc_parameters *p) {
 	size_t bytes = p->list.count * sizeof(struct spc_object);
 	for (unsigned i = 0; i < p->list.count; i++) {
@@ -76,31 +69,88 @@ static size_t objects_bytes(const struct spc_parameters *p) {
 }
 
 /* Exactly: arrays, whose alignment is the snapshot's, come before strings. */
-static size_t draft_bytes(const struct draft *draft, bool usable) {
-	const struct spc_parameters *p = &draft->parameters;
-	size_t bytes = sizeof(struct spc) + draft->uid.len + objects_bytes(p);
-	if (!usable) return bytes + strlen(draft->fault.text);
-	bytes += SCHEME.len + p->vault.len + 1 + p->tenant.len + p->client.len + p->secret_name.len;
-	bytes += p->cloud->vault_suffix.len;
-	if (is_custom(p))
-		bytes += p->cloud->authority.len + p->cloud->scope.len + p->cloud->audience.len;
-	return bytes;
+static size_t draft_bytes(const struct draft *draft) {
+	return sizeof(struct spc) + draft->uid.len + objects_bytes(&draft->parameters);
 }
 
 /* A host name has no case: one spelling per vault, so that it has one limiter and one set of
  * connections. Empty where there is nothing to read, whose vault's name nobody has checked. */
-static struct str vault_url(struct block *block, const struct spc_parameters *p) {
-	struct str scheme = SCHEME, suffix = p->cloud->vault_suffix;
-	if (p->list.count == 0) return STR("");
-	size_t len = scheme.len + p->vault.len + 1 + suffix.len;
-	char *url = block_alloc(block, len, 1);
-	memcpy(url, scheme.ptr, scheme.len);
-	for (size_t i = 0; i < p->vault.len; i++) {
-		url[scheme.len + i] = (char)tolower((unsigned char)p->vault.ptr[i]);
+static enum err add_vault_url(struct buf *key, const struct spc_parameters *p) {
+	struct buf url;
+	buf_init(&url, ACCESS_BYTES);
+	if (p->list.count > 0) buf_append(&url, SCHEME);
+	for (size_t i = 0; i < p->vault.len && p->list.count > 0; i++)
+		buf_append_char(&url, (char)tolower((unsigned char)p->vault.ptr[i]));
+	if (p->list.count > 0) {
+		buf_append_char(&url, '.');
+		buf_append(&url, p->cloud->vault_suffix);
 	}
-	url[scheme.len + p->vault.len] = '.';
-	memcpy(url + len - suffix.len, suffix.ptr, suffix.len);
-	return (struct str){ url, len };
+	intern_key_add(key, buf_str(&url));
+	enum err err = buf_err(&url);
+	buf_deinit(&url);
+	return err;
+}
+
+/* All that an access consists of, in the order of read_access(). */
+static enum err access_key(const struct draft *draft, bool usable, struct buf *key) {
+	const struct spc_parameters *p = &draft->parameters;
+	enum err err = OK;
+	if (!usable) {
+		intern_key_add(key, str_of(draft->fault.text));
+		return buf_err(key);
+	}
+	char identity = (char)p->identity;
+	intern_key_add(key, STR(""));
+	err = add_vault_url(key, p);
+	intern_key_add(key, (struct str){ &identity, 1 });
+	intern_key_add(key, p->tenant);
+	intern_key_add(key, p->client);
+	intern_key_add(key, p->secret_name);
+	intern_key_add(key, p->cloud->authority);
+	intern_key_add(key, p->cloud->scope);
+	intern_key_add(key, p->cloud->audience);
+	return err ? err : buf_err(key);
+}
+
+static void read_access(struct str rest, struct spc_access *access) {
+	access->fault = intern_key_next(&rest);
+	if (access->fault.len) return;
+	access->vault_url = intern_key_next(&rest);
+	access->home_hash = hash64_stable(access->vault_url);
+	access->identity = (enum identity_kind) * intern_key_next(&rest).ptr;
+	access->tenant = intern_key_next(&rest);
+	access->client_id = intern_key_next(&rest);
+	access->secret_name = intern_key_next(&rest);
+	access->authority = intern_key_next(&rest);
+	access->scope = intern_key_next(&rest);
+	access->audience = intern_key_next(&rest);
+}
+
+/* The access that classes with this key share, with a reference for the caller. */
+static enum err access_of(struct intern *table, struct str key, struct spc_access **out_access) {
+	struct interned *found = table ? intern_find(table, key) : NULL;
+	if (found) {
+		*out_access = container_of(found, struct spc_access, interned);
+		return OK;
+	}
+	struct spc_access *access = mem_zalloc(sizeof *access + key.len);
+	if (!access) return ERR_NOMEM;
+	key.ptr = memcpy(access + 1, key.ptr, key.len);
+	read_access(key, access);
+	enum err err = intern_add(table, &access->interned, key);
+	if (err) mem_free(take(access));
+	*out_access = access;
+	return err;
+}
+
+static enum err draft_access(const struct draft *draft, const struct spc_defaults *defaults,
+	bool usable, struct spc_access **out_access) {
+	struct buf key;
+	buf_init(&key, ACCESS_BYTES);
+	enum err err = access_key(draft, usable, &key);
+	if (!err) err = access_of(defaults->accesses, buf_str(&key), out_access);
+	buf_deinit(&key);
+	return err;
 }
 
 /* Without an alias the path is the name, and is kept once. */
@@ -121,33 +171,23 @@ static void fill_objects(struct spc *spc, struct block *block, const struct spc_
 	spc->object_count = p->list.count;
 }
 
-static void fill_usable(struct spc *spc, struct block *block, const struct spc_parameters *p) {
-	fill_objects(spc, block, p);
-	spc->identity = p->identity;
-	spc->tenant = block_str(block, p->tenant);
-	spc->client_id = block_str(block, p->client);
-	spc->secret_name = block_str(block, p->secret_name);
-	spc->authority = cloud_text(block, p, p->cloud->authority);
-	spc->scope = cloud_text(block, p, p->cloud->scope);
-	spc->audience = cloud_text(block, p, p->cloud->audience);
-	spc->vault_url = vault_url(block, p);
-	spc->home_hash = hash64_stable(spc->vault_url);
-}
-
-static enum err snapshot(const struct draft *draft, bool usable, struct spc **out_spc) {
+static enum err snapshot(const struct draft *draft, const struct spc_defaults *defaults,
+	bool usable, struct spc **out_spc) {
+	struct spc_access *access = NULL;
 	struct block block;
-	enum err err = block_init(&block, draft_bytes(draft, usable));
+	enum err err = draft_access(draft, defaults, usable, &access);
 	if (err) return err;
+	err = block_init(&block, draft_bytes(draft));
+	if (err) {
+		interned_put(&access->interned);
+		return err;
+	}
 	struct spc *spc = block_alloc(&block, sizeof *spc, alignof(struct spc));
 	atomic_init(&spc->ref, 1);
 	spc->generation = draft->generation;
-	if (usable) {
-		fill_usable(spc, &block, &draft->parameters);
-	} else {
-		/* Whoever reads for a person judges SecretSyncs by the objects all the same. */
-		if (draft->sink) fill_objects(spc, &block, &draft->parameters);
-		spc->fault = block_str(&block, str_of(draft->fault.text));
-	}
+	spc->access = access;
+	/* Whoever reads for a person judges SecretSyncs by the objects in any case. */
+	if (usable || draft->sink) fill_objects(spc, &block, &draft->parameters);
 	spc->uid = block_str(&block, draft->uid);
 	*out_spc = spc;
 	return OK;
@@ -169,7 +209,7 @@ enum err spc_build_all(const cJSON *object, const struct spc_defaults *defaults,
 	if (!err) err = draft.failed;
 	/* The text appears at SecretSyncs: it has to say whose field it means. */
 	if (err) err = fault_prefix(&draft.fault, err, "SecretProviderClass %.*s", STR_ARG(name));
-	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, out_spc);
+	if (err != ERR_NOMEM) err = snapshot(&draft, defaults, err == OK, out_spc);
 	spc_parameters_deinit(&draft.parameters);
 	return err;
 }

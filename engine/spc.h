@@ -16,6 +16,7 @@ struct spc_defaults {
 	const struct cloud *cloud; /* of a class that names none */
 	const char *cloud_folder; /* where descriptions of custom clouds stand; NULL: none */
 	const char *machine_namespaces; /* may use the node's identity, joined by ","; NULL: none */
+	struct intern *accesses; /* where classes share theirs; NULL: each has one of its own */
 };
 
 /* A class that cannot be used gives a snapshot all the same, whose fault says what, where, and what

@@ -10,7 +10,7 @@
 #include "engine/spec_rules.h"
 #include "engine/text.h"
 
-enum { LIST_MAX = 4096, INTERVAL_MAX_S = 604800 };
+enum { LIST_MAX = 4096, INTERVAL_MAX_S = 604800, COMMON_BYTES = 16 * 1024 * 1024 };
 
 /* What is collected before the snapshot's one block is made. All borrowed from the JSON. */
 struct draft {
@@ -267,75 +267,139 @@ static enum err read_spec(const cJSON *spec, struct draft *draft) {
 	return err ? err : pass(draft, read_secret(member(spec, "secretObject"), draft));
 }
 
-static size_t pairs_bytes(const struct kube_pair *pairs, unsigned count) {
-	size_t bytes = count * sizeof *pairs;
-	for (unsigned i = 0; i < count; i++) bytes += pairs[i].key.len + pairs[i].value.len;
-	return bytes;
-}
+/* --- what specs share --- */
 
-/* Arrays, whose alignment is the snapshot's, come before strings. */
-static size_t draft_bytes(const struct draft *d, bool usable) {
-	const struct object_meta *meta = d->meta;
-	size_t bytes = sizeof(struct spec);
-	if (!meta->kept) bytes += meta->ns.len + meta->name.len + meta->uid.len;
-	if (!usable) return bytes + strlen(d->fault.text);
-	bytes += d->service_account.len + d->type.len + d->force.len;
-	bytes += d->item_count * sizeof *d->items;
-	for (unsigned i = 0; i < d->item_count; i++)
-		bytes += d->items[i].source_path.len + d->items[i].target_key.len;
-	return bytes + pairs_bytes(d->labels, d->label_count) +
-	       pairs_bytes(d->annotations, d->annotation_count);
-}
-
-static void copy_pairs(
-	struct kube_pair *to, struct block *block, const struct kube_pair *from, unsigned count) {
+static void add_pairs(struct buf *key, const struct kube_pair *pairs, unsigned count) {
 	for (unsigned i = 0; i < count; i++) {
-		to[i] = (struct kube_pair){ block_str(block, from[i].key),
-			block_str(block, from[i].value) };
+		intern_key_add(key, pairs[i].key);
+		intern_key_add(key, pairs[i].value);
 	}
 }
 
-static struct kube_pair *pairs_alloc(struct block *block, unsigned count) {
-	return block_alloc(block, count * sizeof(struct kube_pair), alignof(struct kube_pair));
+/* What of it is no text. */
+struct common_head {
+	int64_t interval_ns;
+	unsigned label_count, annotation_count;
+};
+
+/* All that is common, in the order of read_common(). */
+static enum err common_key(const struct draft *d, bool usable, struct buf *key) {
+	struct common_head head = { 0 };
+	if (usable) {
+		head = (struct common_head){ d->interval_s * NS_PER_S, d->label_count,
+			d->annotation_count };
+	}
+	intern_key_add(key, (struct str){ (const char *)&head, sizeof head });
+	intern_key_add(key, usable ? STR("") : str_of(d->fault.text));
+	intern_key_add(key, d->meta->ns);
+	intern_key_add(key, usable ? d->service_account : STR(""));
+	intern_key_add(key, usable ? d->type : STR("Opaque"));
+	intern_key_add(key, usable ? d->force : STR(""));
+	add_pairs(key, d->labels, head.label_count);
+	add_pairs(key, d->annotations, head.annotation_count);
+	return buf_err(key);
 }
 
-/* Arrays come before strings, which have no alignment. */
-static void fill_usable(struct spec *spec, struct block *block, const struct draft *d) {
+static void read_pairs_of(struct str *rest, struct kube_pair *pairs, unsigned count) {
+	for (unsigned i = 0; i < count; i++) {
+		pairs[i].key = intern_key_next(rest);
+		pairs[i].value = intern_key_next(rest);
+	}
+}
+
+/* The pairs have room behind the struct. */
+static void read_common(
+	struct str rest, const struct common_head *head, struct spec_common *common) {
+	struct kube_pair *pairs = (struct kube_pair *)(common + 1);
+	common->interval_ns = head->interval_ns;
+	common->label_count = head->label_count;
+	common->annotation_count = head->annotation_count;
+	common->fault = intern_key_next(&rest);
+	common->ns = intern_key_next(&rest);
+	common->service_account = intern_key_next(&rest);
+	common->type = intern_key_next(&rest);
+	common->force = intern_key_next(&rest);
+	common->labels = pairs;
+	read_pairs_of(&rest, pairs, head->label_count);
+	common->annotations = pairs + head->label_count;
+	read_pairs_of(&rest, pairs + head->label_count, head->annotation_count);
+}
+
+/* What specs with this key share, with a reference for the caller. */
+static enum err common_of(struct intern *table, struct str key, struct spec_common **out_common) {
+	struct interned *found = table ? intern_find(table, key) : NULL;
+	if (found) {
+		*out_common = container_of(found, struct spec_common, interned);
+		return OK;
+	}
+	struct common_head head;
+	struct str rest = key;
+	memcpy(&head, intern_key_next(&rest).ptr, sizeof head);
+	size_t pairs = (size_t)head.label_count + head.annotation_count;
+	size_t bytes = sizeof(struct spec_common) + pairs * sizeof(struct kube_pair);
+	struct spec_common *common = mem_zalloc(bytes + key.len);
+	if (!common) return ERR_NOMEM;
+	key.ptr = memcpy((char *)common + bytes, key.ptr, key.len);
+	rest = key;
+	intern_key_next(&rest);
+	read_common(rest, &head, common);
+	enum err err = intern_add(table, &common->interned, key);
+	if (err) mem_free(take(common));
+	*out_common = common;
+	return err;
+}
+
+static enum err draft_common(
+	const struct draft *d, struct intern *table, bool usable, struct spec_common **out_common) {
+	struct buf key;
+	buf_init(&key, COMMON_BYTES);
+	enum err err = common_key(d, usable, &key);
+	if (!err) err = common_of(table, buf_str(&key), out_common);
+	buf_deinit(&key);
+	return err;
+}
+
+/* --- the snapshot --- */
+
+/* The array, whose alignment is the snapshot's, comes before strings. */
+static size_t draft_bytes(const struct draft *d, bool usable) {
+	const struct object_meta *meta = d->meta;
+	size_t bytes = sizeof(struct spec);
+	if (!meta->kept) bytes += meta->name.len + meta->uid.len;
+	if (!usable) return bytes;
+	bytes += d->item_count * sizeof *d->items;
+	for (unsigned i = 0; i < d->item_count; i++)
+		bytes += d->items[i].source_path.len + d->items[i].target_key.len;
+	return bytes;
+}
+
+static void fill_items(struct spec *spec, struct block *block, const struct draft *d) {
 	struct spec_item *items =
 		block_alloc(block, d->item_count * sizeof *items, alignof(struct spec_item));
-	struct kube_pair *labels = pairs_alloc(block, d->label_count);
-	struct kube_pair *annotations = pairs_alloc(block, d->annotation_count);
 	for (unsigned i = 0; i < d->item_count; i++) {
 		items[i].source_path = block_str(block, d->items[i].source_path);
 		items[i].target_key = block_str(block, d->items[i].target_key);
 	}
-	copy_pairs(labels, block, d->labels, d->label_count);
-	copy_pairs(annotations, block, d->annotations, d->annotation_count);
 	spec->items = items;
 	spec->item_count = (uint16_t)d->item_count;
-	spec->labels = labels;
-	spec->label_count = (uint16_t)d->label_count;
-	spec->annotations = annotations;
-	spec->annotation_count = (uint16_t)d->annotation_count;
-	if (!str_eq(d->type, spec->type)) spec->type = block_str(block, d->type);
-	spec->force = block_str(block, d->force);
-	spec->service_account = block_str(block, d->service_account);
-	spec->interval_ns = d->interval_s * NS_PER_S;
 }
 
-static enum err snapshot(const struct draft *d, bool usable, struct spec **out_spec) {
+static enum err snapshot(
+	const struct draft *d, struct intern *commons, bool usable, struct spec **out_spec) {
+	struct spec_common *common = NULL;
 	struct block block;
-	enum err err = block_init(&block, draft_bytes(d, usable));
+	enum err err = draft_common(d, commons, usable, &common);
 	if (err) return err;
+	err = block_init(&block, draft_bytes(d, usable));
+	if (err) {
+		interned_put(&common->interned);
+		return err;
+	}
 	struct spec *spec = block_alloc(&block, sizeof *spec, alignof(struct spec));
 	atomic_init(&spec->ref, 1);
-	spec->type = STR("Opaque");
-	if (usable)
-		fill_usable(spec, &block, d);
-	else
-		spec->fault = block_str(&block, str_of(d->fault.text));
+	spec->common = common;
+	if (usable) fill_items(spec, &block, d);
 	const struct object_meta *meta = d->meta;
-	spec->ns = meta->kept ? meta->ns : block_str(&block, meta->ns);
 	spec->name = meta->kept ? meta->name : block_str(&block, meta->name);
 	spec->uid = meta->kept ? meta->uid : block_str(&block, meta->uid);
 	spec->generation = meta->generation;
@@ -350,7 +414,7 @@ enum err spec_build_all(const cJSON *object, const struct object_meta *meta,
 	struct spec *spec = NULL;
 	enum err err = read_spec(member(object, "spec"), &draft);
 	if (!err) err = draft.failed;
-	if (err != ERR_NOMEM) err = snapshot(&draft, err == OK, &spec);
+	if (err != ERR_NOMEM) err = snapshot(&draft, cells->commons, err == OK, &spec);
 	if (err) goto out;
 	if (draft.class_name.len > 0) {
 		spec->cell = cells->cell_of(cells, meta->ns, draft.class_name);

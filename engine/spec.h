@@ -27,6 +27,7 @@ enum err object_meta_read(const cJSON *object, struct object_meta *out_meta);
  * memory. */
 struct cell_source {
 	struct spc_cell *(*cell_of)(struct cell_source *source, struct str ns, struct str name);
+	struct intern *commons; /* where specs share theirs; NULL: each has one of its own */
 };
 
 /* A SecretSync that cannot be used gives a snapshot all the same, whose fault names field and

@@ -13,6 +13,7 @@ struct store {
 	struct spc_defaults defaults;
 	enum reason_names names;
 	struct cell_source cells; /* how spec_build finds a class */
+	struct intern accesses, commons; /* what snapshots share */
 	struct map syncs; /* struct object */
 	struct map classes; /* struct spc_cell */
 	struct list seen[STORE_KINDS]; /* in the list that runs, or since it ended */
@@ -21,7 +22,10 @@ struct store {
 	bool distrusts[STORE_KINDS]; /* until the next complete list */
 	int64_t doubted_ns; /* what distrusts[STORE_SYNCS] is about; see object_tell() */
 	bool sweeping[STORE_KINDS]; /* the list is complete: what is unseen goes */
-	struct list fanout; /* cells whose objects are to be told */
+	struct list
+		fanout; /* cells whose objects are to be told; of the first some may be told already */
+	struct list todo; /* the objects of that first one that are not */
+	bool telling; /* `todo` is about the first one */
 	struct list closing; /* objects without a spec, until their worker hands them back */
 	size_t class_count, closing_count;
 	struct retire_list retired;
@@ -58,7 +62,6 @@ static struct spc_cell *make_cell(struct store *store, struct str ns, struct str
 	if (cell) return cell;
 	cell = spc_cell_create(key);
 	if (!cell) return NULL;
-	list_init(&cell->todo);
 	list_init(&cell->turn_link);
 	list_init(&cell->seen_link);
 	if (map_insert(&store->classes, &cell->node) == OK) return cell;
@@ -73,9 +76,17 @@ static struct spc_cell *referenced_cell(
 	return cell;
 }
 
+static bool is_telling(const struct store *store, const struct spc_cell *cell) {
+	return store->telling && list_first(&store->fanout) == &cell->turn_link;
+}
+
 /* A cell stays in the table while there is a class or an object of it. */
 static void release_cell(struct store *store, struct spc_cell *cell) {
-	if (cell->now || !list_is_empty(&cell->objects) || !list_is_empty(&cell->todo)) return;
+	if (cell->now || !list_is_empty(&cell->objects)) return;
+	if (is_telling(store, cell)) {
+		if (!list_is_empty(&store->todo)) return;
+		store->telling = false;
+	}
 	list_remove(&cell->turn_link);
 	map_remove(&store->classes, &cell->node);
 	spc_cell_unref(cell);
@@ -83,10 +94,10 @@ static void release_cell(struct store *store, struct spc_cell *cell) {
 
 /* Has every object of a cell added to the queue, a slice per turn. */
 static void tell_objects(struct store *store, struct spc_cell *cell) {
-	list_splice(&cell->todo, &cell->objects);
-	if (!list_is_empty(&cell->todo) && !list_is_linked(&cell->turn_link)) {
+	if (is_telling(store, cell))
+		list_splice(&store->todo, &cell->objects);
+	else if (!list_is_empty(&cell->objects) && !list_is_linked(&cell->turn_link))
 		list_push_back(&store->fanout, &cell->turn_link);
-	}
 }
 
 static void publish_class(struct store *store, struct spc_cell *cell, struct spc *spc) {
@@ -274,7 +285,10 @@ struct store *store_create(struct queue *first, struct hash_key key,
 	store->first = first;
 	store->defaults = *defaults;
 	store->names = names;
-	store->cells.cell_of = referenced_cell;
+	intern_init(&store->accesses, key);
+	intern_init(&store->commons, key);
+	store->defaults.accesses = &store->accesses;
+	store->cells = (struct cell_source){ referenced_cell, &store->commons };
 	map_init(&store->syncs, key, object_key);
 	map_init(&store->classes, key, cell_key);
 	for (unsigned kind = 0; kind < STORE_KINDS; kind++) {
@@ -282,6 +296,7 @@ struct store *store_create(struct queue *first, struct hash_key key,
 		list_init(&store->unseen[kind]);
 	}
 	list_init(&store->fanout);
+	list_init(&store->todo);
 	list_init(&store->closing);
 	return store;
 }
@@ -318,6 +333,8 @@ void store_destroy(struct store *store) {
 	map_each(&store->classes, drop_cell, store);
 	map_deinit(&store->syncs);
 	map_deinit(&store->classes);
+	intern_deinit(&store->accesses);
+	intern_deinit(&store->commons);
 	mem_free(store);
 }
 
@@ -405,8 +422,11 @@ static void fanout_slice(struct store *store) {
 	for (unsigned adds = 0; adds < ADDS_PER_TURN && !list_is_empty(&store->fanout);) {
 		struct spc_cell *cell =
 			container_of(list_first(&store->fanout), struct spc_cell, turn_link);
-		struct list *node = list_pop(&cell->todo);
+		if (!store->telling) list_splice(&store->todo, &cell->objects);
+		store->telling = true;
+		struct list *node = list_pop(&store->todo);
 		if (!node) {
+			store->telling = false;
 			list_remove(&cell->turn_link);
 			release_cell(store, cell);
 			continue;

@@ -88,7 +88,7 @@ static enum err event_build(
 	write_name(worker, spec, reason, name);
 	return kube_event_create(&event->kube, worker->pool->options.kube,
 		&(struct kube_event){ .name = str_of(name),
-			.ns = spec->ns,
+			.ns = spec->common->ns,
 			.sync_name = spec->name,
 			.sync_uid = spec->uid,
 			.reason = str_of(reason),

@@ -15,11 +15,11 @@ static int64_t now_ns(const struct identity *identity) {
 
 /* What in the namespace the token comes from; empty: nothing. */
 static struct str source_of(const struct spec *spec, const struct spc *spc) {
-	switch (spc->identity) {
+	switch (spc->access->identity) {
 	case IDENTITY_WORKLOAD:
-		return spec->service_account;
+		return spec->common->service_account;
 	case IDENTITY_PRINCIPAL:
-		return spc->secret_name;
+		return spc->access->secret_name;
 	case IDENTITY_MACHINE:
 		break;
 	}
@@ -29,9 +29,10 @@ static struct str source_of(const struct spec *spec, const struct spc *spc) {
 /* Everything that a token depends on, so that two identities never share one. */
 static enum err identity_key(const struct spec *spec, const struct spc *spc, struct buf *out_key) {
 	buf_init(out_key, 8192);
-	buf_printf(out_key, "%d|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s/%.*s", (int)spc->identity,
-		STR_ARG(spc->authority), STR_ARG(spc->scope), STR_ARG(spc->audience),
-		STR_ARG(spc->tenant), STR_ARG(spc->client_id), STR_ARG(spec->ns),
+	buf_printf(out_key, "%d|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s/%.*s", (int)spc->access->identity,
+		STR_ARG(spc->access->authority), STR_ARG(spc->access->scope),
+		STR_ARG(spc->access->audience), STR_ARG(spc->access->tenant),
+		STR_ARG(spc->access->client_id), STR_ARG(spec->common->ns),
 		STR_ARG(source_of(spec, spc)));
 	return buf_err(out_key);
 }
@@ -39,18 +40,19 @@ static enum err identity_key(const struct spec *spec, const struct spc *spc, str
 static enum err identity_fill(
 	struct identity *identity, const struct spec *spec, const struct spc *spc) {
 	struct block block = { 0 };
-	size_t bytes = spc->authority.len + spc->tenant.len + spc->client_id.len + spc->scope.len +
-		       spc->audience.len + spec->ns.len + source_of(spec, spc).len;
+	size_t bytes = spc->access->authority.len + spc->access->tenant.len +
+		       spc->access->client_id.len + spc->access->scope.len +
+		       spc->access->audience.len + spec->common->ns.len + source_of(spec, spc).len;
 	enum err err = block_init(&block, bytes + 1);
 	if (err) return err;
 	identity->_block = block._ptr;
-	identity->kind = spc->identity;
-	identity->authority = block_str(&block, spc->authority);
-	identity->tenant = block_str(&block, spc->tenant);
-	identity->client_id = block_str(&block, spc->client_id);
-	identity->scope = block_str(&block, spc->scope);
-	identity->audience = block_str(&block, spc->audience);
-	identity->ns = block_str(&block, spec->ns);
+	identity->kind = spc->access->identity;
+	identity->authority = block_str(&block, spc->access->authority);
+	identity->tenant = block_str(&block, spc->access->tenant);
+	identity->client_id = block_str(&block, spc->access->client_id);
+	identity->scope = block_str(&block, spc->access->scope);
+	identity->audience = block_str(&block, spc->access->audience);
+	identity->ns = block_str(&block, spec->common->ns);
 	identity->source = block_str(&block, source_of(spec, spc));
 	return OK;
 }
@@ -74,13 +76,14 @@ static enum err identity_create(struct worker *worker, const struct spec *spec,
 	if (!identity) return ERR_NOMEM;
 	identity->worker = worker;
 	list_init(&identity->waiters);
-	bool machine = spc->identity == IDENTITY_MACHINE;
+	bool machine = spc->access->identity == IDENTITY_MACHINE;
 	identity->kube_gate = machine ? NULL : &worker->kube_gate;
 	identity->key = buf_take(key);
 	enum err err = identity->key ? OK : ERR_NOMEM;
 	if (!err) err = identity_fill(identity, spec, spc);
 	if (!err)
-		err = endpoint_get(worker, machine ? STR(IMDS_ORIGIN) : spc->authority, &endpoint);
+		err = endpoint_get(
+			worker, machine ? STR(IMDS_ORIGIN) : spc->access->authority, &endpoint);
 	if (!err) err = map_insert(&worker->identities, &identity->node);
 	if (err) {
 		identity_free(identity);

@@ -169,7 +169,7 @@ static enum err build(struct report *report, const struct spec *spec) {
 	status_write(status, worker->settings.names, spec->uid, &json);
 	enum err err = buf_err(&json);
 	if (!err) {
-		err = kube_status_patch(&report->kube, worker->pool->options.kube, spec->ns,
+		err = kube_status_patch(&report->kube, worker->pool->options.kube, spec->common->ns,
 			spec->name, spec->uid, buf_str(&json));
 	}
 	buf_deinit(&json);

@@ -72,7 +72,8 @@ static enum err borrow_identity(struct scan *scan) {
 	struct spec *spec = spec_borrow(object);
 	struct spc *spc = spec && spec->cell ? spc_borrow(spec->cell) : NULL;
 	/* A class that has just changed leads elsewhere: its objects are on their way. */
-	bool here = spc && !spc->fault.len && str_eq(spc->vault_url, str_of(scan->shard->url));
+	bool here = spc && !spc->access->fault.len &&
+		    str_eq(spc->access->vault_url, str_of(scan->shard->url));
 	enum err err =
 		here ? identity_get(worker_of(scan), spec, spc, &scan->identity) : ERR_CONFLICT;
 	spec_unref(spec);

@@ -48,8 +48,8 @@ int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns) {
 }
 
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
-	int64_t interval_ns =
-		spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
+	int64_t interval_ns = spec->common->interval_ns ? spec->common->interval_ns
+							: worker->settings.poll_interval_ns;
 	const struct settings *settings = &worker->settings;
 	uint64_t hash = hash64_stable(object_uid(object));
 	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);

@@ -30,11 +30,13 @@ bool secret_find_theft(const struct spec *spec, const struct sync *sync, const c
 		if (is_taken(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft))
 			return true;
 	}
-	for (unsigned i = 0; i < spec->label_count; i++) {
-		if (is_taken(list, KUBE_FIELD_LABEL, spec->labels[i].key, out_theft)) return true;
+	for (unsigned i = 0; i < spec->common->label_count; i++) {
+		if (is_taken(list, KUBE_FIELD_LABEL, spec->common->labels[i].key, out_theft))
+			return true;
 	}
-	for (unsigned i = 0; i < spec->annotation_count; i++) {
-		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->annotations[i].key, out_theft))
+	for (unsigned i = 0; i < spec->common->annotation_count; i++) {
+		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->common->annotations[i].key,
+			    out_theft))
 			return true;
 	}
 	return false;

@@ -60,7 +60,7 @@ enum err source_check_part(const struct spec *spec, unsigned item, const struct 
 	struct fault *out_fault) {
 	const struct spec_item *data = &spec->items[item];
 	enum tls_part part = source_part(object, data->source_path);
-	part = convert_plan_of(spec->type, data->target_key, part).part;
+	part = convert_plan_of(spec->common->type, data->target_key, part).part;
 	bool has_crt = object->kind != VAULT_KEY, has_key = object->kind == VAULT_SECRET;
 	if (part == TLS_WHOLE || (part == TLS_CRT ? has_crt : has_key)) return OK;
 	return fault_set(out_fault, ERR_INVALID,

@@ -36,7 +36,9 @@ static bool ref_put(_Atomic unsigned *ref) {
 }
 
 void spc_unref(struct spc *spc) {
-	if (spc && ref_put(&spc->ref)) mem_free(spc);
+	if (!spc || !ref_put(&spc->ref)) return;
+	interned_put((struct interned *)spc->access);
+	mem_free(spc);
 }
 
 struct spc_cell *spc_cell_create(struct str key) {
@@ -69,6 +71,7 @@ struct spc *spc_publish(struct spc_cell *cell, struct spc *spc) {
 void spec_unref(struct spec *spec) {
 	if (!spec || !ref_put(&spec->ref)) return;
 	spc_cell_unref(spec->cell);
+	interned_put((struct interned *)spec->common);
 	mem_free(spec);
 }
 

@@ -7,13 +7,15 @@
  *   *_borrow, *_unref  |     x      |  x   |
  *   *_create, publish  |            |  x   |
  *
- * Strings of a snapshot live in its own block and die with it; but a spec's names may be those of its object, and the name
- * of its class is the cell's: a fleet keeps each of them once.
+ * A snapshot is small, because there are as many as objects: what repeats in a fleet (namespace, service account, type; vault,
+ * tenant, client) stands in blocks that equal snapshots share, base/intern.h; a spec's names may be those of its object, and the
+ * name of its class is the cell's. All other strings live in the snapshot's own block and die with it.
  */
 #pragma once
 
 #include <stdatomic.h>
 
+#include "base/intern.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -52,11 +54,10 @@ enum identity_kind {
 	IDENTITY_MACHINE, /* a managed identity of the node, from its metadata service */
 };
 
-struct spc {
-	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
+/* Which vault, and as whom; or why not. Classes of one vault and identity share it. */
+struct spc_access {
+	struct interned interned; /* first: the block begins here */
 	/* All others const after creation. */
-	struct str uid;
-	int64_t generation;
 	struct str
 		fault; /* not empty: the class cannot be used; what is wrong, where, what to do */
 	struct str vault_url; /* "https://name.vault.azure.net"; empty: no objects */
@@ -67,9 +68,17 @@ struct spc {
 	struct str authority; /* "https://login.microsoftonline.com" */
 	struct str scope; /* "https://vault.azure.net/.default" */
 	struct str audience; /* of the service account token */
-	const struct spc_object *objects;
-	unsigned object_count;
 	uint64_t home_hash; /* hash64_stable(vault_url): decides the home worker */
+};
+
+struct spc {
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
+	/* All others const after creation. */
+	unsigned object_count;
+	struct spc_access *access; /* holds a reference */
+	struct str uid;
+	int64_t generation;
+	const struct spc_object *objects;
 };
 
 void spc_unref(struct spc *spc); /* NULL is fine */
@@ -77,13 +86,13 @@ void spc_unref(struct spc *spc); /* NULL is fine */
 /* The stable place of a class that objects point to, whether the class exists or not. */
 struct spc_cell {
 	_Atomic unsigned ref; /* atomic: acq_rel; objects' specs and the store hold one each */
+	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	struct spc *now; /* rcu: writer main; NULL: no such class */
 	struct map_node node; /* main */
 	struct list objects; /* main: objects whose current spec names this class */
-	struct list todo; /* main: those of them that are still to be told of a change */
-	struct list turn_link; /* main: in the store's list of cells with something in `todo` */
+	struct list
+		turn_link; /* main: in the store's list of cells whose objects are to be told of a change */
 	struct list seen_link; /* main: marks of a relist, while there is a class */
-	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	char key[]; /* const: "namespace/name", with its NUL */
 };
 
@@ -102,22 +111,31 @@ struct spec_item {
 	struct str target_key;
 };
 
-struct spec {
-	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
+/* What SecretSyncs of one installation mostly agree in. */
+struct spec_common {
+	struct interned interned; /* first: the block begins here */
 	/* All others const after creation. */
-	uint16_t item_count, label_count, annotation_count;
-	bool deleting; /* a deletionTimestamp is set: not reconciled */
-	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
-	struct str ns, name, uid; /* in the block, or the object's */
-	int64_t generation;
+	struct str ns;
 	struct str fault; /* not empty: the spec cannot be used; what is wrong, where, what to do */
 	struct str service_account;
 	struct str type; /* never empty: Opaque by default */
 	struct str force;
 	int64_t interval_ns; /* spec.rotationPollIntervalInSeconds; 0: the installation's */
-	const struct spec_item *items;
 	const struct kube_pair *labels;
 	const struct kube_pair *annotations;
+	unsigned label_count, annotation_count;
+};
+
+struct spec {
+	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
+	/* All others const after creation. */
+	uint16_t item_count;
+	bool deleting; /* a deletionTimestamp is set: not reconciled */
+	struct spec_common *common; /* holds a reference */
+	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
+	struct str name, uid; /* in the block, or the object's */
+	int64_t generation;
+	const struct spec_item *items;
 };
 
 void spec_unref(struct spec *spec); /* NULL is fine */

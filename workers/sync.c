@@ -56,8 +56,8 @@ static void plan_next(struct sync *sync) {
 		if (object->failures == 0) object->failures = 1;
 		gate_wait(sync->fault_gate, &object->ready);
 	} else {
-		int64_t interval_ns =
-			spec->interval_ns ? spec->interval_ns : worker->settings.poll_interval_ns;
+		int64_t interval_ns = spec->common->interval_ns ? spec->common->interval_ns
+								: worker->settings.poll_interval_ns;
 		schedule_retry(worker, object, fault, interval_ns);
 	}
 }
@@ -157,17 +157,18 @@ static const struct step *borrow_run(struct sync *sync) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");
 		return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
 	}
-	if (spec->fault.len) return fail_text(sync, BLAME_INPUT, ERR_INVALID, spec->fault);
+	if (spec->common->fault.len)
+		return fail_text(sync, BLAME_INPUT, ERR_INVALID, spec->common->fault);
 	if (!sync->spc) {
 		fault = fault_make(ERR_NOT_FOUND,
 			"SecretProviderClass \"%.*s\" does not exist in namespace \"%.*s\": create "
 			"it there, or correct "
 			"spec.secretProviderClassName",
-			STR_ARG(spec_class_name(spec)), STR_ARG(spec->ns));
+			STR_ARG(spec_class_name(spec)), STR_ARG(spec->common->ns));
 		return sync_fail(sync, BLAME_CLASS, NULL, &fault);
 	}
-	if (sync->spc->fault.len)
-		return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->fault);
+	if (sync->spc->access->fault.len)
+		return fail_text(sync, BLAME_CLASS, ERR_INVALID, sync->spc->access->fault);
 	err = sync_plan_reads(sync);
 	if (err) {
 		fault = fault_make(err, "out of memory; the next attempt follows by itself");

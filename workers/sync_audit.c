@@ -8,7 +8,7 @@ enum { OBJECTS_BYTES = 4096, MAX_NAME_BYTES = 256 };
 
 /* Never 0, which stands for "not known". */
 static uint32_t hash_force(const struct spec *spec) {
-	return (uint32_t)hash64_stable(spec->force) | 1;
+	return (uint32_t)hash64_stable(spec->common->force) | 1;
 }
 
 void sync_remember_force(struct sync *sync) {
@@ -63,7 +63,7 @@ static const char *identity_of(const struct spc *spc) {
 		[IDENTITY_PRINCIPAL] = "principal",
 		[IDENTITY_MACHINE] = "machine",
 	};
-	return names[spc->identity];
+	return names[spc->access->identity];
 }
 
 void sync_audit(const struct sync *sync, const struct step *write, bool certain) {
@@ -75,9 +75,10 @@ void sync_audit(const struct sync *sync, const struct step *write, bool certain)
 	log_audit(certain ? "secret written" : "secret maybe written",
 		kv("secretsync", sync->object->key), kv_str("uid", spec->uid),
 		kv_str("secret", spec->name), kv("what", what_of(write)),
-		kv("why", why_of(sync, write)), kv_str("vault", spc->vault_url),
-		kv("identity", identity_of(spc)), kv_str("tenant", spc->tenant),
-		kv_str("client", spc->client_id), kv_str("serviceaccount", spec->service_account),
+		kv("why", why_of(sync, write)), kv_str("vault", spc->access->vault_url),
+		kv("identity", identity_of(spc)), kv_str("tenant", spc->access->tenant),
+		kv_str("client", spc->access->client_id),
+		kv_str("serviceaccount", spec->common->service_account),
 		kv_int("objectsLeftOut", left_out), kv_str("objects", buf_str(&objects)));
 	buf_deinit(&objects);
 }

@@ -30,8 +30,8 @@ static enum err make_output(struct sync *sync, unsigned item, const struct sync_
 	enum err err = make_whole(read, value, arena, fault);
 	if (err) return err;
 	output->bytes = value->has_whole ? &value->whole : value->value;
-	struct convert_plan plan = convert_plan_of(
-		sync->spec->type, data->target_key, source_part(read->object, data->source_path));
+	struct convert_plan plan = convert_plan_of(sync->spec->common->type, data->target_key,
+		source_part(read->object, data->source_path));
 	if (plan.part == TLS_WHOLE) return OK;
 	secret_init(&output->part, arena, CONVERT_BYTES);
 	err = tls_part_read(

@@ -41,8 +41,8 @@ static bool is_resting(const struct sync *sync) {
 }
 
 static int64_t interval_ns(const struct sync *sync) {
-	return sync->spec->interval_ns ? sync->spec->interval_ns
-				       : sync->worker->settings.poll_interval_ns;
+	return sync->spec->common->interval_ns ? sync->spec->common->interval_ns
+					       : sync->worker->settings.poll_interval_ns;
 }
 
 /* The poll goes on meanwhile: a new version in the vault is written all the same. */
@@ -52,7 +52,8 @@ static const struct step *rest_fault(struct sync *sync) {
 		"%s of Secret %.*s/%.*s is changed again and again by \"%s\": repaired three times "
 		"in three intervals, it is left alone for an hour. Stop the other writer, or take "
 		"the key out of one of the two",
-		rest->field, STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), rest->manager);
+		rest->field, STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name),
+		rest->manager);
 	fault.retry_after_ns = interval_ns(sync);
 	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
 }

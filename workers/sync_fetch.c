@@ -98,7 +98,7 @@ static bool is_history(const struct sync_read *read) {
 
 enum err sync_name_object(const struct sync_read *read, enum err err, struct fault *fault) {
 	return fault_prefix(fault, err, "%s \"%.*s\" of %.*s", vault_kind_name(read->object->kind),
-		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url));
+		STR_ARG(read->object->name), STR_ARG(read->sync->spc->access->vault_url));
 }
 
 /* The versions that are there are good; the items that ask for older ones fail. */
@@ -109,7 +109,7 @@ static void too_few_versions(struct sync_read *read) {
 		"a version to the vault, or "
 		"drop that data item",
 		vault_kind_name(object->kind), STR_ARG(object->name),
-		STR_ARG(read->sync->spc->vault_url), read->rows.count,
+		STR_ARG(read->sync->spc->access->vault_url), read->rows.count,
 		read->rows.count == 1 ? "" : "s", STR_ARG(object->path), read->value_count - 1);
 }
 
@@ -122,7 +122,8 @@ static enum err take_rows(struct sync_read *read) {
 			"%s \"%.*s\" in %.*s has no enabled version \"%.*s\": correct "
 			"objectVersion in the SecretProviderClass",
 			vault_kind_name(read->object->kind), STR_ARG(read->object->name),
-			STR_ARG(read->sync->spc->vault_url), STR_ARG(read->object->version));
+			STR_ARG(read->sync->spc->access->vault_url),
+			STR_ARG(read->object->version));
 	}
 	if (err || read->rows.count < read->value_count) too_few_versions(read);
 	for (unsigned i = 0; i < read->value_count && i < read->rows.count; i++) {
@@ -152,7 +153,8 @@ static enum err take_page(struct sync_read *read) {
 	return fault_set(&read->fault, ERR_TOO_LARGE,
 		"the version list of \"%.*s\" in %.*s has more than %d pages: purge old "
 		"versions, or name one by objectVersion",
-		STR_ARG(read->object->name), STR_ARG(read->sync->spc->vault_url), MAX_PAGES);
+		STR_ARG(read->object->name), STR_ARG(read->sync->spc->access->vault_url),
+		MAX_PAGES);
 }
 
 /* Only its version is wanted. A current version that is disabled is none of the rows: their order by id has to do. */
@@ -239,7 +241,7 @@ static struct flight_plan plan_of(struct sync_read *read) {
 }
 
 static struct fault cannot_ask(const struct sync_read *read, enum err err) {
-	struct str name = read->object->name, url = read->sync->spc->vault_url;
+	struct str name = read->object->name, url = read->sync->spc->access->vault_url;
 	if (err == ERR_DENIED)
 		return fault_make(err,
 			"the version list of \"%.*s\" in %.*s goes on at another server, which is "
@@ -363,7 +365,7 @@ enum err sync_digest_asked(struct sync *sync) {
 	struct sha256 sha = { 0 };
 	sha256_init(&sha);
 	sha256_add_i64(&sha, sync->spec->generation);
-	sha256_add_field(&sha, sync->spec->force);
+	sha256_add_field(&sha, sync->spec->common->force);
 	sha256_add_field(&sha, sync->spc->uid);
 	sha256_add_i64(&sha, sync->spc->generation);
 	return sha256_final(&sha, sync->digest);

@@ -46,7 +46,7 @@ static bool find_key(const struct sync *sync, struct str key, unsigned *out_item
 
 /* True when a key that the type demands has failed; *out_fault is its item's. */
 static bool lacks_demanded(const struct sync *sync, struct fault *out_fault, struct str *out_key) {
-	const struct demand *demand = demand_of(sync->spec->type);
+	const struct demand *demand = demand_of(sync->spec->common->type);
 	bool lacks = false;
 	unsigned item = 0;
 	for (unsigned i = 0; demand && i < demand->count; i++) {
@@ -68,7 +68,7 @@ bool sync_can_create(const struct sync *sync, struct fault *out_fault) {
 	enum err err = fault_prefix(out_fault, out_fault->err,
 		"the Secret cannot be created without its item for key \"%.*s\", which type "
 		"%.*s demands",
-		STR_ARG(key), STR_ARG(sync->spec->type));
+		STR_ARG(key), STR_ARG(sync->spec->common->type));
 	assert(err);
 	return false;
 }
@@ -76,7 +76,7 @@ bool sync_can_create(const struct sync *sync, struct fault *out_fault) {
 /* A new certificate beside the key of the old one serves nobody: the two change together, or not at all. */
 static bool would_part_pair(const struct sync *sync, struct fault *out_fault) {
 	struct str key = STR_NULL;
-	return str_eq(sync->spec->type, STR("kubernetes.io/tls")) &&
+	return str_eq(sync->spec->common->type, STR("kubernetes.io/tls")) &&
 	       lacks_demanded(sync, out_fault, &key);
 }
 

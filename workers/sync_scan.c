@@ -19,7 +19,7 @@ bool sync_is_pinned(const struct spc_object *object) {
 /* Versions of a history are not in the list of a vault, and a shorter interval than the vault's is the object's own. */
 static bool may_be_listed(const struct sync *sync) {
 	const struct settings *settings = &sync->worker->settings;
-	int64_t own_ns = sync->spec->interval_ns;
+	int64_t own_ns = sync->spec->common->interval_ns;
 	if (settings->change_detection == CHANGE_BY_GET) return false;
 	if (own_ns && own_ns < settings->poll_interval_ns) return false;
 	for (unsigned i = 0; i < sync->read_count; i++) {

@@ -82,10 +82,11 @@ static enum err with_managed_key(
 static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 	const struct spec *spec = sync->spec;
 	struct shape shape = { 0 };
-	enum err err = with_managed_key(spec->labels, spec->label_count, &shape.labels);
+	enum err err =
+		with_managed_key(spec->common->labels, spec->common->label_count, &shape.labels);
 	if (!err)
-		err = with_managed_key(
-			spec->annotations, spec->annotation_count, &shape.annotations);
+		err = with_managed_key(spec->common->annotations, spec->common->annotation_count,
+			&shape.annotations);
 	shape.data = mem_array(spec->item_count, sizeof *shape.data);
 	if (!shape.data) err = ERR_NOMEM;
 	if (err) {
@@ -100,15 +101,15 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 			(struct kube_data){ spec->items[i].target_key, sync->outputs[i].bytes };
 	}
 	shape.secret = (struct kube_secret){
-		.ns = spec->ns,
+		.ns = spec->common->ns,
 		.name = spec->name,
-		.type = spec->type,
+		.type = spec->common->type,
 		.owner_name = spec->name,
 		.owner_uid = spec->uid,
 		.labels = shape.labels,
-		.label_count = spec->label_count + 1,
+		.label_count = spec->common->label_count + 1,
 		.annotations = shape.annotations,
-		.annotation_count = spec->annotation_count + 1,
+		.annotation_count = spec->common->annotation_count + 1,
 		.data = shape.data,
 		.data_count = count,
 	};
@@ -121,7 +122,7 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 static enum err result(struct sync *sync, const char *verb, struct fault *fault) {
 	char what[WHAT_BYTES];
 	*fault = (struct fault){ 0 };
-	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->ns),
+	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->common->ns),
 		STR_ARG(sync->spec->name));
 	return kube_result(&sync->kube, fault, what);
 }
@@ -170,14 +171,14 @@ static bool refuse_for_life(struct sync *sync, const struct fault *fault) {
 			"the type of Secret %.*s/%.*s cannot be changed to %.*s while it exists: "
 			"put "
 			"spec.secretObject.type back, or %s %.*s %.*s",
-			STR_ARG(spec->ns), STR_ARG(spec->name), STR_ARG(spec->type), remedy,
-			STR_ARG(spec->ns), STR_ARG(spec->name));
+			STR_ARG(spec->common->ns), STR_ARG(spec->name), STR_ARG(spec->common->type),
+			remedy, STR_ARG(spec->common->ns), STR_ARG(spec->name));
 		sync->blame = BLAME_INPUT;
 		return true;
 	}
 	sync->fault = fault_make(ERR_INVALID,
 		"Secret %.*s/%.*s has been made immutable and keeps its values: %s %.*s %.*s",
-		STR_ARG(spec->ns), STR_ARG(spec->name), remedy, STR_ARG(spec->ns),
+		STR_ARG(spec->common->ns), STR_ARG(spec->name), remedy, STR_ARG(spec->common->ns),
 		STR_ARG(spec->name));
 	sync->blame = BLAME_WRITE;
 	return true;
@@ -254,8 +255,8 @@ static const struct step *wait_for_collection(struct sync *sync) {
 		"Secret %.*s/%.*s still belongs to a deleted SecretSync of the same name: waiting "
 		"until Kubernetes has collected "
 		"it. If it stays, delete it: kubectl delete secret -n %.*s %.*s",
-		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), STR_ARG(sync->spec->ns),
-		STR_ARG(sync->spec->name));
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name),
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
 	if (sync->object->failures < COLLECT_TRIES) fault.retry_after_ns = COLLECT_NS;
 	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
 }
@@ -265,8 +266,8 @@ static const struct step *not_ours(struct sync *sync, enum blame blame, const ch
 		"Secret %.*s/%.*s exists and %s: it is left as it is. To let this SecretSync have "
 		"the name, delete the Secret: "
 		"kubectl delete secret -n %.*s %.*s",
-		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name), why, STR_ARG(sync->spec->ns),
-		STR_ARG(sync->spec->name));
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name), why,
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
 	return sync_fail(sync, blame, NULL, &fault);
 }
 
@@ -326,7 +327,7 @@ static const struct step *probe_run(struct sync *sync) {
 	metric_add(METRIC_SECRET_PROBES, 1);
 	if (sync->worker->secret_list) secret_begin_look(sync->object, sync->worker->secret_list);
 	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube,
-		sync->worker->arena, sync->spec->ns, sync->spec->name);
+		sync->worker->arena, sync->spec->common->ns, sync->spec->name);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PROBE_READ);
 }
 
@@ -346,7 +347,7 @@ static const struct step *settle_read(struct sync *sync) {
 	/* The server takes a list that it does not understand for no change at all. */
 	fault = fault_make(ERR_CONFLICT,
 		"the API server did not take the merged managedFields of Secret %.*s/%.*s",
-		STR_ARG(sync->spec->ns), STR_ARG(sync->spec->name));
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
 	return look_again(sync, &fault);
 }
 
@@ -354,7 +355,7 @@ static const struct step SETTLE_READ = { "settled", settle_read };
 
 static const struct step *settle_run(struct sync *sync) {
 	enum err err = kube_secret_settle(&sync->kube, sync->worker->pool->options.kube,
-		sync->worker->arena, sync->spec->ns, sync->spec->name, &sync->meta);
+		sync->worker->arena, sync->spec->common->ns, sync->spec->name, &sync->meta);
 	return err ? cannot_build(sync, err) : sync_write_kube(sync, &SETTLE_READ);
 }
 

@@ -49,23 +49,24 @@ static void retire(struct worker *worker, struct object *object) {
 }
 
 static struct worker *home_of(struct pool *pool, const struct spc *spc) {
-	bool placed = spc && spc->fault.len == 0;
-	return &pool->workers[placed ? spc->home_hash % pool->count : 0];
+	bool placed = spc && spc->access->fault.len == 0;
+	return &pool->workers[placed ? spc->access->home_hash % pool->count : 0];
 }
 
 /* Equal for objects of one identity, which a namespace is part of. */
 static uint32_t identity_hash(const struct spec *spec, const struct spc *spc) {
-	uint64_t hash = hash64_stable(spec->ns) * 31 + hash64_stable(spec->service_account);
+	uint64_t hash =
+		hash64_stable(spec->common->ns) * 31 + hash64_stable(spec->common->service_account);
 	if (spc)
-		hash = (hash * 31 + hash64_stable(spc->client_id)) * 31 +
-		       hash64_stable(spc->tenant);
+		hash = (hash * 31 + hash64_stable(spc->access->client_id)) * 31 +
+		       hash64_stable(spc->access->tenant);
 	return (uint32_t)(hash ^ hash >> 32);
 }
 
 static enum err enter_shard(struct worker *worker, struct object *object, const struct spec *spec,
 	const struct spc *spc) {
 	struct shard *shard = NULL;
-	struct str url = spc && spc->fault.len == 0 ? spc->vault_url : STR("");
+	struct str url = spc && spc->access->fault.len == 0 ? spc->access->vault_url : STR("");
 	enum err err = shard_get(worker, url, &shard);
 	if (err) return err;
 	object->identity_hash = identity_hash(spec, spc);

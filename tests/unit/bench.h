@@ -30,7 +30,9 @@ struct bench {
 	/* What the next bench_begin() takes. */
 	struct spc_object objects[4];
 	struct spec_item items[4];
+	struct spc_access access;
 	struct spc spc;
+	struct spec_common common;
 	struct spec spec;
 	struct status status;
 	unsigned wakes_of_main;
@@ -312,23 +314,25 @@ static inline int bench_setup_workers(unsigned workers) {
 	rcu_thread_register();
 	log_redirect(bench_no_log, NULL);
 	b.objects[0] = (struct spc_object){ .name = STR("a"), .path = STR("a"), .kind = VAULT_SECRET };
-	b.spc = (struct spc){ .uid = STR("c-1"),
-		.generation = 1,
-		.vault_url = STR("https://v.vault.azure.net"),
+	b.access = (struct spc_access){ .vault_url = STR("https://v.vault.azure.net"),
 		.tenant = STR("t"),
 		.client_id = STR("c"),
 		.authority = STR("https://login.microsoftonline.com"),
 		.scope = STR("https://vault.azure.net/.default"),
-		.audience = STR("api://AzureADTokenExchange"),
+		.audience = STR("api://AzureADTokenExchange") };
+	b.spc = (struct spc){ .access = &b.access,
+		.uid = STR("c-1"),
+		.generation = 1,
 		.objects = b.objects,
 		.object_count = 1 };
 	b.items[0] = (struct spec_item){ STR("a"), STR("k") };
-	b.spec = (struct spec){ .ns = STR("apps"),
+	b.common = (struct spec_common){ .ns = STR("apps"),
+		.service_account = STR("sa"),
+		.type = STR("Opaque") };
+	b.spec = (struct spec){ .common = &b.common,
 		.name = STR("db"),
 		.uid = STR("o-1"),
 		.generation = 1,
-		.service_account = STR("sa"),
-		.type = STR("Opaque"),
 		.items = b.items,
 		.item_count = 1 };
 	/* Kept by the bench itself, so that nobody's last reference frees them. */

@@ -30,7 +30,7 @@ static void make_spec(void) {
 		"{\"type\":\"Opaque\",\"data\":[{\"sourcePath\":\"one\",\"targetKey\":\"a\"},"
 		"{\"sourcePath\":\"two\",\"targetKey\":\"b\"}]}}}");
 	assert_int_equal(spec_build(json, &meta, &cells, &target.spec), OK);
-	assert_int_equal(target.spec->fault.len, 0);
+	assert_int_equal(target.spec->common->fault.len, 0);
 	cJSON_Delete(json);
 }
 

@@ -43,16 +43,16 @@ static void test_usable(void **state) {
 	(void)state;
 	struct spc *spc = build_class(
 		"{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"resourceGroup\":\"ignored\"}}");
-	assert_str(spc->fault, "");
+	assert_str(spc->access->fault, "");
 	assert_str(spc->uid, "u-1");
 	assert_int_equal(spc->generation, 7);
-	assert_str(spc->vault_url, "https://my-vault.vault.azure.net");
-	assert_str(spc->tenant, "tid");
-	assert_str(spc->client_id, "cid");
-	assert_str(spc->authority, "https://login.microsoftonline.com");
-	assert_str(spc->scope, "https://vault.azure.net/.default");
-	assert_str(spc->audience, "api://AzureADTokenExchange");
-	assert_int_equal(spc->home_hash, hash64_stable(STR("https://my-vault.vault.azure.net")));
+	assert_str(spc->access->vault_url, "https://my-vault.vault.azure.net");
+	assert_str(spc->access->tenant, "tid");
+	assert_str(spc->access->client_id, "cid");
+	assert_str(spc->access->authority, "https://login.microsoftonline.com");
+	assert_str(spc->access->scope, "https://vault.azure.net/.default");
+	assert_str(spc->access->audience, "api://AzureADTokenExchange");
+	assert_int_equal(spc->access->home_hash, hash64_stable(STR("https://my-vault.vault.azure.net")));
 	assert_int_equal(spc->object_count, 1);
 	assert_str(spc->objects[0].name, "key-one");
 	assert_str(spc->objects[0].path, "key-one");
@@ -68,17 +68,17 @@ static void test_clouds_and_spellings(void **state) {
 			    "\"tenantID\":\" "
 			    "\",\"tenantId\":\"old.example\",\"cloudName\":\"azureusgovernment\","
 			    "\"usePodIdentity\":\"F\",\"objects\":" OBJECTS "}}");
-	assert_str(spc->fault, "");
-	assert_str(spc->tenant, "old.example");
-	assert_str(spc->vault_url, "https://vvv.vault.usgovcloudapi.net");
-	assert_str(spc->scope, "https://vault.usgovcloudapi.net/.default");
-	assert_str(spc->authority, "https://login.microsoftonline.us");
-	assert_str(spc->audience, "api://AzureADTokenExchangeUSGov");
+	assert_str(spc->access->fault, "");
+	assert_str(spc->access->tenant, "old.example");
+	assert_str(spc->access->vault_url, "https://vvv.vault.usgovcloudapi.net");
+	assert_str(spc->access->scope, "https://vault.usgovcloudapi.net/.default");
+	assert_str(spc->access->authority, "https://login.microsoftonline.us");
+	assert_str(spc->access->audience, "api://AzureADTokenExchangeUSGov");
 	spc_unref(spc);
 	spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
 			  ",\"cloudName\":\"AzureChinaCloud\"}}");
-	assert_str(spc->vault_url, "https://my-vault.vault.azure.cn");
-	assert_str(spc->authority, "https://login.chinacloudapi.cn");
+	assert_str(spc->access->vault_url, "https://my-vault.vault.azure.cn");
+	assert_str(spc->access->authority, "https://login.chinacloudapi.cn");
 	spc_unref(spc);
 }
 
@@ -90,23 +90,23 @@ static void test_identities(void **state) {
 		build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
 			    ",\"useVMManagedIdentity\":\"True\",\"userAssignedIdentityID\":\" uami\\u2003\"}}");
 	machine_namespaces = NULL;
-	assert_str(spc->fault, "");
-	assert_int_equal(spc->identity, IDENTITY_MACHINE);
-	assert_str(spc->client_id, "uami");
+	assert_str(spc->access->fault, "");
+	assert_int_equal(spc->access->identity, IDENTITY_MACHINE);
+	assert_str(spc->access->client_id, "uami");
 	spc_unref(spc);
 	spc = build_class("{\"provider\":\"azure\",\"parameters\":{\"keyvaultName\":\"vvv\","
 			  "\"tenantID\":\"t\",\"servicePrincipalSecretName\":\" sp.x \",\"objects\":" OBJECTS
 			  "}}");
-	assert_str(spc->fault, "");
-	assert_int_equal(spc->identity, IDENTITY_PRINCIPAL);
-	assert_str(spc->client_id, "");
-	assert_str(spc->secret_name, "sp.x");
+	assert_str(spc->access->fault, "");
+	assert_int_equal(spc->access->identity, IDENTITY_PRINCIPAL);
+	assert_str(spc->access->client_id, "");
+	assert_str(spc->access->secret_name, "sp.x");
 	spc_unref(spc);
 	spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
 			  ",\"userAssignedIdentityID\":\"ignored\",\"CLIENTID\":\"ignored\"}}");
-	assert_int_equal(spc->identity, IDENTITY_WORKLOAD);
-	assert_str(spc->client_id, "cid");
-	assert_str(spc->audience, "api://AzureADTokenExchange");
+	assert_int_equal(spc->access->identity, IDENTITY_WORKLOAD);
+	assert_str(spc->access->client_id, "cid");
+	assert_str(spc->access->audience, "api://AzureADTokenExchange");
 	spc_unref(spc);
 }
 
@@ -118,7 +118,7 @@ static void test_machine_namespaces(void **state) {
 		machine_namespaces = lists[i];
 		struct spc *spc = build_class("{\"provider\":\"azure\",\"parameters\":{" GOOD
 					      ",\"useVMManagedIdentity\":\"1\"}}");
-		assert_true(str_find(spc->fault, STR("may not use")) != SIZE_MAX);
+		assert_true(str_find(spc->access->fault, STR("may not use")) != SIZE_MAX);
 		spc_unref(spc);
 	}
 	machine_namespaces = NULL;
@@ -130,9 +130,9 @@ static void test_no_objects(void **state) {
 	struct spc *spc = build_class(
 		"{\"provider\":\"azure\",\"parameters\":{\"clientID\":\"c\",\"tenantID\":\"t\","
 		"\"keyvaultName\":\"evil.example/?\",\"objects\":\"array:\"}}");
-	assert_str(spc->fault, "");
+	assert_str(spc->access->fault, "");
 	assert_int_equal(spc->object_count, 0);
-	assert_str(spc->vault_url, "");
+	assert_str(spc->access->vault_url, "");
 	spc_unref(spc);
 }
 
@@ -147,7 +147,7 @@ static void test_booleans(void **state) {
 			"{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"usePodIdentity\":\"%s\"}}",
 			good[i]);
 		struct spc *spc = build_class(spec);
-		assert_str(spc->fault, "");
+		assert_str(spc->access->fault, "");
 		spc_unref(spc);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -155,7 +155,7 @@ static void test_booleans(void **state) {
 			"{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"usePodIdentity\":\"%s\"}}",
 			bad[i]);
 		struct spc *spc = build_class(spec);
-		assert_true(str_find(spc->fault, STR("has to be true or false")) != SIZE_MAX);
+		assert_true(str_find(spc->access->fault, STR("has to be true or false")) != SIZE_MAX);
 		spc_unref(spc);
 	}
 }
@@ -279,14 +279,14 @@ static void test_faults(void **state) {
 	(void)state;
 	for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++) {
 		struct spc *spc = build_class(FAULTS[i].spec);
-		if (str_find(spc->fault, str_of(FAULTS[i].says)) == SIZE_MAX) {
+		if (str_find(spc->access->fault, str_of(FAULTS[i].says)) == SIZE_MAX) {
 			fail_msg("%s: wanted \"%s\", got \"%.*s\"", FAULTS[i].spec, FAULTS[i].says,
-				STR_ARG(spc->fault));
+				STR_ARG(spc->access->fault));
 		}
-		assert_true(str_starts(spc->fault, STR("SecretProviderClass cls: spec.")));
+		assert_true(str_starts(spc->access->fault, STR("SecretProviderClass cls: spec.")));
 		assert_str(spc->uid, "u-1");
 		assert_int_equal(spc->object_count, 0);
-		assert_int_equal(spc->vault_url.len, 0);
+		assert_int_equal(spc->access->vault_url.len, 0);
 		spc_unref(spc);
 	}
 }
@@ -304,7 +304,7 @@ static void test_no_memory(void **state) {
 		mem_fail_at(0);
 		if (!reached) {
 			assert_int_equal(err, OK);
-			assert_int_equal(spc->fault.len, 0);
+			assert_int_equal(spc->access->fault.len, 0);
 			spc_unref(spc);
 			break;
 		}
@@ -352,7 +352,7 @@ static void test_every_fault(void **state) {
 		line = strchr(line, '\n') + 1;
 	}
 	assert_string_equal(line, "");
-	assert_true(spc->fault.len > 0);
+	assert_true(spc->access->fault.len > 0);
 	spc_unref(spc);
 }
 

@@ -73,30 +73,30 @@ static void test_usable(void **state) {
 		"\"labels\":{\"app\":\"\",\"a.example/b\":\"C\"},\"annotations\":{\"A.example/"
 		"n\":\"any text: at all\"}}}",
 		&source);
-	assert_str(spec->fault, "");
-	assert_str(spec->ns, "ns");
+	assert_str(spec->common->fault, "");
+	assert_str(spec->common->ns, "ns");
 	assert_str(spec->name, "one");
 	assert_str(spec->uid, "u-1");
 	assert_int_equal(spec->generation, 3);
 	assert_false(spec->deleting);
 	assert_str(spec_class_name(spec), "class");
-	assert_str(spec->service_account, "sa");
-	assert_str(spec->type, "example.com/own");
-	assert_str(spec->force, "v1.2");
-	assert_int_equal(spec->interval_ns, 60 * NS_PER_S);
+	assert_str(spec->common->service_account, "sa");
+	assert_str(spec->common->type, "example.com/own");
+	assert_str(spec->common->force, "v1.2");
+	assert_int_equal(spec->common->interval_ns, 60 * NS_PER_S);
 	assert_int_equal(spec->item_count, 2);
 	assert_str(spec->items[1].source_path, "a/1");
 	assert_str(spec->items[1].target_key, "k1");
-	assert_int_equal(spec->label_count, 2);
-	assert_str(spec->labels[1].key, "a.example/b");
-	assert_str(spec->labels[1].value, "C");
-	assert_int_equal(spec->annotation_count, 1);
-	assert_str(spec->annotations[0].value, "any text: at all");
+	assert_int_equal(spec->common->label_count, 2);
+	assert_str(spec->common->labels[1].key, "a.example/b");
+	assert_str(spec->common->labels[1].value, "C");
+	assert_int_equal(spec->common->annotation_count, 1);
+	assert_str(spec->common->annotations[0].value, "any text: at all");
 	assert_ptr_equal(spec->cell, source.cell);
 	drop(spec, &source);
 	spec = build_spec(GOOD, &source);
-	assert_str(spec->type, "Opaque");
-	assert_int_equal(spec->interval_ns, 0);
+	assert_str(spec->common->type, "Opaque");
+	assert_int_equal(spec->common->interval_ns, 0);
 	drop(spec, &source);
 }
 
@@ -179,14 +179,14 @@ static void test_faults(void **state) {
 	for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++) {
 		struct source source;
 		struct spec *spec = build_spec(FAULTS[i].spec, &source);
-		if (str_find(spec->fault, str_of(FAULTS[i].says)) == SIZE_MAX) {
+		if (str_find(spec->common->fault, str_of(FAULTS[i].says)) == SIZE_MAX) {
 			fail_msg("%s: wanted \"%s\", got \"%.*s\"", FAULTS[i].spec, FAULTS[i].says,
-				STR_ARG(spec->fault));
+				STR_ARG(spec->common->fault));
 		}
 		assert_int_equal(spec->cell != NULL, FAULTS[i].has_cell);
 		assert_int_equal(spec->item_count, 0);
 		assert_str(spec->name, "one");
-		assert_str(spec->type, "Opaque");
+		assert_str(spec->common->type, "Opaque");
 		drop(spec, &source);
 	}
 }
@@ -333,7 +333,7 @@ static void test_every_fault(void **state) {
 		"spec.secretObject.labels\n"
 		"spec.secretObject.labels\n"
 		"spec.secretObject.annotations\n");
-	assert_true(spec->fault.len > 0);
+	assert_true(spec->common->fault.len > 0);
 	assert_str(spec_class_name(spec), "class");
 	drop(spec, &source);
 }
@@ -350,7 +350,7 @@ static void test_no_fault(void **state) {
 	assert_int_equal(spec_build_all(json, &meta, &source.source, &seen.sink, &spec), OK);
 	cJSON_Delete(json);
 	assert_int_equal(seen.count, 0);
-	assert_str(spec->fault, "");
+	assert_str(spec->common->fault, "");
 	assert_int_equal(spec->item_count, 2);
 	drop(spec, &source);
 }

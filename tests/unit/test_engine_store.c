@@ -127,7 +127,7 @@ static void test_publish(void **state) {
 	assert_string_equal(object->status.other_hash, "kv1:u1:00");
 	struct spec *spec = spec_borrow(object);
 	struct spc *spc = spc_borrow(spec->cell);
-	assert_true(str_eq(spc->vault_url, STR("https://vvv.vault.azure.net")));
+	assert_true(str_eq(spc->access->vault_url, STR("https://vvv.vault.azure.net")));
 	upsert_sync("a", "u1", 2, "c");
 	upsert_class("c", "cu", 2);
 	turn_out();
@@ -353,6 +353,61 @@ static void test_fanout_in_slices(void **state) {
 	}
 }
 
+/* Two classes are to be told at once; the one whose turn it is loses class and objects meanwhile. */
+static void test_fanout_of_what_goes(void **state) {
+	(void)state;
+	enum { COUNT = 2500 };
+	char name[32], uid[32];
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(name, sizeof name, "s%d", i);
+		snprintf(uid, sizeof uid, "u%d", i);
+		upsert_sync(name, uid, 1, "c");
+	}
+	upsert_sync("last", "ul", 1, "d");
+	run_queue();
+	upsert_class("c", "cu", 1);
+	upsert_class("d", "du", 1);
+	assert_true(store_turn(store));
+	assert_false(queue_item_state(&find("n/last")->item) & QUEUE_QUEUED);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(name, sizeof name, "s%d", i);
+		snprintf(uid, sizeof uid, "u%d", i);
+		delete_sync(name, uid);
+	}
+	delete_class("c");
+	assert_int_equal(store_class_count(store), 1);
+	turn_out();
+	assert_true(queue_item_state(&find("n/last")->item) & QUEUE_QUEUED);
+	upsert_class("c", "cu", 1);
+	upsert_sync("new", "un", 1, "c");
+	run_queue();
+	upsert_class("c", "cu", 2);
+	turn_out();
+	assert_string_equal(run_queue(), "n/new ");
+}
+
+/* Of what repeats in a fleet there is one, until nobody has it any more. */
+static void test_what_repeats_is_shared(void **state) {
+	(void)state;
+	upsert_class("c", "cu", 1);
+	upsert_class("d", "du", 1);
+	upsert_sync("a", "u1", 1, "c");
+	upsert_sync("b", "u2", 1, "d");
+	const struct spec *a = find("n/a")->spec, *b = find("n/b")->spec;
+	assert_ptr_equal(a->common, b->common);
+	assert_ptr_equal(a->cell->now->access, b->cell->now->access);
+	assert_ptr_not_equal(a->cell->now, b->cell->now);
+	cJSON *json = sync_json("b", "u2", 2, "d");
+	cJSON_SetValuestring(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "spec"), "serviceAccountName"), "other");
+	assert_int_equal(store_upsert(store, STORE_SYNCS, json), OK);
+	cJSON_Delete(json);
+	turn_out();
+	b = find("n/b")->spec;
+	assert_ptr_not_equal(find("n/a")->spec->common, b->common);
+	assert_true(str_eq(b->common->service_account, STR("other")));
+	assert_true(str_eq(find("n/a")->spec->common->service_account, STR("sa")));
+}
+
 static void test_relist(void **state) {
 	(void)state;
 	store_list_begin(store, STORE_SYNCS);
@@ -499,6 +554,8 @@ int main(void) {
 		TEST(test_a_distrusted_class_is_another),
 		TEST(test_class_tells_its_objects),
 		TEST(test_fanout_in_slices),
+		TEST(test_fanout_of_what_goes),
+		TEST(test_what_repeats_is_shared),
 		TEST(test_relist),
 		TEST(test_sweep_in_slices),
 		TEST(test_bad_objects),

@@ -138,8 +138,11 @@ static void what_waits_in_line_is_joined(void **state) {
 static void two_identities_never_share(void **state) {
 	(void)state;
 	static struct spec other;
+	static struct spec_common other_common;
 	memcpy(&other, &b.spec, sizeof other);
-	other.service_account = STR("another");
+	memcpy(&other_common, &b.common, sizeof other_common);
+	other_common.service_account = STR("another");
+	other.common = &other_common;
 	bench_begin();
 	bench_give_token();
 	other.cell = b.cell;

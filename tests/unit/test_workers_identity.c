@@ -79,26 +79,31 @@ static void identities_differ_by_everything_that_names_them(void **state) {
 	struct worker *worker = pool_worker(b.pool, 0);
 	assert_int_equal(identity_get(worker, &b.spec, &b.spc, &first), OK);
 	struct spc spcs[7];
-	for (int i = 0; i < 7; i++) memcpy(&spcs[i], &b.spc, sizeof b.spc);
-	spcs[0].tenant = STR("t2");
-	spcs[1].client_id = STR("c2");
-	spcs[2].authority = STR("https://login.chinacloudapi.cn");
-	spcs[3].scope = STR("https://vault.azure.cn/.default");
-	spcs[4].audience = STR("api://AzureADTokenExchangeChina");
-	spcs[5].identity = IDENTITY_MACHINE;
-	spcs[6].identity = IDENTITY_PRINCIPAL;
-	spcs[6].secret_name = b.spec.service_account;
+	struct spc_access accesses[7];
+	for (int i = 0; i < 7; i++) {
+		memcpy(&accesses[i], &b.access, sizeof b.access);
+		memcpy(&spcs[i], &b.spc, sizeof b.spc);
+		spcs[i].access = &accesses[i];
+	}
+	accesses[0].tenant = STR("t2");
+	accesses[1].client_id = STR("c2");
+	accesses[2].authority = STR("https://login.chinacloudapi.cn");
+	accesses[3].scope = STR("https://vault.azure.cn/.default");
+	accesses[4].audience = STR("api://AzureADTokenExchangeChina");
+	accesses[5].identity = IDENTITY_MACHINE;
+	accesses[6].identity = IDENTITY_PRINCIPAL;
+	accesses[6].secret_name = b.common.service_account;
 	for (int i = 0; i < 7; i++) {
 		assert_int_equal(identity_get(worker, &b.spec, &spcs[i], &other), OK);
 		assert_ptr_not_equal(first, other);
 		identity_put(other);
 	}
-	b.spec.ns = STR("apps2");
+	b.common.ns = STR("apps2");
 	assert_int_equal(identity_get(worker, &b.spec, &b.spc, &other), OK);
 	assert_ptr_not_equal(first, other);
 	identity_put(other);
-	b.spec.ns = STR("apps");
-	b.spec.service_account = STR("sa2");
+	b.common.ns = STR("apps");
+	b.common.service_account = STR("sa2");
 	assert_int_equal(identity_get(worker, &b.spec, &b.spc, &other), OK);
 	assert_ptr_not_equal(first, other);
 	identity_put(other);

@@ -23,6 +23,9 @@ static void set_rate(double per_s) {
 
 /* SecretSyncs that cannot be understood: their status is all there is to write. */
 static void add_others(unsigned count) {
+	static struct spec_common wrong;
+	memcpy(&wrong, &b.common, sizeof wrong);
+	wrong.fault = STR("spec.x is wrong");
 	for (unsigned i = 0; i < count; i++) {
 		char key[24];
 		struct status none = { 0 };
@@ -30,7 +33,7 @@ static void add_others(unsigned count) {
 		snprintf(uids[i], sizeof uids[i], "u-%u", i);
 		snprintf(key, sizeof key, "apps/o%u", i);
 		memcpy(&specs[i], &b.spec, sizeof specs[i]);
-		specs[i].fault = STR("spec.x is wrong");
+		specs[i].common = &wrong;
 		specs[i].name = str_of(names[i]);
 		specs[i].uid = str_of(uids[i]);
 		assert_int_equal(
@@ -263,7 +266,7 @@ static void a_status_moves_with_its_object(void **state) {
 static void want_of_memory_is_no_loss(void **state) {
 	(void)state;
 	for (uint64_t nth = 1; nth < 12; nth++) {
-		b.spec.fault = nth % 2 ? STR("odd") : STR("even");
+		b.common.fault = nth % 2 ? STR("odd") : STR("even");
 		if (nth == 1) bench_begin();
 		take_statuses();
 		thread_set_role(ROLE_WORKER);

@@ -111,12 +111,12 @@ static void verdicts(void **state) {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (verdict_of(rows[i].json) != rows[i].verdict) fail_msg("row %zu", i);
 	}
-	b.spec.labels = &pair;
-	b.spec.label_count = 1;
+	b.common.labels = &pair;
+	b.common.label_count = 1;
 	assert_int_equal(verdict_of(OURS("s-1", "5", OWNED)), SECRET_TOUCHED);
-	b.spec.annotations = b.spec.labels;
-	b.spec.annotation_count = 1;
-	b.spec.label_count = 0;
+	b.common.annotations = b.common.labels;
+	b.common.annotation_count = 1;
+	b.common.label_count = 0;
 	assert_int_equal(verdict_of(OURS("s-1", "5", OWNED)), SECRET_TOUCHED);
 }
 

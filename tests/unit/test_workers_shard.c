@@ -149,13 +149,14 @@ static void a_waiter_of_a_gate_comes_back_to_the_ready_list(void **state) {
 
 static void checks_keep_their_phase(void **state) {
 	struct fixture *f = *state;
-	struct spec spec = { .interval_ns = 600 * NS_PER_S };
+	struct spec_common common = { .interval_ns = 600 * NS_PER_S };
+	struct spec spec = { .common = &common };
 	int64_t earliest = INT64_MAX, latest = 0;
 	for (int i = 0; i < OBJECTS; i++) {
 		struct object *object = f->objects[i];
 		schedule_check(&f->worker, object, &spec);
 		int64_t wait_ns = timer_at_ns(&object->timer) - f->worker.now.mono_ns;
-		assert_in_range(wait_ns, 1, spec.interval_ns);
+		assert_in_range(wait_ns, 1, common.interval_ns);
 		earliest = wait_ns < earliest ? wait_ns : earliest;
 		latest = wait_ns > latest ? wait_ns : latest;
 		/* The same moment of the wall clock, from whatever time it is computed, and in another process. */
@@ -167,13 +168,14 @@ static void checks_keep_their_phase(void **state) {
 		assert_int_equal(later.wall_ns + timer_at_ns(&object->timer) - later.mono_ns, at_wall_ns);
 		f->worker.now = now;
 	}
-	assert_true(latest - earliest > spec.interval_ns / 2);
+	assert_true(latest - earliest > common.interval_ns / 2);
 }
 
 /* The product's option: on top of the moment, drawn anew each time, up to the bound. */
 static void jitter_comes_on_top(void **state) {
 	struct fixture *f = *state;
-	struct spec spec = { .interval_ns = 600 * NS_PER_S };
+	struct spec_common common = { .interval_ns = 600 * NS_PER_S };
+	struct spec spec = { .common = &common };
 	int64_t least_ns = INT64_MAX, most_ns = 0;
 	schedule_check(&f->worker, f->objects[0], &spec);
 	int64_t moment_ns = timer_at_ns(&f->objects[0]->timer);
@@ -270,7 +272,8 @@ static void nobody_waits_longer_than_the_poll(void **state) {
 
 static void a_timer_that_fires_makes_the_object_ready(void **state) {
 	struct fixture *f = *state;
-	struct spec spec = { .interval_ns = 10 * NS_PER_S };
+	struct spec_common common = { .interval_ns = 10 * NS_PER_S };
+	struct spec spec = { .common = &common };
 	schedule_check(&f->worker, f->objects[3], &spec);
 	timers_fire(&f->worker.timers, f->worker.now.mono_ns + 10 * NS_PER_S, 0);
 	assert_ptr_equal(shard_next(f->shard), f->objects[3]);

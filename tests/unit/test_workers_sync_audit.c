@@ -86,7 +86,7 @@ static void each_cause_has_its_word(void **state) {
 	write_again();
 	assert_audit(3, "what=updated why=request-changed");
 	b.spec.generation++;
-	b.spec.force = STR("now");
+	b.common.force = STR("now");
 	check("v2");
 	write_again();
 	assert_audit(4, "what=updated why=forced");
@@ -102,7 +102,7 @@ static void after_a_restart_a_force_is_a_changed_request(void **state) {
 	(void)state;
 	first_write();
 	b.object->force_hash = 0;
-	b.spec.force = STR("now");
+	b.common.force = STR("now");
 	check("v1");
 	write_again();
 	assert_audit(2, "why=request-changed");

@@ -55,7 +55,7 @@ static void want_pair(const char *crt_source, const char *key_source) {
 
 static void one_source_feeds_both_keys_of_a_tls_secret(void **state) {
 	(void)state;
-	b.spec.type = STR("kubernetes.io/tls");
+	b.common.type = STR("kubernetes.io/tls");
 	want_pair("a", "a");
 	bench_begin();
 	bench_give_token();
@@ -236,7 +236,7 @@ static void nor_does_it_where_versions_are_not_kept(void **state) {
 
 static void half_a_pair_is_not_written(void **state) {
 	(void)state;
-	b.spec.type = STR("kubernetes.io/tls");
+	b.common.type = STR("kubernetes.io/tls");
 	want_pair("a", "a");
 	bench_begin();
 	bench_give_token();

@@ -92,8 +92,8 @@ static void what_others_took_is_written_again(void **state) {
 static void labels_and_annotations_of_the_user_count(void **state) {
 	static const struct kube_pair pair = { STR("example.com/team"), STR("blue") };
 	(void)state;
-	b.spec.labels = b.spec.annotations = &pair;
-	b.spec.label_count = b.spec.annotation_count = 1;
+	b.common.labels = b.common.annotations = &pair;
+	b.common.label_count = b.common.annotation_count = 1;
 	bench_begin();
 	bench_fetch();
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));

@@ -14,7 +14,9 @@ enum { MANY = 700 };
 /* A reconcile of `count` items, each with an object and a read of its own. */
 struct bench {
 	struct sync sync;
+	struct spec_common common;
 	struct spec spec;
+	struct spc_access access;
 	struct spc spc;
 	struct object object;
 	struct worker worker;
@@ -39,11 +41,12 @@ static struct bench *bench_create(unsigned count, const char *type) {
 			.done = true };
 		b->values[i] = (struct sync_value){ .needed = true, .known = true, .fetched = true };
 	}
-	b->spec = (struct spec){ .uid = STR("uid"),
-		.type = str_of(type),
+	b->common = (struct spec_common){ .type = str_of(type) };
+	b->spec = (struct spec){ .common = &b->common,
+		.uid = STR("uid"),
 		.items = b->items,
 		.item_count = count };
-	b->spc = (struct spc){ .objects = b->objects, .object_count = count };
+	b->spc = (struct spc){ .access = &b->access, .objects = b->objects, .object_count = count };
 	b->worker.settings.partial = true;
 	b->sync = (struct sync){ .spec = &b->spec,
 		.spc = &b->spc,
@@ -142,11 +145,11 @@ static void a_new_secret_needs_what_its_type_demands(void **state) {
 	item_fails(b, 1, ERR_NOT_FOUND, "SecretNotFound");
 	assert_null(sync_judge_items(&b->sync));
 	assert_false(sync_can_create(&b->sync, &fault));
-	b->spec.type = STR("kubernetes.io/dockerconfigjson");
+	b->common.type = STR("kubernetes.io/dockerconfigjson");
 	item_named(b, 1, ".dockerconfigjson");
 	assert_false(sync_can_create(&b->sync, &fault));
 	assert_true(str_find(str_of(fault.text), STR("\".dockerconfigjson\", which type")) != SIZE_MAX);
-	b->spec.type = STR("Opaque");
+	b->common.type = STR("Opaque");
 	assert_true(sync_can_create(&b->sync, &fault));
 	mem_free(b);
 }

@@ -206,17 +206,17 @@ static void the_digest_alone_decides_where_versions_are_not_kept(void **state) {
 
 static void every_blame_has_its_reason(void **state) {
 	(void)state;
-	b.spec.fault = STR("spec.x is wrong; write y");
+	b.common.fault = STR("spec.x is wrong; write y");
 	bench_begin();
 	bench_take_status();
 	assert_int_equal(bench_reason(), REASON_USER_INPUT);
 	assert_string_equal(bench_message(), "spec.x is wrong; write y");
-	b.spec.fault = STR_NULL;
-	b.spc.fault = STR("SecretProviderClass class: spec.provider is wrong");
+	b.common.fault = STR_NULL;
+	b.access.fault = STR("SecretProviderClass class: spec.provider is wrong");
 	bench_again();
 	bench_take_status();
 	assert_int_equal(bench_reason(), REASON_SPC);
-	b.spc.fault = STR_NULL;
+	b.access.fault = STR_NULL;
 	spc_publish(b.cell, NULL);
 	bench_again();
 	bench_take_status();

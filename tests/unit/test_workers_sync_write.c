@@ -277,7 +277,7 @@ static void an_item_that_comes_back_as_it_was_causes_no_write(void **state) {
 static void what_was_written_in_part_is_completed(void **state) {
 	(void)state;
 	write_two();
-	b.spec.force = STR("now");
+	b.common.force = STR("now");
 	fetch_again(VALUE_OF("a", "v1"), MISSING);
 	probe(OURS("s-1", "5", ""));
 	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "6", UPDATE_ENTRY));
@@ -294,7 +294,7 @@ static void what_was_written_in_part_is_completed(void **state) {
 
 static void a_type_that_demands_the_failed_key_is_not_created(void **state) {
 	(void)state;
-	b.spec.type = STR("kubernetes.io/ssh-auth");
+	b.common.type = STR("kubernetes.io/ssh-auth");
 	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
 	b.items[1] = (struct spec_item){ STR("b"), STR("ssh-privatekey") };
 	b.spc.object_count = b.spec.item_count = 2;

@@ -21,8 +21,8 @@ static struct str vault_of(unsigned index, char url[static 64]) {
 }
 
 static void set_vault(struct str url) {
-	b.spc.vault_url = url;
-	b.spc.home_hash = hash64_stable(url);
+	b.access.vault_url = url;
+	b.access.home_hash = hash64_stable(url);
 }
 
 static void an_object_goes_where_its_vault_is_at_home(void **state) {
@@ -50,9 +50,12 @@ static void another_vault_moves_it_when_its_turn_is_over(void **state) {
 	bench_give_token();
 	assert_int_equal(home_index(), 0);
 	static struct spc moved; /* read until the worker is gone */
+	static struct spc_access moved_access;
 	memcpy(&moved, &b.spc, sizeof moved);
-	moved.vault_url = vault_of(1, second);
-	moved.home_hash = hash64_stable(moved.vault_url);
+	memcpy(&moved_access, &b.access, sizeof moved_access);
+	moved.access = &moved_access;
+	moved_access.vault_url = vault_of(1, second);
+	moved_access.home_hash = hash64_stable(moved_access.vault_url);
 	spc_publish(b.cell, &moved);
 	bench_again();
 	/* It runs: it stays until it is done. */
@@ -124,7 +127,7 @@ static void settings_hold_from_the_next_turn_on(void **state) {
 
 static void an_interval_of_its_own_comes_first(void **state) {
 	(void)state;
-	b.spec.interval_ns = 5 * NS_PER_S;
+	b.common.interval_ns = 5 * NS_PER_S;
 	bench_begin();
 	bench_fetch();
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
@@ -155,9 +158,12 @@ static void a_slow_vault_holds_up_nobody_else(void **state) {
 	/* Its share of room, and no more. */
 	assert_in_range(bench_active(), 2, 1 + 16);
 	struct spc far;
+	struct spc_access far_access;
 	memcpy(&far, &b.spc, sizeof far);
-	far.vault_url = STR("https://far.vault.azure.net");
-	far.home_hash = hash64_stable(far.vault_url);
+	memcpy(&far_access, &b.access, sizeof far_access);
+	far.access = &far_access;
+	far_access.vault_url = STR("https://far.vault.azure.net");
+	far_access.home_hash = hash64_stable(far_access.vault_url);
 	struct spc_cell *cell = spc_cell_create(STR("apps/far"));
 	spc_publish(cell, &far);
 	struct spec spec;
