@@ -82,7 +82,7 @@ struct http_req {
 
 	/* Set by the implementation before on_done. */
 	enum err err; /* OK: a whole answer of any status came */
-	bool maybe_sent; /* with an error: the server may have seen, and done, what was asked */
+	bool maybe_sent; /* while it is under way: it has begun to go out; with an error: the server may have seen, and done, what was asked */
 	bool reused_connection; /* with an error: it came on a connection that had served before */
 	int status; /* HTTP status; 0: none */
 	int64_t retry_after_ns; /* Retry-After, relative; -1: not sent */

@@ -192,8 +192,8 @@ void transfer_result(struct transfer *transfer, CURLcode code) {
 		transfer->sends > 1 || info_long(transfer->easy, CURLINFO_NUM_CONNECTS) == 0;
 	req->retry_after_ns = retry_after_ns(transfer);
 	req->err = OK;
+	req->maybe_sent = code && transfer->sends > 0;
 	if (!code) return;
-	req->maybe_sent = transfer->sends > 0;
 	req->err = transfer->body_err ? body_error(transfer) : transport_error(transfer, code);
 	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT)
 		metric_add(METRIC_HTTP_NETWORK_ERRORS, 1);

@@ -120,6 +120,7 @@ static int on_send(void *arg, char *peer_ip, char *local_ip, int peer_port, int 
 	(void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
 	bool repeated = transfer->sends++ > 0;
 	transfer->sent_ns = transfer_now(transfer).mono_ns;
+	transfer->req->maybe_sent = true;
 	return repeated && transfer->req->method != HTTP_GET ? CURL_PREREQFUNC_ABORT
 							     : CURL_PREREQFUNC_OK;
 }

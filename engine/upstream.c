@@ -70,7 +70,14 @@ static bool is_stale(struct str renewed, struct now now) {
 	       now.wall_ns / NS_PER_S - renewed_s > STALE_S;
 }
 
-static void take_lease(struct upstream_lease *lease, const cJSON *json, struct now now) {
+/* It was not seen to move. */
+static void let_rest(struct upstream_lease *lease, struct now now) {
+	if (now.mono_ns - lease->moved_ns > lease->duration_ns) lease->held = false;
+}
+
+/* looked: not for the first time. What moves while we look is being renewed, whatever the clocks say. */
+static void take_lease(
+	struct upstream_lease *lease, const cJSON *json, bool looked, struct now now) {
 	struct str renewed = json_str(json, "spec.renewTime");
 	int64_t seconds = json_i64(json, "spec.leaseDurationSeconds", DURATION_S);
 	if (!json_str(json, "spec.holderIdentity").len) renewed = STR("");
@@ -81,9 +88,9 @@ static void take_lease(struct upstream_lease *lease, const cJSON *json, struct n
 		lease->moved_ns = now.mono_ns;
 		lease->duration_ns =
 			(seconds > 0 && seconds < STALE_S ? seconds : DURATION_S) * NS_PER_S;
-		lease->held = renewed.len && !is_stale(renewed, now);
-	} else if (now.mono_ns - lease->moved_ns > lease->duration_ns) {
-		lease->held = false;
+		lease->held = renewed.len && (looked || !is_stale(renewed, now));
+	} else {
+		let_rest(lease, now);
 	}
 }
 
@@ -106,13 +113,13 @@ static enum err read_answer(struct upstream *upstream, struct now now, int64_t *
 	cJSON *json = NULL;
 	enum err err = kube_result(call, &fault, "read the Lease of the upstream controller");
 	if (!err) err = json_parse(http_response_body(&call->http), &json, &fault);
-	if (!err) take_lease(lease, json, now);
+	if (!err) take_lease(lease, json, upstream->_known, now);
 	if (err && err != ERR_NOT_FOUND && (err == ERR_DENIED || !upstream->_known))
 		tell(upstream, &fault);
-	if (err == ERR_NOT_FOUND || err == ERR_DENIED) {
-		*lease = (struct upstream_lease){ 0 };
-		err = OK;
-	}
+	if (err == ERR_NOT_FOUND) *lease = (struct upstream_lease){ 0 };
+	/* One that was being renewed is not free because it cannot be seen now. */
+	if (err == ERR_DENIED) let_rest(lease, now);
+	if (err == ERR_NOT_FOUND || err == ERR_DENIED) err = OK;
 	*out_wait_ns = fault.retry_after_ns > TRY_NS ? fault.retry_after_ns : TRY_NS;
 	cJSON_Delete(json);
 	kube_call_deinit(call);
@@ -150,11 +157,15 @@ void upstream_turn(struct upstream *upstream, struct now now) {
 	if (upstream->_has_call) {
 		int64_t wait_ns = 0;
 		if (!upstream->_answered) return;
+		unsigned at = upstream->_at;
 		if (read_answer(upstream, now, &wait_ns)) {
 			upstream->_next_ns = now.mono_ns + wait_ns;
 		} else if (++upstream->_at == UPSTREAM_LEASES) {
 			upstream->_at = 0;
 			upstream->_next_ns = now.mono_ns + ROUND_NS;
+			judge(upstream);
+		} else if (upstream->leases[at].held && !upstream->_held) {
+			/* Bad news does not wait for the rest of the round. */
 			judge(upstream);
 		}
 	}

@@ -2,7 +2,7 @@
  * each other's work, so kvsync writes nothing while upstream's Lease is being renewed.
  *
  * The Leases that upstream's releases and the product use are read by name, one after another, every few seconds. One is held
- * when its renewTime moves; seen for the first time it is taken for held, unless it was renewed long ago. Main thread only.
+ * when its renewTime moves; in the first round it is taken for held, unless it was renewed long ago. Main thread only.
  */
 #pragma once
 

@@ -243,6 +243,10 @@ void gate_cancel(struct gate_call *call) {
 	gate->trial = false;
 }
 
+bool gate_has_sent(const struct gate_call *call) {
+	return call->gate && call->started && call->req->maybe_sent;
+}
+
 void gate_wait(struct gate *gate, struct list *waiter) {
 	assert(!list_is_linked(waiter));
 	list_push_back(&gate->waiters, waiter);

@@ -117,6 +117,9 @@ void gate_start(struct gate *gate, struct gate_call *call);
 /* Ends a call without on_done. Harmless when it is not under way. */
 void gate_cancel(struct gate_call *call);
 
+/* The call is under way, and its request has begun to go out. */
+bool gate_has_sent(const struct gate_call *call);
+
 /* Parks a waiter until the breaker closes or a trial needs somebody. */
 void gate_wait(struct gate *gate, struct list *waiter);
 

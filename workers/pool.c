@@ -105,7 +105,7 @@ void pool_watch_secrets(struct pool *pool, uint32_t list) {
 void pool_pause(struct pool *pool, bool paused) {
 	assert_main();
 	bool was = atomic_exchange_explicit(&pool->paused, paused, memory_order_relaxed);
-	if (was && !paused) wake_all(pool);
+	if (was != paused) wake_all(pool);
 }
 
 void pool_join(struct pool *pool) {

@@ -66,7 +66,8 @@ enum err pool_set_settings(struct pool *pool, const struct settings *settings);
 /* Main: Secrets are watched, and list number `list` of them is complete (secret_seen.h); 0: they are not watched. */
 void pool_watch_secrets(struct pool *pool, uint32_t list);
 
-/* Main: while paused no reconcile begins; what is under way ends. */
+/* Main: while paused no reconcile begins, and no write of a Secret or a status goes out. Those that stand in line go back
+ * with their reconciles, which begin anew afterwards; requests that are on their way end. */
 void pool_pause(struct pool *pool, bool paused);
 
 /* One turn: inbox, timers, HTTP, dispatch. Returns the next deadline (mono_ns; NEVER_NS for none; 0: come back at once). */

@@ -212,11 +212,17 @@ static void send_first(struct worker *worker) {
 	spec_unref(spec);
 }
 
-/* --- the turn --- */
-
-static bool may_write(const struct worker *worker) {
-	return !atomic_load_explicit(&worker->pool->paused, memory_order_relaxed);
+void report_put_back(struct worker *worker) {
+	list_for_each_safe (link, &worker->reports.under_way) {
+		struct report *report = container_of(link, struct report, link);
+		struct object *object = report->object;
+		if (gate_has_sent(&report->call)) continue;
+		report_free(report);
+		enqueue(worker, object);
+	}
 }
+
+/* --- the turn --- */
 
 /* Puts those in line again whose pause is over; returns when the next one is. */
 static int64_t end_pauses(struct worker *worker) {
@@ -251,7 +257,7 @@ int64_t report_turn(struct worker *worker) {
 	const struct gate *gate = &worker->kube_gate;
 	int64_t next_ns = end_pauses(worker);
 	struct fault fault;
-	if (!may_write(worker)) return NEVER_NS;
+	if (worker->paused) return NEVER_NS;
 	/* One that is paced and waits in the gate, for its server or a place, is enough: more would go all at once afterwards. */
 	while (!list_is_empty(&reports->waiting) && reports->under_way_count < IN_FLIGHT &&
 		!gate->lanes[LANE_BEHIND].waiting) {
@@ -273,7 +279,7 @@ int64_t report_turn(struct worker *worker) {
 
 bool report_is_done(const struct worker *worker) {
 	const struct reports *reports = &worker->reports;
-	bool stuck = worker->kube_gate.open || !may_write(worker);
+	bool stuck = worker->kube_gate.open || worker->paused;
 	return !reports->under_way_count && (list_is_empty(&reports->waiting) || stuck);
 }
 

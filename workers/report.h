@@ -52,6 +52,9 @@ int64_t report_turn(struct worker *worker);
 /* statusWritesPerSecond is another one: what waits at the old pace goes at the new one. */
 void report_repace(struct worker *worker);
 
+/* No status may go out now: those that have not yet stand in line again. */
+void report_put_back(struct worker *worker);
+
 /* Of a worker that stops: nothing is under way, and what waits cannot be sent. */
 bool report_is_done(const struct worker *worker);
 

@@ -62,19 +62,32 @@ static void plan_next(struct sync *sync) {
 	}
 }
 
+/* It is decided anew from what vault and Secret are by then. */
+static void plan_anew(struct sync *sync) {
+	struct object *object = sync->object;
+	object->reads = true;
+	/* What a watch has told, and this reconcile has taken note of, is not dealt with. */
+	if (sync->looking || sync->repairing || sync->told) secret_look_failed(object);
+}
+
 static void finish(struct sync *sync) {
 	struct worker *worker = sync->worker;
 	struct object *object = sync->object;
 	metric_add(METRIC_RECONCILES, 1);
 	if (sync->fault.err || sync->item_fault.err) metric_add(METRIC_RECONCILE_FAILURES, 1);
-	plan_next(sync);
+	if (sync->put_back)
+		plan_anew(sync);
+	else
+		plan_next(sync);
 	assert(object->shard && object->shard->running > 0);
 	object->shard->running--;
 	worker->again = true;
 	bool changed = object->changed_meanwhile && sync->spec && !sync->spec->deleting;
+	bool due = changed || sync->put_back;
+	enum object_class class = sync->put_back ? sync->class : CLASS_SEEN;
 	object->changed_meanwhile = false;
 	sync_free(sync);
-	if (changed) schedule_ready(object, CLASS_SEEN);
+	if (due) schedule_ready(object, class);
 	queue_done(&object->item);
 }
 
@@ -127,6 +140,23 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	list_push_back(&worker->syncs, &sync->link);
 	sync_resume(sync);
 	return OK;
+}
+
+static const struct step *put_back(struct sync *sync) {
+	kube_call_deinit(&sync->kube);
+	sync->put_back = true;
+	return &STEP_END;
+}
+
+void sync_put_back_writes(struct worker *worker) {
+	list_for_each_safe (link, &worker->syncs) {
+		struct sync *sync = container_of(link, struct sync, link);
+		struct gate_call *call = &sync->kube_gate;
+		if (!call->gate || call->lane != LANE_WRITE || gate_has_sent(call)) continue;
+		gate_cancel(call);
+		sync->step = put_back(sync);
+		sync_resume(sync);
+	}
 }
 
 void sync_cancel(struct sync *sync) {
@@ -261,5 +291,6 @@ const struct step *sync_ask_kube(struct sync *sync, const struct step *next) {
 }
 
 const struct step *sync_write_kube(struct sync *sync, const struct step *next) {
+	if (sync->worker->paused) return put_back(sync);
 	return ask_kube(sync, LANE_WRITE, next);
 }

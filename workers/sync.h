@@ -129,6 +129,7 @@ struct sync {
 	unsigned write_tries; /* conflicts so far */
 	unsigned kube_throttled;
 	bool created, updated; /* this reconcile wrote the Secret */
+	bool put_back; /* nothing may be written now: the object is due again as if this reconcile had not begun */
 
 	struct status status; /* what is to be written */
 	struct fault fault; /* err OK: it went well */
@@ -140,6 +141,8 @@ struct sync {
 enum err sync_start(struct worker *worker, struct object *object);
 /* Goes on after a call. */
 void sync_resume(struct sync *sync);
+/* Nothing may be written: reconciles whose write has not gone out yet end, and their objects are due again. */
+void sync_put_back_writes(struct worker *worker);
 /* Ends every call and frees, without a status; the object is let go of. */
 void sync_cancel(struct sync *sync);
 
@@ -209,6 +212,6 @@ const struct step *sync_fail(
 enum err sync_status_compose(struct sync *sync);
 
 /* Asks the API server; `next` reads the answer. The call has been prepared in sync->kube. sync_write_kube: at the pace of
- * writes. */
+ * writes, and not while the worker is paused. */
 const struct step *sync_ask_kube(struct sync *sync, const struct step *next);
 const struct step *sync_write_kube(struct sync *sync, const struct step *next);

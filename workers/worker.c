@@ -183,7 +183,7 @@ static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 static bool dispatch(struct worker *worker) {
 	unsigned budget = STARTS_PER_TURN;
 	if (worker->stopping) return false;
-	if (atomic_load_explicit(&worker->pool->paused, memory_order_relaxed)) return false;
+	if (worker->paused) return false;
 	while (budget) {
 		unsigned started = dispatch_round(worker, budget);
 		if (!started) return false;
@@ -287,6 +287,15 @@ static void read_settings(struct worker *worker) {
 	if (worker->secret_list) worker->replan = worker->object_count;
 }
 
+/* One reading for the whole turn: nothing that was put back goes out later in it. */
+static void see_pause(struct worker *worker) {
+	bool was = worker->paused;
+	worker->paused = atomic_load_explicit(&worker->pool->paused, memory_order_relaxed);
+	if (was || !worker->paused) return;
+	sync_put_back_writes(worker);
+	report_put_back(worker);
+}
+
 /* A Secret that the last list did not show is looked at, by an object that has none of its own trouble. */
 static void miss_secret(struct worker *worker, struct object *object) {
 	uint32_t list = worker->secret_list;
@@ -337,6 +346,7 @@ int64_t worker_turn(struct worker *worker, struct now now) {
 	assert_home(worker);
 	worker->now = now;
 	read_settings(worker);
+	see_pause(worker);
 	see_stop(worker);
 	http_turn(worker->http, now);
 	bool more = take_inbox(worker);

@@ -94,6 +94,7 @@ struct worker {
 	} published; /* atomic: relaxed; writer home, once per turn */
 	struct timer sweep; /* home */
 	bool again; /* home: something became possible during this turn */
+	bool paused; /* home: pool->paused, as of this turn */
 	bool stopping; /* home: has seen the pool's wish */
 	int64_t drain_until_ns; /* home */
 };

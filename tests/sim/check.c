@@ -16,6 +16,7 @@ void sim_check_deinit(struct sim *sim) {
 
 void sim_check_forget(struct sim *sim) {
 	sim->checks.running_count = 0;
+	sim_upstream_forget(sim);
 	struct sim_paced *paced[] = { &sim->checks.secret_writes, &sim->checks.statuses,
 		&sim->checks.all_vaults, &sim->checks.vaults[0], &sim->checks.vaults[1],
 		&sim->checks.vaults[2], &sim->checks.vaults[3] };

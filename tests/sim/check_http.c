@@ -124,6 +124,7 @@ void sim_check_start(struct sim *sim, const struct sim_asked *asked) {
 	check_bearer(sim, asked);
 	check_body(sim, asked);
 	check_rates(sim, asked);
+	sim_upstream_check(sim, asked);
 	if (sim->now_ns < told->not_before_ns) {
 		sim_fail(sim, "Retry-After is respected", "%s is asked %lld ms too early (%s)",
 			sim_host_name(asked->host),

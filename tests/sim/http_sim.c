@@ -443,6 +443,7 @@ static void http_sim_start(struct http *http, struct http_req *req) {
 		return;
 	}
 	x->fault = sim_draw_fault(sim, x->row);
+	req->maybe_sent = true;
 	if (x->fault) sim->table->cells[x->row][x->fault]++;
 	if (x->fault == SIM_LATE) return; /* its time-out comes first */
 	sim_at(sim, &x->next, sim->now_ns + sim_between(sim, NS_PER_MS / 2, 15 * NS_PER_MS));
@@ -470,6 +471,7 @@ static void deliver(struct exchange *x) {
 	fill_answer(x);
 	sim_note(sim, "role %u is answered %s: %s %d", x->client->role, sim_row_name(x->row),
 		req->err ? err_name(req->err) : "OK", req->status);
+	if (!req->err) sim_upstream_told(sim, &a, req->status, buf_str(&req->response));
 	sim_check_answer(sim, &a, req->err, req->maybe_sent, req->status, req->retry_after_ns);
 	req->_active = false;
 	req->_impl = NULL;

@@ -313,6 +313,7 @@ void sim_begin(struct sim *sim) {
 		if (sim_chance(sim, 800)) sim_apply_sync(sim, &sim->syncs[i]);
 	}
 	sim_akv_begin(sim);
+	sim_upstream_begin(sim);
 	sim_engine_start(sim);
 	sim->next_action.fire = next_action;
 	sim_at(sim, &sim->next_action, sim_between(sim, 0, 20 * NS_PER_S));

@@ -123,6 +123,16 @@ struct sim_akv {
 	bool class_is_strange; /* a class of this name is not its own, to the end */
 };
 
+/* --- another controller (upstream.c) --- */
+
+struct sim_upstream {
+	struct sim_event renewal;
+	int64_t until_ns; /* it is scaled down */
+	unsigned next; /* SecretSync that is written meanwhile */
+	char told[SIM_NAME_BYTES]; /* the renewTime that the engine was told last; "": none */
+	int64_t told_ns, holds_until_ns; /* since when, and for how long at least, the engine knows */
+};
+
 /* --- the engine under test (engine_sim.c) --- */
 
 struct sim_worker {
@@ -235,6 +245,7 @@ struct sim {
 	struct sim_sync syncs[SIM_MAX_SYNCS];
 	unsigned akv_count;
 	struct sim_akv akvs[SIM_MAX_AKVS];
+	struct sim_upstream upstream;
 	int64_t default_interval_s, longest_interval_s;
 	enum change_detection change_detection;
 	unsigned safety_polls;
@@ -362,6 +373,12 @@ struct sim_asked {
 void sim_check_start(struct sim *sim, const struct sim_asked *asked);
 void sim_check_answer(struct sim *sim, const struct sim_asked *asked, enum err err, bool maybe_sent,
 	int status, int64_t retry_after_ns);
+
+/* upstream.c */
+void sim_upstream_begin(struct sim *sim);
+void sim_upstream_forget(struct sim *sim); /* the engine is gone */
+void sim_upstream_told(struct sim *sim, const struct sim_asked *asked, int status, struct str body);
+void sim_upstream_check(struct sim *sim, const struct sim_asked *asked);
 
 /* final.c */
 /* NULL when everything is as it has to be once faults have ceased; else what is not yet (static storage). */

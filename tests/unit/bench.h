@@ -227,6 +227,11 @@ static inline const char *body_of(const struct http_req *req) {
 
 #define assert_sends(req, part) assert_text(body_of(req), part)
 
+static inline void bench_pause(bool paused) {
+	pool_pause(b.pool, paused);
+	bench_turn();
+}
+
 /* --- the usual answers --- */
 
 #define TOKEN_URL "/serviceaccounts/sa/token"

@@ -127,8 +127,11 @@ static void waiting_for_a_connection_ends_too(void **state) {
 	call_to(&second, &client, HTTP_POST, &server, "/");
 	second.req.timeout_ns = 100 * NS_PER_MS;
 	http_start(client.http, &first.req);
+	assert_false(first.req.maybe_sent);
 	assert_int_equal(call_run(&second), ERR_TIMEOUT);
 	assert_false(second.req.maybe_sent);
+	/* That one is told of while it lasts. */
+	assert_true(first.req.maybe_sent);
 	assert_non_null(strstr(second.req.fault.text, "busy"));
 	http_cancel(client.http, &first.req);
 	call_deinit(&first);

@@ -126,6 +126,45 @@ static void what_was_left_behind_long_ago_does_not_hold(void **state) {
 	assert_false(upstream_holds(&f.upstream));
 }
 
+/* A node's clock that is a day ahead makes each renewal look like one of long ago. */
+static void what_moves_holds_whatever_the_clock_says(void **state) {
+	(void)state;
+	look(0, 200, LEASE("2027-01-14T08:00:00.000000Z"));
+	assert_false(upstream_holds(&f.upstream));
+	next_round();
+	look(0, 200, LEASE("2027-01-14T08:00:15.000000Z"));
+	assert_true(upstream_holds(&f.upstream));
+	next_round();
+	look(4, 200, LEASE("2027-01-14T08:00:30.000000Z"));
+	assert_true(upstream_holds(&f.upstream));
+}
+
+/* The rest of the round, and whatever keeps it from being read, is not waited for. */
+static void a_renewal_holds_as_soon_as_it_is_seen(void **state) {
+	(void)state;
+	look(0, 404, "{}");
+	next_round();
+	upstream_turn(&f.upstream, f.now);
+	end(200, LEASE("2027-01-15T08:00:15.000000Z"));
+	assert_false(upstream_holds(&f.upstream));
+	upstream_turn(&f.upstream, f.now);
+	assert_true(upstream_holds(&f.upstream));
+	end(503, "{}");
+	upstream_turn(&f.upstream, f.now);
+	assert_true(upstream_holds(&f.upstream));
+}
+
+static void a_lease_that_cannot_be_seen_any_more_holds_for_its_duration(void **state) {
+	(void)state;
+	look(2, 200, LEASE("2027-01-15T08:00:00.000000Z"));
+	for (unsigned round = 0; round < 2; round++) {
+		assert_true(upstream_holds(&f.upstream));
+		next_round();
+		look(2, 403, "{\"reason\":\"Forbidden\"}");
+	}
+	assert_false(upstream_holds(&f.upstream));
+}
+
 static void a_lease_that_was_given_up_does_not_hold(void **state) {
 	(void)state;
 	look(1, 200, "{\"spec\":{\"holderIdentity\":\"\",\"renewTime\":\"2027-01-15T08:00:00.000001Z\"}}");
@@ -162,6 +201,9 @@ int main(void) {
 		TEST(without_a_lease_nothing_holds_once_that_is_known),
 		TEST(a_renewed_lease_holds_until_it_rests),
 		TEST(what_was_left_behind_long_ago_does_not_hold),
+		TEST(what_moves_holds_whatever_the_clock_says),
+		TEST(a_renewal_holds_as_soon_as_it_is_seen),
+		TEST(a_lease_that_cannot_be_seen_any_more_holds_for_its_duration),
 		TEST(a_lease_that_was_given_up_does_not_hold),
 		TEST(missing_rights_are_said_once_and_do_not_hold),
 		TEST(what_is_not_known_yet_holds),

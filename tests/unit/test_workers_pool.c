@@ -47,7 +47,7 @@ static void nothing_is_retired_before_it_is(void **state) {
 	assert_ptr_equal(pool_first_queue(b.pool), &pool_worker(b.pool, 0)->queue);
 }
 
-/* What is under way ends, nothing begins; and nothing that came meanwhile is lost. */
+/* Reads end, and so does a write that is on its way; nothing begins; and nothing that came meanwhile is lost. */
 static void while_paused_nothing_begins(void **state) {
 	(void)state;
 	pool_pause(b.pool, true);
@@ -57,6 +57,15 @@ static void while_paused_nothing_begins(void **state) {
 	bench_turn();
 	pool_pause(b.pool, true);
 	bench_fetch();
+	assert_int_equal(bench_active(), 0);
+	bench_advance(NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	pool_pause(b.pool, false);
+	bench_turn();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	request(HTTP_POST, SECRETS_URL "?")->maybe_sent = true;
+	pool_pause(b.pool, true);
+	bench_turn();
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
 	bench_advance(2 * 3600 * NS_PER_S);
 	assert_int_equal(bench_active(), 0);

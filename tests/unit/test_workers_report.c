@@ -139,6 +139,23 @@ static void a_secret_does_not_wait_for_its_status(void **state) {
 	assert_int_equal(metric_read(METRIC_STATUS_REPLACED), replaced + 2);
 }
 
+/* Statuses are written by the other controller, too. One that is on its way ends. */
+static void no_status_leaves_while_paused(void **state) {
+	(void)state;
+	add_others(20);
+	assert_int_equal(bench_active(), 16);
+	request(HTTP_PATCH, "/status?")->maybe_sent = true;
+	bench_pause(true);
+	assert_int_equal(bench_active(), 1);
+	assert_int_equal(waiting(), 20);
+	assert_int_equal(take_statuses(), 1);
+	bench_advance(600 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(waiting(), 19);
+	bench_pause(false);
+	assert_int_equal(take_statuses(), 19);
+}
+
 static void what_changes_under_way_is_written_after_it(void **state) {
 	(void)state;
 	bench_begin();
@@ -289,6 +306,7 @@ int main(void) {
 		TEST(the_pace_is_kept_and_every_status_is_written),
 		TEST(a_new_rate_acts_at_once),
 		TEST(a_secret_does_not_wait_for_its_status),
+		TEST(no_status_leaves_while_paused),
 		TEST(what_changes_under_way_is_written_after_it),
 		TEST(what_changes_under_way_of_a_failed_one_is_not_lost),
 		TEST(a_refused_status_is_tried_slowly_and_alone),

@@ -239,6 +239,22 @@ static void a_look_that_fails_is_made_again(void **state) {
 	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
 }
 
+/* The word was taken, and then nothing might be written. */
+static void what_was_told_before_a_pause_is_looked_at_after_it(void **state) {
+	(void)state;
+	create_and_watch();
+	tell(OURS("s-1", "7", EDITED));
+	read_vault();
+	probe(OURS("s-1", "7", EDITED));
+	bench_pause(true);
+	probe(OURS("s-1", "7", EDITED));
+	assert_int_equal(bench_active(), 0);
+	assert_true(secret_is_lost(b.object, LIST));
+	bench_pause(false);
+	repair();
+	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
+}
+
 /* A probe that is not answered settles nothing. */
 static void what_could_not_be_settled_is_tried_again(void **state) {
 	(void)state;
@@ -384,6 +400,7 @@ int main(void) {
 		BENCH_TEST(a_deletion_that_was_asked_for_is_acted_on_at_once),
 		BENCH_TEST(news_during_a_look_count_again),
 		BENCH_TEST(a_look_that_fails_is_made_again),
+		BENCH_TEST(what_was_told_before_a_pause_is_looked_at_after_it),
 		BENCH_TEST(what_could_not_be_settled_is_tried_again),
 		BENCH_TEST(what_a_list_lacks_is_looked_at),
 		BENCH_TEST(a_restart_does_not_rest_on_a_lost_secret),

@@ -377,6 +377,70 @@ static void a_secret_that_went_meanwhile_is_created(void **state) {
 	expect_rest(REASON_CREATE_SUCCEEDED, "created");
 }
 
+/* --- paused: nothing is written, whatever step comes next; afterwards a fresh probe decides --- */
+
+static void expect_pause(void) {
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_reason(), REASON_NONE);
+	bench_pause(false);
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 409, EXISTS);
+}
+
+static void a_probe_before_a_pause_decides_nothing_after_it(void **state) {
+	(void)state;
+	find_it_taken();
+	/* Before a settle, */
+	pool_pause(b.pool, true);
+	probe(OURS("s-7", "70", UPDATE_ENTRY));
+	expect_pause();
+	/* between a settle and an apply, */
+	probe(OURS("s-7", "70", UPDATE_ENTRY));
+	request(HTTP_PATCH, DB_URL)->maybe_sent = true;
+	bench_pause(true);
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-7", "71", ""));
+	expect_pause();
+	/* before an apply, */
+	bench_pause(true);
+	probe(OURS("s-7", "71", ""));
+	expect_pause();
+	/* before one that was throttled goes once more, */
+	probe(OURS("s-7", "72", ""));
+	apply_request()->maybe_sent = true;
+	bench_pause(true);
+	reply(HTTP_PATCH, "&force=true", 429, "{}");
+	bench_advance(NS_PER_S);
+	expect_pause();
+	/* after one whose outcome is not known. */
+	probe(OURS("s-7", "73", ""));
+	apply_request()->maybe_sent = true;
+	bench_pause(true);
+	lose(HTTP_PATCH, "&force=true", ERR_TIMEOUT, true);
+	probe(OURS("s-7", "74", ""));
+	expect_pause();
+	probe(OURS("s-7", "75", ""));
+	assert_sends(apply_request(), "\"uid\":\"s-7\",\"resourceVersion\":\"75\"");
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-7", "76", ""));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+static void a_partial_write_waits_for_the_end_of_a_pause(void **state) {
+	(void)state;
+	write_two();
+	fetch_again(VALUE_OF("a", "v2"), MISSING);
+	bench_pause(true);
+	probe(OURS("s-1", "5", ""));
+	assert_int_equal(bench_active(), 0);
+	bench_pause(false);
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE_OF("a", "v3"));
+	reply(HTTP_GET, "/secrets/b/", 404, MISSING);
+	probe(OURS("s-1", "6", ""));
+	assert_sends(request(HTTP_PATCH, DB_URL), "\"resourceVersion\":\"6\"");
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "7", UPDATE_ENTRY));
+	expect_rest(REASON_PARTIAL, "\"result\":\"kept\"");
+	assert_string_equal(status_find_object(&b.object->status, STR("a"))->version, "v3");
+}
+
 /* --- unknown outcome --- */
 
 static void a_write_of_unknown_outcome_is_a_probe(void **state) {
@@ -531,6 +595,8 @@ int main(void) {
 		BENCH_TEST(a_conflict_probes_again_three_times_at_most),
 		BENCH_TEST(a_secret_that_became_foreign_meanwhile_is_left),
 		BENCH_TEST(a_secret_that_went_meanwhile_is_created),
+		BENCH_TEST(a_probe_before_a_pause_decides_nothing_after_it),
+		BENCH_TEST(a_partial_write_waits_for_the_end_of_a_pause),
 		BENCH_TEST(a_write_of_unknown_outcome_is_a_probe),
 		BENCH_TEST(an_answer_that_cannot_be_read_is_a_probe),
 		BENCH_TEST(a_write_that_was_never_sent_is_not_probed),

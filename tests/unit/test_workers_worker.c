@@ -256,6 +256,48 @@ static void writes_are_paced_and_no_more_begin_than_fit(void **state) {
 	end_others(300);
 }
 
+/* Another controller turned up: what stands in line goes back, and with it the values that it holds. One write is on its way. */
+static void no_write_leaves_a_line_while_paused(void **state) {
+	struct worker_numbers numbers;
+	(void)state;
+	set_writes(2);
+	bench_begin();
+	bench_give_token();
+	add_others(0, 300);
+	assert_int_equal(read_all(), 1);
+	request(HTTP_POST, SECRETS_URL "?")->maybe_sent = true;
+	bench_pause(true);
+	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
+	assert_int_equal(numbers.writes_waiting, 0);
+	assert_int_equal(numbers.running, 1);
+	assert_int_equal(numbers.waiting[CLASS_NEW], 300);
+	reply(HTTP_POST, SECRETS_URL "?", 403, "{}");
+	for (unsigned i = 0; i < 30; i++) bench_advance(NS_PER_S);
+	assert_null(bench_find(HTTP_POST, "https://api"));
+	assert_null(bench_find(HTTP_PATCH, "https://api"));
+	/* What the vault says by then is what is written. */
+	set_writes(0);
+	bench_pause(false);
+	bench_take_status();
+	assert_null(bench_find(HTTP_POST, SECRETS_URL "?"));
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("another-value", "v2", "1700000900"));
+	assert_sends(request(HTTP_POST, SECRETS_URL "?"), "\"data\":{\"k\":\"YW5vdGhlci12YWx1ZQ==\"}");
+	assert_int_equal(read_all(), 16);
+	end_others(300);
+}
+
+/* Chosen and handed over, but the connection does not stand yet. */
+static void no_write_that_has_not_left_leaves_while_paused(void **state) {
+	(void)state;
+	bench_begin();
+	bench_fetch();
+	assert_false(request(HTTP_POST, SECRETS_URL "?")->maybe_sent);
+	bench_pause(true);
+	assert_int_equal(bench_active(), 0);
+	bench_pause(false);
+	assert_int_equal(read_all(), 1);
+}
+
 int main(void) {
 #define TWO(f) cmocka_unit_test_setup_teardown(f, setup_two, bench_teardown)
 	const struct CMUnitTest tests[] = {
@@ -267,6 +309,8 @@ int main(void) {
 		BENCH_TEST(an_interval_of_its_own_comes_first),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
+		BENCH_TEST(no_write_leaves_a_line_while_paused),
+		BENCH_TEST(no_write_that_has_not_left_leaves_while_paused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
