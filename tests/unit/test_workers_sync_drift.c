@@ -9,11 +9,17 @@
 	"{\"manager\":\"" manager "\",\"operation\":\"" operation "\",\"apiVersion\":\"v1\",\"time\":\"" time \
 	"\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{" fields "}}"
 #define OURS_OWNS(fields) ENTRY("secrets-store-sync-controller", "Apply", "2027-01-15T08:00:00Z", fields)
+#define VALUE_OF_B(version)                                                                     \
+	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/b/" version   \
+	"\",\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}"
 #define FIELDS(entries) ",\"managedFields\":[" entries "]"
 #define OWNED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}"))
 #define EDITED                                                                                  \
 	FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("kubectl-edit", "Update", "2027-01-15T09:00:00Z", \
 		"\"f:data\":{\"f:k\":{}}"))
+
+/* What check() finds in the vault. */
+static const char *vault_says = VALUE("s3cret-value", "v1", "1700000000");
 
 static const int64_t POLL_NS = 3600 * NS_PER_S;
 
@@ -27,6 +33,7 @@ static void expect_rest(enum reason reason, const char *message) {
 
 /* Created, and looked at once. */
 static void create_and_look(void) {
+	vault_says = VALUE("s3cret-value", "v1", "1700000000");
 	bench_begin();
 	bench_fetch();
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
@@ -40,7 +47,7 @@ static void create_and_look(void) {
 
 static void check(void) {
 	bench_again();
-	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_GET, "/secrets/a/", 200, vault_says);
 }
 
 static void probe(const char *body) {
@@ -220,9 +227,16 @@ static void repair(void) {
 	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
 }
 
-static void after_three_repairs_comes_an_hour_of_rest(void **state) {
-	(void)state;
-	create_and_look();
+static void write_new_version(const char *value) {
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, value);
+	probe(OURS("s-1", "6", EDITED));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "7", OWNED));
+	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+}
+
+/* Three repairs, and a fourth that is not made. */
+static void begin_rest(void) {
 	for (int i = 0; i < 3; i++) {
 		repair();
 		b.now.mono_ns += 60 * NS_PER_S;
@@ -232,16 +246,61 @@ static void after_three_repairs_comes_an_hour_of_rest(void **state) {
 	probe(OURS("s-1", "6", EDITED));
 	expect_rest(REASON_PATCH_FAILED, "changed again and again by \"kubectl-edit\"");
 	assert_text(bench_message(), "key k of Secret apps/db");
+}
+
+static void after_three_repairs_comes_an_hour_of_rest(void **state) {
+	(void)state;
+	create_and_look();
+	begin_rest();
 	/* No probe, and the condition stands. */
 	check();
 	assert_int_equal(bench_active(), 0);
 	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
 	/* What is new in the vault is written all the same. */
+	write_new_version(VALUE("s3cret-value", "v2", "1700000001"));
+}
+
+/* It is called well, and so it is looked at: by a probe, and repaired as often as any other. */
+static void a_whole_write_that_is_no_repair_ends_the_rest(void **state) {
+	(void)state;
+	create_and_look();
+	begin_rest();
+	write_new_version(VALUE("s3cret-value", "v2", "1700000001"));
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
+	probe(OURS("s-1", "7", OWNED));
+	expect_rest(REASON_UPDATE_NO_CHANGE, "holds the values");
+	vault_says = VALUE("s3cret-value", "v2", "1700000001");
+	begin_rest();
+	check();
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
+}
+
+/* The other keys are still somebody else's. */
+static void a_partial_write_does_not_end_the_rest(void **state) {
+	(void)state;
+	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
+	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
+	b.spc.object_count = b.spec.item_count = 2;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B("v1"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	b.object->rest = calloc(1, sizeof *b.object->rest);
+	b.object->rest->until_ns = b.now.mono_ns + 3600 * NS_PER_S;
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
+	reply(HTTP_GET, "/secrets/b/", 404, "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"no\"}}");
 	probe(OURS("s-1", "6", EDITED));
-	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "7", OWNED));
-	expect_rest(REASON_UPDATE_SUCCEEDED, "written");
+	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "7", OWNED));
+	expect_rest(REASON_PARTIAL, "kept");
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B("v1"));
+	expect_rest(REASON_PATCH_FAILED, "left alone for an hour");
 }
 
 /* What could not be written is no repair, however often it was tried. */
@@ -307,6 +366,8 @@ int main(void) {
 		BENCH_TEST(an_update_entry_is_merged_when_nothing_else_is_to_do),
 		BENCH_TEST(predecessors_entries_become_ours),
 		BENCH_TEST(after_three_repairs_comes_an_hour_of_rest),
+		BENCH_TEST(a_whole_write_that_is_no_repair_ends_the_rest),
+		BENCH_TEST(a_partial_write_does_not_end_the_rest),
 		BENCH_TEST(failed_repairs_are_not_counted),
 		BENCH_TEST(seldom_repairs_need_no_rest),
 		BENCH_TEST(probes_have_a_budget),
