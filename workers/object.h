@@ -75,6 +75,7 @@ struct object {
 	bool in_ready : 1; /* home: `ready` is in a list of its shard, not in the waiters of a gate */
 	bool attempted : 1; /* home: at least one reconcile ended */
 	bool in_report_line : 1; /* home: that of those whose turn comes next */
+	bool in_calm_line : 1; /* home: that of those who have nothing new to say; also in_report_line */
 	bool unreported : 1; /* home: `status` is to be written; the server's is older */
 	bool report_failed : 1; /* home: the last attempt to write it failed, and that was logged */
 	bool listed : 1; /* home: walks over the vault's list tell of its changes (scan.h) */

@@ -12,6 +12,8 @@ enum {
 	IN_FLIGHT = 16, /* of a worker */
 	STATUS_BYTES = 512 << 10,
 	WHAT_BYTES = 640,
+	BACKLOG =
+		64, /* of objects that were never attempted: an import, not somebody's new SecretSync */
 };
 
 /* After a rest. */
@@ -35,24 +37,33 @@ struct report {
 
 void reports_init(struct reports *reports) {
 	list_init(&reports->waiting);
+	list_init(&reports->calm);
 	list_init(&reports->under_way);
 	for (int i = 0; i < REPORT_BATCHES; i++) list_init(&reports->later[i].objects);
 }
 
 /* --- lines --- */
 
+static bool is_calm(const struct object *object) {
+	const struct condition *ready = &object->status.conditions[CONDITION_READY];
+	return object->told_value == CONDITION_TRUE && ready->value == CONDITION_TRUE &&
+	       ready->reason == REASON_UPDATE_NO_CHANGE;
+}
+
 static void enqueue(struct worker *worker, struct object *object) {
+	struct reports *reports = &worker->reports;
 	assert(!list_is_linked(&object->report));
-	list_push_back(&worker->reports.waiting, &object->report);
 	object->in_report_line = true;
-	worker->reports.waiting_count++;
+	object->in_calm_line = is_calm(object);
+	list_push_back(object->in_calm_line ? &reports->calm : &reports->waiting, &object->report);
+	reports->waiting_count++;
 	worker->again = true;
 }
 
 static void dequeue(struct worker *worker, struct object *object) {
 	list_remove(&object->report);
 	if (object->in_report_line) worker->reports.waiting_count--;
-	object->in_report_line = false;
+	object->in_report_line = object->in_calm_line = false;
 }
 
 static void postpone(struct worker *worker, struct object *object, enum report_patience patience) {
@@ -74,10 +85,13 @@ void report_due(struct worker *worker, struct object *object) {
 	struct report *report = find(worker, object);
 	if (object->unreported) metric_add(METRIC_STATUS_REPLACED, 1);
 	object->unreported = true;
-	if (report)
+	if (report) {
 		report->changed = true;
-	else if (!list_is_linked(&object->report))
-		enqueue(worker, object);
+		return;
+	}
+	/* One that stood among the calm has news now. */
+	if (object->in_calm_line && !is_calm(object)) dequeue(worker, object);
+	if (!list_is_linked(&object->report)) enqueue(worker, object);
 }
 
 void report_arrived(struct worker *worker, struct object *object) {
@@ -199,9 +213,16 @@ static enum err start(struct worker *worker, struct object *object, const struct
 	return OK;
 }
 
-static void send_first(struct worker *worker) {
-	struct object *object =
-		container_of(list_first(&worker->reports.waiting), struct object, report);
+/* NULL: nobody is to be sent now. */
+static struct object *next_in_line(const struct worker *worker) {
+	const struct reports *reports = &worker->reports;
+	bool calm = worker->stopping || worker->waiting[CLASS_NEW] < BACKLOG;
+	struct list *first = list_first(&reports->waiting);
+	if (!first && calm) first = list_first(&reports->calm);
+	return first ? container_of(first, struct object, report) : NULL;
+}
+
+static void send(struct worker *worker, struct object *object) {
 	struct spec *spec = spec_borrow(object);
 	dequeue(worker, object);
 	/* Nobody is left to tell. */
@@ -259,7 +280,8 @@ int64_t report_turn(struct worker *worker) {
 	struct fault fault;
 	if (worker->paused) return NEVER_NS;
 	/* One that is paced and waits in the gate, for its server or a place, is enough: more would go all at once afterwards. */
-	while (!list_is_empty(&reports->waiting) && reports->under_way_count < IN_FLIGHT &&
+	struct object *object;
+	while ((object = next_in_line(worker)) && reports->under_way_count < IN_FLIGHT &&
 		!gate->lanes[LANE_BEHIND].waiting) {
 		if (!gate_admits(gate, &fault)) {
 			int64_t trial_ns = gate->trial ? NEVER_NS : gate->trial_at_ns;
@@ -270,7 +292,7 @@ int64_t report_turn(struct worker *worker) {
 			int64_t at_ns = worker->now.mono_ns + wait_ns;
 			return at_ns < next_ns ? at_ns : next_ns;
 		}
-		send_first(worker);
+		send(worker, object);
 	}
 	return next_ns;
 }
@@ -280,14 +302,15 @@ int64_t report_turn(struct worker *worker) {
 bool report_is_done(const struct worker *worker) {
 	const struct reports *reports = &worker->reports;
 	bool stuck = worker->kube_gate.open || worker->paused;
-	return !reports->under_way_count && (list_is_empty(&reports->waiting) || stuck);
+	return !reports->under_way_count && (!reports->waiting_count || stuck);
 }
 
 void report_cancel_all(struct worker *worker) {
 	struct reports *reports = &worker->reports;
 	list_for_each_safe (link, &reports->under_way)
 		report_free(container_of(link, struct report, link));
-	for (struct list *link; (link = list_first(&reports->waiting));)
+	struct list *link;
+	while ((link = list_first(&reports->waiting)) || (link = list_first(&reports->calm)))
 		dequeue(worker, container_of(link, struct object, report));
 	for (int i = 0; i < REPORT_BATCHES; i++) {
 		while (list_pop(&reports->later[i].objects)) {

@@ -4,6 +4,9 @@
  * status of that moment is written, so that several changes meanwhile cost one write, the last one. Nothing else waits for it:
  * not the object's next write, and not other objects. One write per object is under way at a time.
  *
+ * One that says no more than that all is still well waits while a backlog of SecretSyncs that were never attempted does: in an
+ * import the API server and this process have better things to do.
+ *
  * A status is not lost: one that was refused, or whose outcome is not known, is written again after a pause that lets an
  * earlier request die first; one that changed while it was written is written again at once. Where the object goes to another
  * worker, its status comes along. On stop, what stands in line is written as long as the drain lasts; the next start
@@ -28,7 +31,8 @@ enum report_patience { REPORT_SOON, REPORT_SLOW, REPORT_BATCHES };
 /* Of one worker. */
 struct reports {
 	struct list waiting; /* of objects, in order of arrival */
-	unsigned waiting_count;
+	struct list calm; /* the same, of those that have nothing new to say; behind the others */
+	unsigned waiting_count; /* of both */
 	struct report_batch later[REPORT_BATCHES]; /* of objects whose status was not taken */
 	struct list under_way;
 	unsigned under_way_count;

@@ -280,6 +280,80 @@ static void a_status_moves_with_its_object(void **state) {
 	assert_false(b.object->unreported);
 }
 
+/* An import is under way on this worker, or its end. */
+static void set_backlog(unsigned count) {
+	static unsigned before;
+	struct worker *worker = pool_worker(b.pool, 0);
+	worker->waiting[CLASS_NEW] += count - before;
+	before = count;
+	bench_turn();
+}
+
+static void check_unchanged(void) {
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+}
+
+static void that_all_is_still_well_waits_for_the_end_of_an_import(void **state) {
+	(void)state;
+	set_rate(0);
+	bench_begin();
+	first_write();
+	bench_take_status();
+	set_backlog(64);
+	check_unchanged();
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(waiting(), 1);
+	set_backlog(63);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateNoValueChangeSucceeded");
+	bench_take_status();
+	set_backlog(0);
+	assert_int_equal(waiting(), 0);
+	assert_false(b.object->unreported);
+}
+
+static void news_does_not_wait_for_the_end_of_an_import(void **state) {
+	(void)state;
+	set_rate(0);
+	set_backlog(1000);
+	bench_begin();
+	first_write();
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "CreateSucceeded");
+	bench_take_status();
+	check_unchanged();
+	assert_int_equal(waiting(), 1);
+	write_again(VALUE("second", "v2", "1700000009"));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"version\":\"v2\"");
+	bench_take_status();
+	assert_int_equal(waiting(), 0);
+	/* A failure, and its end, are news. */
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 403, "{}");
+	bench_take_status();
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("second", "v2", "1700000009"));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateNoValueChangeSucceeded");
+	bench_take_status();
+	assert_int_equal(waiting(), 0);
+	set_backlog(0);
+}
+
+static void a_stop_in_an_import_writes_what_is_well_too(void **state) {
+	(void)state;
+	set_rate(0);
+	bench_begin();
+	first_write();
+	bench_take_status();
+	set_backlog(64);
+	check_unchanged();
+	pool_stop(b.pool, NS_PER_S);
+	bench_turn();
+	assert_false(worker_is_drained(pool_worker(b.pool, 0)));
+	bench_take_status();
+	set_backlog(0);
+	assert_true(worker_is_drained(pool_worker(b.pool, 0)));
+}
+
 static void want_of_memory_is_no_loss(void **state) {
 	(void)state;
 	for (uint64_t nth = 1; nth < 12; nth++) {
@@ -315,6 +389,9 @@ int main(void) {
 		TEST(a_stop_writes_what_it_has_time_for),
 		TEST(a_stop_does_not_wait_for_a_lost_server),
 		TEST(a_status_moves_with_its_object),
+		TEST(that_all_is_still_well_waits_for_the_end_of_an_import),
+		TEST(news_does_not_wait_for_the_end_of_an_import),
+		TEST(a_stop_in_an_import_writes_what_is_well_too),
 		TEST(want_of_memory_is_no_loss),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
