@@ -18,22 +18,32 @@ void line_init(struct line *line, struct hash_key key) {
 static void flow_end(struct line *line, struct line_flow *flow) {
 	assert(list_is_empty(&flow->ready));
 	list_remove(&flow->turn);
+	flow->debt = 0;
 	if (flow == &line->rest) return;
 	map_remove(&line->flows, &flow->node);
 	mem_free(flow);
 }
 
-void line_deinit(struct line *line) {
+void line_reset(struct line *line) {
 	list_for_each_safe (node, &line->turns)
 		flow_end(line, container_of(node, struct line_flow, turn));
+}
+
+void line_deinit(struct line *line) {
+	line_reset(line);
 	map_deinit(&line->flows);
 }
 
-static struct line_flow *flow_of(struct line *line, uint32_t identity_hash) {
+static struct line_flow *find_flow(struct line *line, uint32_t identity_hash) {
 	struct str key = { (const char *)&identity_hash, sizeof identity_hash };
 	struct map_node *node = map_find(&line->flows, key);
-	if (node) return container_of(node, struct line_flow, node);
-	struct line_flow *flow = mem_zalloc(sizeof *flow);
+	return node ? container_of(node, struct line_flow, node) : NULL;
+}
+
+static struct line_flow *flow_of(struct line *line, uint32_t identity_hash) {
+	struct line_flow *flow = find_flow(line, identity_hash);
+	if (flow) return flow;
+	flow = mem_zalloc(sizeof *flow);
 	if (!flow) return &line->rest;
 	flow->identity_hash = identity_hash;
 	list_init(&flow->turn);
@@ -49,17 +59,28 @@ void line_push(struct line *line, struct object *object) {
 	if (!list_is_linked(&flow->turn)) list_push_back(&line->turns, &flow->turn);
 }
 
-/* Objects may have left by themselves: whose flow is empty when its turn comes is forgotten. */
+void line_charge(struct line *line, uint32_t identity_hash, int requests) {
+	struct line_flow *flow = find_flow(line, identity_hash);
+	if (!flow) return;
+	int64_t debt = (int64_t)flow->debt + requests;
+	flow->debt = debt < 0 ? 0 : debt > UINT32_MAX ? UINT32_MAX : (uint32_t)debt;
+}
+
+/* Objects may have left by themselves: whose flow is empty, and owes nothing, is forgotten when its turn comes. */
 struct object *line_next(struct line *line) {
 	for (struct list *node; (node = list_first(&line->turns));) {
 		struct line_flow *flow = container_of(node, struct line_flow, turn);
 		struct list *first = list_first(&flow->ready);
-		if (!first) {
+		if (!first && !flow->debt) {
 			flow_end(line, flow);
 			continue;
 		}
 		list_remove(node);
 		list_push_back(&line->turns, node);
+		if (flow->debt) {
+			flow->debt--;
+			continue;
+		}
 		return container_of(first, struct object, ready);
 	}
 	return NULL;

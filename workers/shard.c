@@ -2,7 +2,7 @@
 
 #include "workers/worker.h"
 
-/* Out of so many dispatches each waiting class has one of its own: 5 %. */
+/* Out of so many requests each waiting class has one of its own: 5 %. */
 enum { SHARE_TURNS = 20 };
 
 static struct str flight_key(const struct map_node *node) {
@@ -115,6 +115,10 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 	shard_dequeue(object);
 	object->in_ready = true;
 	object->wait_class = (uint8_t) class;
+	if (!shard->waiting[class]) {
+		line_reset(&shard->ready[class]);
+		if (shard->owed[class] < 0) shard->owed[class] = 0;
+	}
 	line_push(&shard->ready[class], object);
 	shard->waiting[class]++;
 	shard->ready_count++;
@@ -139,23 +143,39 @@ bool shard_has_room(const struct shard *shard) {
 	return shard->running < shard->worker->settings.reconciles_per_vault;
 }
 
-/* The class whose share this turn is, should it wait; else the most urgent one. */
-static struct line *next_class(struct shard *shard) {
-	unsigned turn = shard->served % SHARE_TURNS;
-	if (turn > 0 && turn < CLASS_COUNT && shard->waiting[turn]) return &shard->ready[turn];
-	for (int class = 0; class < CLASS_COUNT; class ++) {
-		if (shard->waiting[class]) return &shard->ready[class];
+/* Each class that waits behind a more urgent one is owed its share of what is had meanwhile; what it has itself is taken off. */
+static void share(struct shard *shard, enum object_class class, int requests) {
+	bool behind = false;
+	for (int i = 0; i < CLASS_COUNT; i++) {
+		if (behind && shard->waiting[i]) shard->owed[i] += requests;
+		if (behind && i == (int)class) shard->owed[i] -= (int64_t)requests * SHARE_TURNS;
+		behind |= shard->waiting[i] > 0;
 	}
-	return NULL;
+}
+
+void shard_charge(const struct object *object, enum object_class class, int requests) {
+	struct shard *shard = object->shard;
+	if (!requests) return;
+	share(shard, class, requests);
+	line_charge(&shard->ready[class], object->identity_hash, requests);
+}
+
+/* The first class behind the most urgent one that is owed a request; else that one. CLASS_COUNT: nobody waits. */
+static enum object_class next_class(const struct shard *shard) {
+	int most_urgent = 0;
+	while (most_urgent < CLASS_COUNT && !shard->waiting[most_urgent]) most_urgent++;
+	for (int i = most_urgent + 1; i < CLASS_COUNT; i++)
+		if (shard->waiting[i] && shard->owed[i] >= SHARE_TURNS - 1) return i;
+	return most_urgent;
 }
 
 struct object *shard_next(struct shard *shard) {
-	struct line *class = next_class(shard);
-	if (!class) return NULL;
-	struct object *object = line_next(class);
+	enum object_class class = next_class(shard);
+	if (class == CLASS_COUNT) return NULL;
+	struct object *object = line_next(&shard->ready[class]);
 	assert(object && object->shard == shard);
+	share(shard, class, 1);
 	shard_dequeue(object);
-	shard->served++;
 	return object;
 }
 

@@ -70,10 +70,17 @@ static void plan_anew(struct sync *sync) {
 	if (sync->looking || sync->repairing || sync->told) secret_look_failed(object);
 }
 
+void sync_count_requests(struct sync *sync, unsigned requests) {
+	if (requests < 1) requests = 1;
+	shard_charge(sync->object, sync->class, (int)requests - (int)sync->counted);
+	sync->counted = requests;
+}
+
 static void finish(struct sync *sync) {
 	struct worker *worker = sync->worker;
 	struct object *object = sync->object;
 	metric_add(METRIC_RECONCILES, 1);
+	sync_count_requests(sync, sync->asked);
 	if (sync->fault.err || sync->item_fault.err) metric_add(METRIC_RECONCILE_FAILURES, 1);
 	if (sync->put_back)
 		plan_anew(sync);
@@ -130,6 +137,7 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	sync->worker = worker;
 	sync->object = object;
 	sync->class = object->wait_class;
+	sync->counted = 1;
 	sync->step = &STEP_BORROW;
 	list_init(&sync->link);
 	sync->waiter.answer = token_answered;
@@ -206,7 +214,10 @@ static const struct step *borrow_run(struct sync *sync) {
 	}
 	/* Items that name nothing cost neither token nor request when nothing else is to be had. */
 	if (!sync->read_count && spec->item_count) return sync_judge_items(sync);
-	return sync_look(sync);
+	const struct step *next = sync_look(sync);
+	/* Before the token is there: meanwhile others of the same identity would go ahead as if each needed one. */
+	if (next == &STEP_TOKEN) sync_count_requests(sync, sync->read_count);
+	return next;
 }
 
 const struct step STEP_BORROW = { "borrow", borrow_run };

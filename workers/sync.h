@@ -96,6 +96,9 @@ struct sync {
 	const struct step *step;
 	bool running; /* inside sync_run: a nested wake-up only notes that it happened */
 	bool woken;
+	unsigned counted; /* requests, in the shares of its class and identity: one at least */
+	unsigned
+		asked; /* requests to the vault that this reconcile made, for itself and for who shares them */
 
 	struct identity *identity;
 	struct identity_waiter waiter;
@@ -145,6 +148,8 @@ void sync_resume(struct sync *sync);
 void sync_put_back_writes(struct worker *worker);
 /* Ends every call and frees, without a status; the object is let go of. */
 void sync_cancel(struct sync *sync);
+/* It needs so many requests to the vault, as far as is known: the shares of others grow by what was not counted before. */
+void sync_count_requests(struct sync *sync, unsigned requests);
 
 /* sync_fetch.c */
 /* STEP_PARKED or STEP_TOKEN; NULL when nothing is left to read: then sync_judge_items. */

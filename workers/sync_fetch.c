@@ -251,7 +251,9 @@ static struct fault cannot_ask(const struct sync_read *read, enum err err) {
 		STR_ARG(name), STR_ARG(url), err_text(err));
 }
 
-static void count_request(const struct sync *sync, bool lists) {
+static void count_request(struct sync *sync, bool lists) {
+	sync->asked++;
+	if (sync->asked > sync->counted) sync_count_requests(sync, sync->asked);
 	metric_add(lists ? METRIC_VAULT_LISTS : METRIC_VAULT_GETS, 1);
 	if (!lists && sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
 }

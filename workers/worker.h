@@ -39,7 +39,8 @@ struct shard {
 	struct map flights; /* of reads that may be joined */
 	struct scan *scans[VAULT_KINDS]; /* NULL: nobody needs that kind */
 	int64_t skew_s; /* the vault's clock minus ours, by its last answer */
-	unsigned served; /* dispatches so far: every class gets its share by this number */
+	int64_t owed
+		[CLASS_COUNT]; /* twentieths of a request that each class has coming to it, while it waits */
 };
 
 /* One token endpoint. */
@@ -140,7 +141,10 @@ void shard_pace(struct shard *shard, const struct settings *settings);
 enum err shard_get(struct worker *worker, struct str url, struct shard **out_shard);
 void shard_enqueue(struct shard *shard, struct object *object, enum object_class class);
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */
+/* The next one, which is counted as one request; NULL: nobody waits. */
 struct object *shard_next(struct shard *shard);
+/* A reconcile, begun for `class`, is found to need so many requests more (or fewer: negative) than were counted for it. */
+void shard_charge(const struct object *object, enum object_class class, int requests);
 bool shard_has_room(const struct shard *shard);
 void shard_saw_date(struct shard *shard, int64_t server_date_s); /* 0: not sent */
 void shard_leave(struct object *object); /* the object does not count here any more */

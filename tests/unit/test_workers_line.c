@@ -60,6 +60,64 @@ static void two_share_alike(void **state) {
 	}
 }
 
+/* Each object of the first needs four requests, each of the second one. */
+static void shares_are_of_requests(void **state) {
+	(void)state;
+	unsigned requests[2] = { 0 };
+	for (int i = 0; i < 20; i++) push(i, 1);
+	for (int i = 20; i < 40; i++) push(i, 2);
+	for (int i = 0; i < 25; i++) {
+		bool second = pop() >= 20;
+		if (!second) line_charge(&line, 1, 3);
+		requests[second] += second ? 1 : 4;
+	}
+	assert_int_equal(requests[0], 20);
+	assert_int_equal(requests[1], 20);
+	while (pop() >= 0) {
+	}
+	assert_int_equal(map_count(&line.flows), 0);
+}
+
+/* Three were counted beforehand, and the answer was somebody else's. */
+static void what_was_not_needed_is_given_back(void **state) {
+	(void)state;
+	for (int i = 0; i < 4; i++) push(i, 1);
+	for (int i = 20; i < 24; i++) push(i, 2);
+	assert_int_equal(pop(), 0);
+	line_charge(&line, 1, 3);
+	line_charge(&line, 1, -3);
+	line_charge(&line, 1, -3);
+	line_charge(&line, 99, 5);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pop(), 20 + i);
+		assert_int_equal(pop(), 1 + i);
+	}
+	assert_int_equal(pop(), 23);
+}
+
+/* Who has nothing to serve does not get rid of what he owes, until nobody waits at all. */
+static void a_debt_lasts_as_long_as_others_wait(void **state) {
+	(void)state;
+	push(0, 1);
+	for (int i = 20; i < 30; i++) push(i, 2);
+	assert_int_equal(pop(), 0);
+	line_charge(&line, 1, 5);
+	assert_int_equal(pop(), 20);
+	push(1, 1);
+	for (int i = 21; i < 26; i++) assert_int_equal(pop(), i);
+	assert_int_equal(pop(), 1);
+	line_charge(&line, 1, 1000000);
+	push(2, 1);
+	list_remove(&objects[2].ready);
+	for (int i = 26; i < 30; i++) assert_int_equal(pop(), i);
+	line_reset(&line);
+	assert_int_equal(map_count(&line.flows), 0);
+	push(3, 1);
+	push(4, 2);
+	assert_int_equal(pop(), 3);
+	assert_int_equal(pop(), 4);
+}
+
 static void whoever_leaves_is_not_missed(void **state) {
 	(void)state;
 	push(0, 1);
@@ -94,6 +152,9 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(
 			one_object_does_not_wait_for_many_of_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_share_alike, setup, teardown),
+		cmocka_unit_test_setup_teardown(shares_are_of_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_not_needed_is_given_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_debt_lasts_as_long_as_others_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(whoever_leaves_is_not_missed, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_is_lost_for_want_of_memory, setup, teardown),
 	};

@@ -94,7 +94,6 @@ static void the_same_url_is_the_same_shard(void **state) {
 
 static void urgent_classes_come_first_in_order_of_arrival(void **state) {
 	struct fixture *f = *state;
-	f->shard->served = CLASS_COUNT; /* past the turns that belong to a class */
 	shard_enqueue(f->shard, f->objects[0], CLASS_PERIODIC);
 	shard_enqueue(f->shard, f->objects[1], CLASS_RETRY);
 	shard_enqueue(f->shard, f->objects[2], CLASS_NEW);
@@ -126,9 +125,45 @@ static void no_class_starves(void **state) {
 	assert_int_equal(f->shard->ready_count, 0);
 }
 
+/* One in twenty requests, not one in twenty objects: each of the first ones needs forty. */
+static void shares_of_classes_are_of_requests(void **state) {
+	struct fixture *f = *state;
+	unsigned periodic = 0, fresh = 0;
+	shard_enqueue(f->shard, f->objects[0], CLASS_PERIODIC);
+	for (int i = 50; i < 60; i++) shard_enqueue(f->shard, f->objects[i], CLASS_NEW);
+	for (int round = 0; round < 300; round++) {
+		struct object *new = f->objects[8 + round % 40];
+		if (!list_is_linked(&new->ready)) shard_enqueue(f->shard, new, CLASS_NEW);
+		struct object *next = shard_next(f->shard);
+		enum object_class class = next->wait_class;
+		if (class == CLASS_NEW) {
+			shard_charge(next, class, 39);
+			fresh += 40;
+			continue;
+		}
+		periodic++;
+		shard_enqueue(f->shard, next, CLASS_PERIODIC);
+	}
+	assert_in_range(periodic, (fresh + periodic) / 20 - 3, (fresh + periodic) / 20);
+	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
+}
+
+/* What a class had while nobody more urgent waited was nobody else's, and is not held against it. */
+static void what_was_free_is_not_held_against_a_class(void **state) {
+	struct fixture *f = *state;
+	for (int i = 0; i < 20; i++) shard_enqueue(f->shard, f->objects[i], CLASS_SEEN);
+	for (int i = 0; i < 10; i++) shard_charge(shard_next(f->shard), CLASS_SEEN, 100);
+	unsigned turns = 0;
+	for (enum object_class class = CLASS_NEW; class != CLASS_SEEN; turns++) {
+		if (!list_is_linked(&f->objects[40]->ready)) shard_enqueue(f->shard, f->objects[40], CLASS_NEW);
+		class = shard_next(f->shard)->wait_class;
+	}
+	assert_in_range(turns, 1, 20);
+	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
+}
+
 static void a_more_urgent_reason_moves_an_object_up(void **state) {
 	struct fixture *f = *state;
-	f->shard->served = CLASS_COUNT;
 	shard_enqueue(f->shard, f->objects[0], CLASS_RETRY);
 	shard_enqueue(f->shard, f->objects[1], CLASS_PERIODIC);
 	shard_enqueue(f->shard, f->objects[1], CLASS_CHANGED);
@@ -326,6 +361,8 @@ int main(void) {
 		TEST(the_same_url_is_the_same_shard),
 		TEST(urgent_classes_come_first_in_order_of_arrival),
 		TEST(no_class_starves),
+		TEST(shares_of_classes_are_of_requests),
+		TEST(what_was_free_is_not_held_against_a_class),
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),

@@ -218,6 +218,95 @@ static unsigned read_all(void) {
 	return writes;
 }
 
+/* --- shares --- */
+
+enum { PARTIES = 20, WIDE = 4 };
+
+static struct party {
+	struct spc spc;
+	struct spc_object objects[WIDE];
+	struct spec_item items[WIDE];
+	struct spec spec;
+	struct spec_common common;
+	struct spc_cell *cell;
+	char key[24], names[WIDE][16];
+} parties[2 * PARTIES];
+
+/* Objects of its own, so that nobody shares an answer. */
+static void make_party(struct party *party, unsigned index, unsigned objects, struct str account) {
+	party->spc = (struct spc){
+		.uid = b.spc.uid, .access = &b.access, .objects = party->objects, .object_count = objects
+	};
+	atomic_init(&party->spc.ref, 1000000);
+	for (unsigned i = 0; i < objects; i++) {
+		snprintf(party->names[i], sizeof party->names[i], "%s-%u-%u", objects > 1 ? "wide" : "narrow", index, i);
+		party->objects[i] = (struct spc_object){ .name = str_of(party->names[i]),
+			.path = str_of(party->names[i]),
+			.kind = VAULT_SECRET };
+		party->items[i] = (struct spec_item){ str_of(party->names[i]), str_of(party->names[i]) };
+	}
+	snprintf(party->key, sizeof party->key, "apps/p%u", index);
+	party->cell = spc_cell_create(str_of(party->key));
+	spc_publish(party->cell, &party->spc);
+	memcpy(&party->spec, &b.spec, sizeof party->spec);
+	party->spec.cell = party->cell;
+	memcpy(&party->common, &b.common, sizeof party->common);
+	party->common.service_account = account;
+	party->spec.common = &party->common;
+	party->spec.items = party->items;
+	party->spec.item_count = (uint16_t)objects;
+}
+
+static void end_parties(unsigned count) {
+	end_others(count);
+	for (unsigned i = 0; i < count; i++) {
+		parties[i].cell->now = NULL;
+		spc_cell_unref(parties[i].cell);
+	}
+}
+
+/* Answers what it finds of the vault's, until `most` requests were seen; how many of them were about `what`. */
+static unsigned refuse_reads(const char *what, unsigned most) {
+	unsigned about = 0;
+	for (unsigned i = 0; i < most; i++) {
+		struct http_req *req = bench_find(HTTP_GET, "vault.azure.net/secrets/");
+		if (!req) break;
+		about += str_find(buf_str(&req->url), str_of(what)) != SIZE_MAX;
+		reply(HTTP_GET, "vault.azure.net/secrets/", 404, "{\"error\":{\"code\":\"SecretNotFound\"}}");
+		while (bench_find(HTTP_PATCH, "/status?")) reply(HTTP_PATCH, "/status?", 200, "{}");
+	}
+	return about;
+}
+
+/* Two identities, whose SecretSyncs need four objects each and one: by requests they have the same. */
+static void shares_are_of_requests_not_of_objects(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.events_per_s = settings.status_writes_per_s = 0;
+	settings.change_detection = CHANGE_BY_GET;
+	settings.vault_rate_per_s = settings.vault_burst = 1e6;
+	settings.reconciles_per_vault = 2;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	for (unsigned i = 0; i < 2 * PARTIES; i++) {
+		char uid[16];
+		struct status none = { 0 };
+		bool wide = i < PARTIES;
+		make_party(&parties[i], i, wide ? WIDE : 1, wide ? STR("wide") : STR("narrow"));
+		snprintf(uid, sizeof uid, "u-%u", i);
+		assert_int_equal(
+			object_create(str_of(parties[i].key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &parties[i].spec);
+		queue_add(&others[i]->item);
+	}
+	bench_turn();
+	for (unsigned i = 0; i < 2; i++) {
+		reply(HTTP_POST, "/token", 201, "{\"status\":{\"token\":\"sa-token\"}}");
+		reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":3600}");
+	}
+	assert_in_range(refuse_reads("wide", 32), 12, 20);
+	end_parties(2 * PARTIES);
+}
+
 static void set_writes(double rate_per_s) {
 	struct settings settings = settings_default();
 	settings.drift = DRIFT_OFF;
@@ -308,6 +397,7 @@ int main(void) {
 		BENCH_TEST(settings_hold_from_the_next_turn_on),
 		BENCH_TEST(an_interval_of_its_own_comes_first),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
+		BENCH_TEST(shares_are_of_requests_not_of_objects),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
 		BENCH_TEST(no_write_leaves_a_line_while_paused),
 		BENCH_TEST(no_write_that_has_not_left_leaves_while_paused),
