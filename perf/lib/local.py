@@ -99,7 +99,8 @@ class LocalFleet:
         self.progress.begin("filling the world")
         for number, (what, count) in enumerate((("values", self.total), ("classes", self.total), ("syncs", options.objects))):
             for start in range(0, count, CHUNK):
-                self.world.say("fleet-fill", what=what, **{"from": start}, count=min(CHUNK, count - start))
+                self.world.say("fleet-fill", what=what, **{"from": start}, count=min(CHUNK, count - start),
+                               **({"ageSeconds": options.age} if what == "values" else {}))
                 self.progress.show(number + start / count, 3)
 
     def classes(self):
@@ -340,7 +341,7 @@ def measure(options):
     with tempfile.TemporaryDirectory(prefix="kvsync-perf-") as directory, LocalFleet(options, directory) as fleet:
         result = {"objects": options.objects, "vaults": options.vaults, "identities": options.identities,
                   "layout": options.classes, "readers": options.readers, "value_bytes": options.values, "rate": options.rate,
-                  "latency_ms": options.latency, "interval_s": options.interval, "workers": options.workers}
+                  "latency_ms": options.latency, "secret_age_s": options.age, "interval_s": options.interval, "workers": options.workers}
         result.update(fleet.first_sync(options.outage))
         result["classes"] = fleet.classes()
         phases = options.phases

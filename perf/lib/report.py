@@ -77,7 +77,8 @@ def counts_line(counts):
 def text(result):
     """The report for people."""
     lines = [f"{result['objects']:,} SecretSyncs, {result['classes']:,} SecretProviderClasses ({result['layout']}), "
-             f"{result['vaults']} vaults, {result['identities']} identities, values of {result['value_bytes']} bytes"]
+             f"{result['vaults']} vaults, {result['identities']} identities, values of {result['value_bytes']} bytes"
+             + (f", {result['secret_age_s']:,} s old" if "secret_age_s" in result else "")]
     lines.append("first full sync")
     bound = result["bound_s"]
     over = f" ({result['first_sync_s'] / bound:.2f} x of the quota's bound, {bound} s)" if bound else " (no quota)"

@@ -245,7 +245,8 @@ void word_fleet(struct job *job) {
 	make_vaults(job, fleet);
 }
 
-static void put_value(struct job *job, const struct fleet *fleet, unsigned object) {
+static void put_value(
+	struct job *job, const struct fleet *fleet, unsigned object, int64_t age_s) {
 	char vault[NAME_BYTES], name[NAME_BYTES];
 	struct buf value;
 	buf_init(&value, 1 << 16);
@@ -253,7 +254,7 @@ static void put_value(struct job *job, const struct fleet *fleet, unsigned objec
 	snprintf(name, sizeof(name), "s-%u", object);
 	struct azure_version *version = azure_version_add(job->azure,
 		azure_vault_find(job->azure, str_of(vault)), AZURE_SECRET, str_of(name), STR_NULL,
-		azure_seconds(job->now));
+		azure_seconds(job->now) - age_s);
 	value_of(fleet, object, &value);
 	azure_version_set_value(version, buf_str(&value));
 	buf_deinit(&value);
@@ -306,7 +307,7 @@ static void make_sync(struct job *job, struct fleet *fleet, unsigned object) {
 static void rotate(struct job *job, struct fleet *fleet, unsigned object) {
 	if (source_of(fleet, object) != object) return;
 	fleet->generation[object]++;
-	put_value(job, fleet, object);
+	put_value(job, fleet, object, 0);
 	start_clock(fleet, object, job->now);
 }
 
@@ -315,14 +316,15 @@ void word_fleet_fill(struct job *job) {
 	struct str what = job_need(job, "what");
 	struct fleet *fleet = job->server->fleet;
 	int64_t from = job_number(job, "from", 0), count = job_number(job, "count", 0);
-	int64_t step = job_number(job, "step", 1);
+	int64_t step = job_number(job, "step", 1), age_s = job_number(job, "ageSeconds", 0);
 	if (!fleet) job_fail(job, "there is no fleet yet");
 	if (from < 0 || count < 0 || step < 1) job_fail(job, "'from', 'count' or 'step' is wrong");
+	if (age_s < 0) job_fail(job, "'ageSeconds' is negative");
 	for (int64_t i = 0; i < count && !buf_str(job->error).len; i++) {
 		int64_t at = from + i * step;
 		if (at >= fleet->total) return;
 		unsigned object = (unsigned)at;
-		if (str_eq(what, STR("values"))) put_value(job, fleet, object);
+		if (str_eq(what, STR("values"))) put_value(job, fleet, object, age_s);
 		else if (str_eq(what, STR("classes"))) make_class(job, fleet, object);
 		else if (str_eq(what, STR("syncs"))) make_sync(job, fleet, object);
 		else if (str_eq(what, STR("rotations"))) rotate(job, fleet, object);
