@@ -82,6 +82,7 @@ void azure_destroy(struct azure *azure) {
 	if (!azure) return;
 	azure_fault_end(azure, 0);
 	azure_imds_forget(azure);
+	azure_token_forget(azure);
 	list_for_each_safe (node, &azure->vaults)
 		vault_free(container_of(node, struct azure_vault, link));
 	list_for_each_safe (node, &azure->identities) {

@@ -114,6 +114,7 @@ struct azure {
 	char *login_host; /* "login.microsoftonline.com" */
 	struct list tenants;
 	unsigned char token_key[32];
+	struct azure_token_memo *token_memo; /* azure_token.c: tokens whose signature was found good; NULL: none yet */
 	unsigned next_seq;
 	unsigned next_fault;
 	uint64_t tokens; /* issued */
@@ -198,7 +199,8 @@ struct azure_claims {
 /* pad_bytes: the token is made at least so long. */
 void azure_token_make(struct azure *azure, const struct azure_claims *claims, struct now now,
 	size_t pad_bytes, struct buf *out_token);
-bool azure_token_read(const struct azure *azure, struct str token, struct azure_claims *out_claims);
+bool azure_token_read(struct azure *azure, struct str token, struct azure_claims *out_claims);
+void azure_token_forget(struct azure *azure); /* frees what it remembers */
 /* RS256 only. False: no key of the set has this kid, or the signature is wrong. */
 bool azure_jwt_verify(const cJSON *jwks, struct str jwt);
 /* The payload of a JWT, not verified; NULL when it is none. The caller's. */

@@ -57,7 +57,7 @@ static bool refuse(struct azure_call *call, const char *message) {
 }
 
 bool azure_check_token(struct azure_call *call) {
-	const struct azure *azure = call->azure;
+	struct azure *azure = call->azure;
 	struct str header = world_request_header(call->req, "Authorization");
 	struct azure_claims *claims = &call->claims;
 	if (!str_eq_nocase(str_slice(header, 0, 7), STR("Bearer ")) ||

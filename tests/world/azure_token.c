@@ -9,6 +9,8 @@
 #include <openssl/param_build.h>
 #include <stdio.h>
 
+#include "base/hash.h"
+
 void azure_base64url(struct str bytes, struct buf *out) {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -129,7 +131,7 @@ static void copy_claim(const cJSON *payload, const char *name, char *out, size_t
 	snprintf(out, size, "%.*s", STR_ARG(world_json_str(payload, name)));
 }
 
-bool azure_token_read(
+static bool read_claims(
 	const struct azure *azure, struct str token, struct azure_claims *out_claims) {
 	struct str covered, parts[3];
 	if (!split(token, &covered, parts)) return false;
@@ -149,6 +151,39 @@ bool azure_token_read(
 	copy_claim(payload, "appid", out_claims->client_id, sizeof(out_claims->client_id));
 	copy_claim(payload, "iss", out_claims->issuer, sizeof(out_claims->issuer));
 	cJSON_Delete(payload);
+	return true;
+}
+
+enum { MEMO_TOKENS = 512 };
+
+/* What good tokens say, by hash: the same token comes with every request. Whether it is still valid is asked each time. */
+struct azure_token_memo {
+	struct {
+		char *token; /* NULL: none */
+		size_t len;
+		struct azure_claims claims;
+	} at[MEMO_TOKENS];
+};
+
+void azure_token_forget(struct azure *azure) {
+	struct azure_token_memo *memo = take(azure->token_memo);
+	for (unsigned i = 0; memo && i < MEMO_TOKENS; i++) mem_free(memo->at[i].token);
+	mem_free(memo);
+}
+
+bool azure_token_read(struct azure *azure, struct str token, struct azure_claims *out_claims) {
+	if (!azure->token_memo) azure->token_memo = mem_zalloc(sizeof(*azure->token_memo));
+	if (!azure->token_memo) return read_claims(azure, token, out_claims);
+	__auto_type known = &azure->token_memo->at[hash64_stable(token) % MEMO_TOKENS];
+	if (known->token && str_eq((struct str){ known->token, known->len }, token)) {
+		*out_claims = known->claims;
+		return true;
+	}
+	if (!read_claims(azure, token, out_claims)) return false;
+	mem_free(known->token);
+	known->token = mem_strdup(token);
+	known->len = token.len;
+	known->claims = *out_claims;
 	return true;
 }
 

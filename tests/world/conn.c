@@ -168,6 +168,12 @@ static void handshake(struct conn *conn) {
 	obey_net(conn);
 }
 
+/* What OpenSSL has read ahead makes no socket readable: it is taken in the same turn. */
+static bool may_read(const struct conn *conn, int reads) {
+	if (conn->dead) return false;
+	return reads < READS_A_TURN || (conn->ssl && SSL_has_pending(conn->ssl));
+}
+
 static void conn_ready(struct loop_fd *watch, uint32_t events) {
 	struct conn *conn = container_of(watch, struct conn, watch);
 	if (conn->dead) return;
@@ -181,7 +187,7 @@ static void conn_ready(struct loop_fd *watch, uint32_t events) {
 	if (conn->dead || (conn->ssl && !conn->handshaken)) return;
 	bool was_tls = conn->ssl != NULL;
 	char bytes[READ_BYTES];
-	for (int i = 0; i < READS_A_TURN && !conn->dead && was_tls == (conn->ssl != NULL); i++) {
+	for (int i = 0; may_read(conn, i) && was_tls == (conn->ssl != NULL); i++) {
 		ssize_t got = get(conn, bytes, sizeof(bytes));
 		if (got < 0) {
 			conn_kill(conn, false);

@@ -12,6 +12,7 @@ static void set_replace(struct fset **set, struct fset *with) {
 }
 
 static void set_subtract(struct fset **set, const struct fset *what) {
+	if (!what->count) return;
 	set_replace(set, fset_difference(*set, what));
 }
 
@@ -19,6 +20,8 @@ static void set_subtract(struct fset **set, const struct fset *what) {
 static void strip_system_fields(struct fset **set) {
 	static const char *const meta[] = { "f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid",
 					    "f:clusterName", "f:generation", "f:managedFields", "f:resourceVersion" };
+	bool has = fset_find(*set, "f:apiVersion") || fset_find(*set, "f:kind") || fset_find(*set, "f:metadata");
+	if (!has) return;
 	struct fset *system = fset_create();
 	fset_insert(system, (const char *const[]){ "f:apiVersion" }, 1);
 	fset_insert(system, (const char *const[]){ "f:kind" }, 1);
@@ -31,7 +34,7 @@ static void strip_system_fields(struct fset **set) {
 }
 
 static void reset_filter(struct fset **set, const struct fset *reset) {
-	if (reset) set_replace(set, fset_recursive_difference(*set, reset));
+	if (reset && (*set)->count) set_replace(set, fset_recursive_difference(*set, reset));
 }
 
 static void diff_of(const struct managed_write *write, const cJSON *old, const cJSON *new, struct fields_diff *out) {

@@ -9,38 +9,48 @@ static bool names_its_members(const cJSON *schema) {
 	return kj_get(schema, "properties") || strcmp(kj_text(schema, "type"), "object") == 0;
 }
 
-static void prune_items(cJSON *list, const cJSON *schema, const char *path, cJSON *unknown) {
+static void prune(cJSON *value, const cJSON *schema, struct kj_trail *path, cJSON *unknown);
+
+static void prune_items(cJSON *list, const cJSON *schema, struct kj_trail *path, cJSON *unknown) {
 	cJSON *item;
 	int index = 0;
 	cJSON_ArrayForEach(item, list) {
-		char *below = kj_format("%s[%d]", path, index++);
-		kube_crd_prune(item, kj_get(schema, "items"), below, unknown);
-		mem_free(below);
+		size_t back = kj_trail_item(path, index++);
+		prune(item, kj_get(schema, "items"), path, unknown);
+		kj_trail_back(path, back);
 	}
 }
 
-void kube_crd_prune(cJSON *value, const cJSON *schema, const char *path, cJSON *unknown) {
+static void prune(cJSON *value, const cJSON *schema, struct kj_trail *path, cJSON *unknown) {
 	if (!schema) return;
 	if (cJSON_IsArray(value)) prune_items(value, schema, path, unknown);
 	if (!cJSON_IsObject(value)) return;
-	bool closed = names_its_members(schema), root = !path[0];
+	bool closed = names_its_members(schema), root = !path->len;
+	const cJSON *properties = kj_get(schema, "properties");
 	for (cJSON *item = value->child; item;) {
 		cJSON *next = item->next;
-		const cJSON *known = kj_get(kj_get(schema, "properties"), item->string);
-		char *below = kj_format("%s%s%s", path, root ? "" : ".", item->string);
+		const cJSON *known = kj_get(properties, item->string);
+		size_t back = kj_trail_member(path, item->string);
 		if (root && strcmp(item->string, "metadata") == 0) {
 			/* has rules of its own */
 		} else if (known) {
-			kube_crd_prune(item, known, below, unknown);
+			prune(item, known, path, unknown);
 		} else if (closed && !(root && (strcmp(item->string, "kind") == 0 || strcmp(item->string, "apiVersion") == 0))) {
-			kj_push(unknown, cJSON_CreateString(below));
+			kj_push(unknown, cJSON_CreateString(path->text));
 			cJSON_Delete(cJSON_DetachItemViaPointer(value, item));
 		} else {
-			kube_crd_prune(item, kj_get(schema, "additionalProperties"), below, unknown);
+			prune(item, kj_get(schema, "additionalProperties"), path, unknown);
 		}
-		mem_free(below);
+		kj_trail_back(path, back);
 		item = next;
 	}
+}
+
+void kube_crd_prune(cJSON *value, const cJSON *schema, cJSON *unknown) {
+	struct kj_trail path;
+	kj_trail_init(&path);
+	prune(value, schema, &path, unknown);
+	kj_trail_deinit(&path);
 }
 
 void kube_crd_default(cJSON *value, const cJSON *schema) {

@@ -6,7 +6,7 @@
 #include "tests/world/kube_fields.h"
 #include "tests/world/kube_internal.h"
 
-static void validate(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid);
+static void validate(const cJSON *value, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid);
 
 static const char *type_of(const cJSON *value) {
 	if (cJSON_IsString(value)) return "string";
@@ -54,26 +54,26 @@ static size_t characters(const char *text) {
 	return count;
 }
 
-static void validate_text(const char *text, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_text(const char *text, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *max = kj_get(schema, "maxLength"), *min = kj_get(schema, "minLength");
 	const char *pattern = kj_text(schema, "pattern"), *format = kj_text(schema, "format");
 	if (max && characters(text) > (size_t)max->valuedouble) {
-		kube_cause(invalid, "FieldValueTooLong", path, "Too long: may not be more than %d bytes", max->valueint);
+		kube_cause(invalid, "FieldValueTooLong", path->text, "Too long: may not be more than %d bytes", max->valueint);
 	} else if (min && characters(text) < (size_t)min->valuedouble) {
-		kube_cause(invalid, "FieldValueInvalid", path,
-			   "Invalid value: \"%s\": %s in body should be at least %d chars long", text, path, min->valueint);
+		kube_cause(invalid, "FieldValueInvalid", path->text,
+			   "Invalid value: \"%s\": %s in body should be at least %d chars long", text, path->text, min->valueint);
 	} else if (pattern[0] && !matches(text, pattern)) {
-		kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: \"%s\": %s in body should match '%s'", text,
-			   path, pattern);
+		kube_cause(invalid, "FieldValueInvalid", path->text, "Invalid value: \"%s\": %s in body should match '%s'", text,
+			   path->text, pattern);
 	}
 	int64_t unix_s;
 	if (strcmp(format, "date-time") == 0 && time_parse(str_of(text), &unix_s) != OK) {
-		kube_cause(invalid, "FieldValueInvalid", path,
-			   "Invalid value: \"%s\": %s in body must be of type date-time: \"%s\"", text, path, text);
+		kube_cause(invalid, "FieldValueInvalid", path->text,
+			   "Invalid value: \"%s\": %s in body must be of type date-time: \"%s\"", text, path->text, text);
 	}
 }
 
-static void validate_enum(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_enum(const cJSON *value, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *allowed = kj_get(schema, "enum"), *item;
 	if (!allowed) return;
 	cJSON_ArrayForEach(item, allowed) {
@@ -86,22 +86,22 @@ static void validate_enum(const cJSON *value, const cJSON *schema, const char *p
 		kj_print(&text, item);
 	}
 	char *shown = kj_print_text(value);
-	kube_cause(invalid, "FieldValueNotSupported", path, "Unsupported value: %s: supported values: %s", shown,
+	kube_cause(invalid, "FieldValueNotSupported", path->text, "Unsupported value: %s: supported values: %s", shown,
 		   buf_cstr(&text));
 	mem_free(shown);
 	buf_deinit(&text);
 }
 
-static void validate_number(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_number(const cJSON *value, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *min = kj_get(schema, "minimum"), *max = kj_get(schema, "maximum");
 	if (min && value->valuedouble < min->valuedouble) {
-		kube_cause(invalid, "FieldValueInvalid", path,
-			   "Invalid value: %.0f: %s in body should be greater than or equal to %.0f", value->valuedouble, path,
+		kube_cause(invalid, "FieldValueInvalid", path->text,
+			   "Invalid value: %.0f: %s in body should be greater than or equal to %.0f", value->valuedouble, path->text,
 			   min->valuedouble);
 	}
 	if (max && value->valuedouble > max->valuedouble) {
-		kube_cause(invalid, "FieldValueInvalid", path,
-			   "Invalid value: %.0f: %s in body should be less than or equal to %.0f", value->valuedouble, path,
+		kube_cause(invalid, "FieldValueInvalid", path->text,
+			   "Invalid value: %.0f: %s in body should be less than or equal to %.0f", value->valuedouble, path->text,
 			   max->valuedouble);
 	}
 }
@@ -116,52 +116,52 @@ static bool appeared_before(const cJSON *list, const cJSON *schema, const cJSON 
 	return false;
 }
 
-static void validate_list(const cJSON *list, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_list(const cJSON *list, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *min = kj_get(schema, "minItems"), *max = kj_get(schema, "maxItems"), *item;
 	int count = cJSON_GetArraySize(list), index = 0;
 	if (min && count < min->valueint) {
-		kube_cause(invalid, "FieldValueInvalid", path,
-			   "Invalid value: %d: %s in body should have at least %d items", count, path, min->valueint);
+		kube_cause(invalid, "FieldValueInvalid", path->text,
+			   "Invalid value: %d: %s in body should have at least %d items", count, path->text, min->valueint);
 	}
 	if (max && count > max->valueint) {
-		kube_cause(invalid, "FieldValueTooMany", path, "Too many: %d: must have at most %d items", count,
+		kube_cause(invalid, "FieldValueTooMany", path->text, "Too many: %d: must have at most %d items", count,
 			   max->valueint);
 	}
 	cJSON_ArrayForEach(item, list) {
-		char *below = kj_format("%s[%d]", path, index++);
-		validate(item, kj_get(schema, "items"), below, invalid);
+		size_t back = kj_trail_item(path, index++);
+		validate(item, kj_get(schema, "items"), path, invalid);
 		char *element = fields_list_is_keyed(schema) ? fields_item_element(schema, item) : NULL;
 		if (element && appeared_before(list, schema, item, element)) {
-			kube_cause(invalid, "FieldValueDuplicate", below, "Duplicate value: %s", element + 2);
+			kube_cause(invalid, "FieldValueDuplicate", path->text, "Duplicate value: %s", element + 2);
 		}
 		mem_free(element);
-		mem_free(below);
+		kj_trail_back(path, back);
 	}
 }
 
-static void validate_object(const cJSON *object, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_object(const cJSON *object, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *name, *item;
 	cJSON_ArrayForEach(name, kj_get(schema, "required")) {
 		if (kj_get(object, name->valuestring)) continue;
-		char *below = kj_path(path, name->valuestring);
-		kube_cause(invalid, "FieldValueRequired", below, "Required value");
-		mem_free(below);
+		size_t back = kj_trail_member(path, name->valuestring);
+		kube_cause(invalid, "FieldValueRequired", path->text, "Required value");
+		kj_trail_back(path, back);
 	}
 	cJSON_ArrayForEach(item, object) {
-		if (!path[0] && strcmp(item->string, "metadata") == 0) continue;
-		char *below = kj_path(path, item->string);
-		validate(item, fields_schema_of(schema, item->string, NULL), below, invalid);
-		mem_free(below);
+		if (!path->len && strcmp(item->string, "metadata") == 0) continue;
+		size_t back = kj_trail_member(path, item->string);
+		validate(item, fields_schema_of(schema, item->string, NULL), path, invalid);
+		kj_trail_back(path, back);
 	}
 }
 
-static void validate(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate(const cJSON *value, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	if (!schema) return;
 	const char *type = kj_text(schema, "type");
 	if (cJSON_IsNull(value) && cJSON_IsTrue(kj_get(schema, "nullable"))) return;
 	if (!type_fits(value, type)) {
-		kube_cause(invalid, "FieldValueTypeInvalid", path, "Invalid value: \"%s\": %s in body must be of type %s: \"%s\"",
-			   type_of(value), path, type, type_of(value));
+		kube_cause(invalid, "FieldValueTypeInvalid", path->text, "Invalid value: \"%s\": %s in body must be of type %s: \"%s\"",
+			   type_of(value), path->text, type, type_of(value));
 		return;
 	}
 	validate_enum(value, schema, path, invalid);
@@ -229,25 +229,24 @@ static bool rule_holds(const char *rule, const cJSON *map) {
 	return true;
 }
 
-static void validate_rules(const cJSON *value, const cJSON *schema, const char *path, struct kube_invalid *invalid) {
+static void validate_rules(const cJSON *value, const cJSON *schema, struct kj_trail *path, struct kube_invalid *invalid) {
 	const cJSON *rule, *item;
 	int index = 0;
 	cJSON_ArrayForEach(rule, kj_get(schema, "x-kubernetes-validations")) {
 		if (rule_holds(kj_text(rule, "rule"), value)) continue;
 		if (cJSON_IsString(value)) {
-			kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: \"%s\": %s", value->valuestring,
+			kube_cause(invalid, "FieldValueInvalid", path->text, "Invalid value: \"%s\": %s", value->valuestring,
 				   kj_text(rule, "message"));
 		} else {
-			kube_cause(invalid, "FieldValueInvalid", path, "Invalid value: %s", kj_text(rule, "message"));
+			kube_cause(invalid, "FieldValueInvalid", path->text, "Invalid value: %s", kj_text(rule, "message"));
 		}
 	}
 	cJSON_ArrayForEach(item, value) {
 		bool list = cJSON_IsArray(value);
 		const cJSON *below_schema = list ? kj_get(schema, "items") : fields_schema_of(schema, item->string, NULL);
-		char *below = list ? kj_format("%s[%d]", path, index++)
-				   : kj_path(path, item->string);
-		if (below_schema) validate_rules(item, below_schema, below, invalid);
-		mem_free(below);
+		size_t back = list ? kj_trail_item(path, index++) : kj_trail_member(path, item->string);
+		if (below_schema) validate_rules(item, below_schema, path, invalid);
+		kj_trail_back(path, back);
 	}
 }
 
@@ -265,15 +264,18 @@ static bool blocks_rules(const cJSON *causes) {
 
 void kube_crd_validate_object(const cJSON *object, const cJSON *schema, struct kube_invalid *invalid) {
 	struct kube_invalid found = { 0 };
-	validate(object, schema, "", &found);
+	struct kj_trail path;
+	kj_trail_init(&path);
+	validate(object, schema, &path, &found);
 	/* Rules are asked only about values of the right form; that they were not is a cause of its own. */
 	if (blocks_rules(found.causes)) {
 		kube_cause(&found, "FieldValueInvalid", "<nil>",
 			   "Invalid value: null: some validation rules were not checked because the object was invalid; "
 			   "correct the existing errors to complete validation");
 	} else {
-		validate_rules(object, schema, "", &found);
+		validate_rules(object, schema, &path, &found);
 	}
+	kj_trail_deinit(&path);
 	cJSON *cause;
 	while (found.causes && (cause = found.causes->child)) {
 		cJSON_DetachItemViaPointer(found.causes, cause);

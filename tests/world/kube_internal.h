@@ -260,7 +260,7 @@ bool kube_secret_normalize(struct kube_call *call, cJSON *object);
 void kube_secret_validate(const cJSON *object, struct kube_invalid *invalid);
 void kube_secret_validate_change(const cJSON *object, const cJSON *old, struct kube_invalid *invalid);
 /* Drops what the schema does not name; the paths of what went are added to `unknown`. */
-void kube_crd_prune(cJSON *value, const cJSON *schema, const char *path, cJSON *unknown);
+void kube_crd_prune(cJSON *value, const cJSON *schema, cJSON *unknown);
 void kube_crd_default(cJSON *value, const cJSON *schema);
 void kube_crd_validate_object(const cJSON *object, const cJSON *schema, struct kube_invalid *invalid);
 

@@ -41,13 +41,42 @@ char *kj_format(const char *format, ...) {
 	return text;
 }
 
-char *kj_path(const char *path, const char *name) {
-	size_t path_len = strlen(path), name_len = strlen(name), dot = path_len != 0;
-	char *text = kj_alloc(path_len + dot + name_len + 1);
-	memcpy(text, path, path_len);
-	if (dot) text[path_len] = '.';
-	memcpy(text + path_len + dot, name, name_len);
-	return text;
+void kj_trail_init(struct kj_trail *trail) {
+	*trail = (struct kj_trail){ .text = kj_alloc(256), ._cap = 256 };
+}
+
+void kj_trail_deinit(struct kj_trail *trail) {
+	mem_free(trail->text);
+	*trail = (struct kj_trail){ 0 };
+}
+
+static void trail_append(struct kj_trail *trail, const char *text, size_t len) {
+	if (trail->len + len >= trail->_cap) {
+		trail->_cap = 2 * (trail->len + len + 1);
+		trail->text = kj_grow(trail->text, trail->_cap);
+	}
+	memcpy(trail->text + trail->len, text, len);
+	trail->len += len;
+	trail->text[trail->len] = 0;
+}
+
+size_t kj_trail_member(struct kj_trail *trail, const char *name) {
+	size_t from = trail->len;
+	if (from) trail_append(trail, ".", 1);
+	trail_append(trail, name, strlen(name));
+	return from;
+}
+
+size_t kj_trail_item(struct kj_trail *trail, int index) {
+	size_t from = trail->len;
+	char text[32];
+	trail_append(trail, text, (size_t)snprintf(text, sizeof(text), "[%d]", index));
+	return from;
+}
+
+void kj_trail_back(struct kj_trail *trail, size_t to) {
+	trail->len = to;
+	trail->text[to] = 0;
 }
 
 cJSON *kj_must(cJSON *item) {

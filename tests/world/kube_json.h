@@ -18,8 +18,18 @@ void *kj_grow(void *ptr, size_t size);
 char *kj_strdup(struct str s);
 __attribute__((format(printf, 1, 2))) char *kj_format(const char *format, ...);
 
-/* "path.name", or "name" where the path is empty. */
-char *kj_path(const char *path, const char *name);
+/* Where in a document a walk is: "spec.items[0].name", "" at its root. Its text is made on the way and costs no allocation. */
+struct kj_trail {
+	char *text;
+	size_t len;
+	size_t _cap;
+};
+void kj_trail_init(struct kj_trail *trail);
+void kj_trail_deinit(struct kj_trail *trail);
+/* One step down; returns what kj_trail_back wants to come back. */
+size_t kj_trail_member(struct kj_trail *trail, const char *name);
+size_t kj_trail_item(struct kj_trail *trail, int index);
+void kj_trail_back(struct kj_trail *trail, size_t to);
 
 /* Aborts on NULL; hands the pointer on. */
 cJSON *kj_must(cJSON *item);

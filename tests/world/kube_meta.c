@@ -92,7 +92,7 @@ bool kube_normalize(struct kube_call *call, cJSON *object) {
 	cJSON *meta = kj_object(object, "metadata");
 	normalize_meta(type, meta);
 	cJSON *unknown = kj_must(cJSON_CreateArray());
-	kube_crd_prune(object, type->schema, "", unknown);
+	kube_crd_prune(object, type->schema, unknown);
 	bool ok = settle_unknown(call, unknown);
 	cJSON_Delete(unknown);
 	if (!ok) return false;
