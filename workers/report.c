@@ -39,7 +39,10 @@ void reports_init(struct reports *reports) {
 	list_init(&reports->waiting);
 	list_init(&reports->calm);
 	list_init(&reports->under_way);
-	for (int i = 0; i < REPORT_BATCHES; i++) list_init(&reports->later[i].objects);
+	for (int i = 0; i < REPORT_BATCHES; i++) {
+		list_init(&reports->later[i].objects);
+		list_init(&reports->later[i].next);
+	}
 }
 
 /* --- lines --- */
@@ -66,11 +69,15 @@ static void dequeue(struct worker *worker, struct object *object) {
 	object->in_report_line = object->in_calm_line = false;
 }
 
+static bool is_anybody_in(const struct report_batch *batch) {
+	return !list_is_empty(&batch->objects) || !list_is_empty(&batch->next);
+}
+
 static void postpone(struct worker *worker, struct object *object, enum report_patience patience) {
 	struct report_batch *batch = &worker->reports.later[patience];
-	if (list_is_empty(&batch->objects))
-		batch->at_ns = worker->now.mono_ns + PATIENCE_NS[patience];
-	list_push_back(&batch->objects, &object->report);
+	bool first = !is_anybody_in(batch);
+	if (first) batch->at_ns = worker->now.mono_ns + PATIENCE_NS[patience];
+	list_push_back(first ? &batch->objects : &batch->next, &object->report);
 }
 
 static struct report *find(const struct worker *worker, const struct object *object) {
@@ -245,18 +252,30 @@ void report_put_back(struct worker *worker) {
 
 /* --- the turn --- */
 
+static int64_t earlier(int64_t a, int64_t b) {
+	return a < b ? a : b;
+}
+
+static int64_t begin_next(struct worker *worker, struct report_batch *batch, int64_t patience_ns) {
+	if (list_is_empty(&batch->next)) return NEVER_NS;
+	list_splice(&batch->objects, &batch->next);
+	batch->at_ns = worker->now.mono_ns + patience_ns;
+	return batch->at_ns;
+}
+
 /* Puts those in line again whose pause is over; returns when the next one is. */
 static int64_t end_pauses(struct worker *worker) {
 	int64_t next_ns = NEVER_NS;
 	for (int i = 0; i < REPORT_BATCHES; i++) {
 		struct report_batch *batch = &worker->reports.later[i];
-		if (list_is_empty(&batch->objects)) continue;
+		if (!is_anybody_in(batch)) continue;
 		if (batch->at_ns > worker->now.mono_ns) {
-			next_ns = batch->at_ns < next_ns ? batch->at_ns : next_ns;
+			next_ns = earlier(next_ns, batch->at_ns);
 			continue;
 		}
 		for (struct list *link; (link = list_pop(&batch->objects));)
 			enqueue(worker, container_of(link, struct object, report));
+		next_ns = earlier(next_ns, begin_next(worker, batch, PATIENCE_NS[i]));
 	}
 	return next_ns;
 }
@@ -314,6 +333,8 @@ void report_cancel_all(struct worker *worker) {
 		dequeue(worker, container_of(link, struct object, report));
 	for (int i = 0; i < REPORT_BATCHES; i++) {
 		while (list_pop(&reports->later[i].objects)) {
+		}
+		while (list_pop(&reports->later[i].next)) {
 		}
 	}
 }

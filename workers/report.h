@@ -21,9 +21,11 @@
 
 struct worker;
 
+/* Objects that wait together. Who comes while they do waits with the next ones, so that nobody's pause is shorter than it has
+ * to be, and nobody's longer than twice that. */
 struct report_batch {
-	struct list objects;
-	int64_t at_ns; /* when they are put in line again; of no meaning while there are none */
+	struct list objects, next;
+	int64_t at_ns; /* when the objects are put in line again; of no meaning while there are none */
 };
 
 enum report_patience { REPORT_SOON, REPORT_SLOW, REPORT_BATCHES };

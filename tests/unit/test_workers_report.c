@@ -184,6 +184,41 @@ static void what_changes_under_way_of_a_failed_one_is_not_lost(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* Each of them may still be on its way, whoever came before it. */
+static void whoever_comes_later_has_the_whole_pause(void **state) {
+	(void)state;
+	add_others(3);
+	lose(HTTP_PATCH, "/secretsyncs/o0/status", ERR_TIMEOUT, true);
+	bench_advance(4 * NS_PER_S);
+	lose(HTTP_PATCH, "/secretsyncs/o1/status", ERR_TIMEOUT, true);
+	bench_advance(NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o0/status", 200, "{}");
+	assert_null(bench_find(HTTP_PATCH, "/secretsyncs/o1/status"));
+	bench_advance(3 * NS_PER_S);
+	assert_null(bench_find(HTTP_PATCH, "/secretsyncs/o1/status"));
+	reply(HTTP_PATCH, "/secretsyncs/o2/status", 500, "{}");
+	bench_advance(2 * NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o1/status", 200, "{}");
+	bench_advance(5 * NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o2/status", 200, "{}");
+	assert_int_equal(waiting(), 0);
+}
+
+static void who_waits_behind_one_that_left_is_not_lost(void **state) {
+	(void)state;
+	add_others(2);
+	for (int i = 0; i < 2; i++) {
+		lose(HTTP_PATCH, i ? "/secretsyncs/o1/status" : "/secretsyncs/o0/status", ERR_TIMEOUT, true);
+		bench_advance(NS_PER_S);
+	}
+	thread_set_role(ROLE_WORKER);
+	report_leave(pool_worker(b.pool, 0), others[0]);
+	thread_set_role(ROLE_MAIN);
+	bench_advance(3 * NS_PER_S);
+	bench_advance(5 * NS_PER_S);
+	reply(HTTP_PATCH, "/secretsyncs/o1/status", 200, "{}");
+}
+
 /* Somebody has to give us the right first; others are not held up meanwhile. */
 static void a_refused_status_is_tried_slowly_and_alone(void **state) {
 	(void)state;
@@ -383,6 +418,8 @@ int main(void) {
 		TEST(no_status_leaves_while_paused),
 		TEST(what_changes_under_way_is_written_after_it),
 		TEST(what_changes_under_way_of_a_failed_one_is_not_lost),
+		TEST(whoever_comes_later_has_the_whole_pause),
+		TEST(who_waits_behind_one_that_left_is_not_lost),
 		TEST(a_refused_status_is_tried_slowly_and_alone),
 		TEST(an_outage_loses_nothing),
 		TEST(a_pause_does_not_save_up),
