@@ -45,8 +45,11 @@ static void flight_failed(struct identity *identity, struct gate *gate) {
 					   slow ? settings->slow_base_ns : settings->retry_base_ns,
 		.max_ns = slow ? settings->slow_max_ns : settings->retry_max_ns };
 	int64_t delay_ns = backoff_delay_ns(&backoff, identity->failures, &worker->rng);
-	/* The failure is not to outlive its cause by more than a poll. */
-	if (delay_ns > settings->poll_interval_ns) delay_ns = settings->poll_interval_ns;
+	/* The failure is not to outlive its cause by more than a poll; but short polls are no reason to hurry more than after a
+	 * first failure. */
+	int64_t most_ns = settings->poll_interval_ns > backoff.base_ns ? settings->poll_interval_ns
+								       : backoff.base_ns;
+	if (delay_ns > most_ns) delay_ns = most_ns;
 	if (identity->fault.retry_after_ns > delay_ns) delay_ns = identity->fault.retry_after_ns;
 	if (gate == identity->kube_gate && identity->fault.err == ERR_NOT_FOUND)
 		delay_ns = ABSENT_NS;

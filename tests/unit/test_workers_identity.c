@@ -167,6 +167,35 @@ static void a_failure_is_remembered(void **state) {
 	assert_int_equal(ask(0), IDENTITY_WAIT);
 }
 
+/* A poll each second asks the vault each second, but nobody who has refused. */
+static void short_polls_do_not_storm_entra(void **state) {
+	struct settings settings = settings_default();
+	static const struct {
+		int status;
+		const char *body;
+		int least, most;
+	} refusals[] = {
+		{ 401, "{\"error\":\"invalid_client\",\"error_codes\":[700211]}", 2, 5 },
+		{ 500, "{}", 20, 60 },
+	};
+	(void)state;
+	settings.poll_interval_ns = NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	for (int k = 0; k < 2; k++) {
+		int flights = 0;
+		for (int second = 0; second < 60; second++) {
+			if (ask(0) == IDENTITY_WAIT) {
+				flights++;
+				reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+				reply(HTTP_POST, ENTRA_URL, refusals[k].status, refusals[k].body);
+			}
+			bench_advance(NS_PER_S);
+		}
+		assert_in_range(flights, refusals[k].least, refusals[k].most);
+		bench_advance(600 * NS_PER_S);
+	}
+}
+
 static void entras_own_pace_is_kept(void **state) {
 	(void)state;
 	ask(0);
@@ -300,6 +329,7 @@ int main(void) {
 		TEST(a_token_is_renewed_early_and_served_meanwhile),
 		TEST(refresh_in_is_obeyed_when_it_is_earlier),
 		TEST(a_failure_is_remembered),
+		TEST(short_polls_do_not_storm_entra),
 		TEST(entras_own_pace_is_kept),
 		TEST(the_api_servers_refusals_are_local),
 		TEST(a_missing_service_account_is_found_within_a_minute),
