@@ -69,6 +69,14 @@ bool kube_fields_prunable(const cJSON *list, enum kube_field_set set, struct str
 	return owned;
 }
 
+bool kube_fields_rivalled(const cJSON *list, enum kube_field_set set, struct str key) {
+	for (const cJSON *entry = list ? list->child : NULL; entry; entry = entry->next) {
+		bool others = !is_ours(entry) && !is_predecessor(entry);
+		if (others && entry_owns(entry, set, key)) return true;
+	}
+	return false;
+}
+
 struct str kube_fields_rival(const cJSON *list, enum kube_field_set set, struct str key) {
 	const cJSON *last = NULL;
 	for (const cJSON *entry = list ? list->child : NULL; entry; entry = entry->next) {

@@ -25,5 +25,7 @@ bool kube_entry_is_apply(const cJSON *entry);
 bool kube_fields_owned(const cJSON *list, enum kube_field_set set, struct str key);
 /* True when a complete apply that leaves the key out removes it: it is owned, and by nobody else beside. */
 bool kube_fields_prunable(const cJSON *list, enum kube_field_set set, struct str key);
+/* True when an entry of somebody else owns the key. */
+bool kube_fields_rivalled(const cJSON *list, enum kube_field_set set, struct str key);
 /* The manager that owns the key instead; without one the manager that wrote last and is not us; "" when there is none. */
 struct str kube_fields_rival(const cJSON *list, enum kube_field_set set, struct str key);

@@ -11,35 +11,35 @@
 
 /* --- what was taken --- */
 
-static bool is_taken(
-	const cJSON *list, enum kube_field_set set, struct str key, struct theft *out_theft) {
+/* True when the search is over: somebody has it. */
+static bool find_rival(
+	const cJSON *list, enum kube_field_set set, struct str key, struct theft *theft) {
 	static const char *const kinds[] = { [KUBE_FIELD_DATA] = "key",
 		[KUBE_FIELD_LABEL] = "label",
 		[KUBE_FIELD_ANNOTATION] = "annotation" };
 	if (kube_fields_owned(list, set, key)) return false;
 	struct str rival = kube_fields_rival(list, set, key);
-	snprintf(out_theft->field, THEFT_TEXT_BYTES, "%s %.*s", kinds[set], STR_ARG(key));
-	snprintf(out_theft->manager, THEFT_TEXT_BYTES, "%.*s", STR_ARG(rival));
-	return true;
+	theft->rivalled = kube_fields_rivalled(list, set, key);
+	if (theft->field[0] && !theft->rivalled) return false;
+	snprintf(theft->field, THEFT_TEXT_BYTES, "%s %.*s", kinds[set], STR_ARG(key));
+	snprintf(theft->manager, THEFT_TEXT_BYTES, "%.*s", STR_ARG(rival));
+	return theft->rivalled;
 }
 
 bool secret_find_theft(const struct spec *spec, const struct sync *sync, const cJSON *list,
 	struct theft *out_theft) {
-	for (unsigned i = 0; i < spec->item_count; i++) {
+	bool found = false;
+	*out_theft = (struct theft){ 0 };
+	for (unsigned i = 0; i < spec->item_count && !found; i++) {
 		if (sync && sync_item_fault(sync, i, NULL)) continue;
-		if (is_taken(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft))
-			return true;
+		found = find_rival(list, KUBE_FIELD_DATA, spec->items[i].target_key, out_theft);
 	}
-	for (unsigned i = 0; i < spec->common->label_count; i++) {
-		if (is_taken(list, KUBE_FIELD_LABEL, spec->common->labels[i].key, out_theft))
-			return true;
-	}
-	for (unsigned i = 0; i < spec->common->annotation_count; i++) {
-		if (is_taken(list, KUBE_FIELD_ANNOTATION, spec->common->annotations[i].key,
-			    out_theft))
-			return true;
-	}
-	return false;
+	for (unsigned i = 0; i < spec->common->label_count && !found; i++)
+		found = find_rival(list, KUBE_FIELD_LABEL, spec->common->labels[i].key, out_theft);
+	for (unsigned i = 0; i < spec->common->annotation_count && !found; i++)
+		found = find_rival(
+			list, KUBE_FIELD_ANNOTATION, spec->common->annotations[i].key, out_theft);
+	return out_theft->field[0] != 0;
 }
 
 enum err secret_judge(
@@ -53,6 +53,8 @@ enum err secret_judge(
 	if (err) return err;
 	if (!secret_find_theft(spec, NULL, list, &theft))
 		*out_verdict = meta->must_settle ? SECRET_TO_SETTLE : SECRET_WELL;
+	else if (!theft.rivalled)
+		*out_verdict = SECRET_LACKING;
 	cJSON_Delete(list);
 	return OK;
 }
@@ -85,24 +87,41 @@ static void tell_touched(struct object *object) {
 	if (set_word(object, SECRET_LOST) != SECRET_LOST) lose(object);
 }
 
+static void tell_lacking(struct object *object) {
+	uint32_t word = read_word(object);
+	while (word & SECRET_PARTIAL) {
+		if (atomic_compare_exchange_weak_explicit(&object->secret_seen, &word,
+			    SECRET_LOST | SECRET_PARTIAL, memory_order_relaxed,
+			    memory_order_relaxed))
+			return;
+	}
+	tell_touched(object);
+}
+
 void secret_tell(struct object *object, enum secret_verdict verdict, uint32_t list) {
 	assert_main();
 	if (verdict == SECRET_TOUCHED)
 		tell_touched(object);
+	else if (verdict == SECRET_LACKING)
+		tell_lacking(object);
 	else
 		set_word(object, verdict == SECRET_TO_SETTLE ? list | SECRET_UNSETTLED : list);
 }
 
 bool secret_is_lost(const struct object *object, uint32_t list) {
-	return (read_word(object) & ~SECRET_UNSETTLED) < list;
+	return (read_word(object) & ~(SECRET_UNSETTLED | SECRET_PARTIAL)) < list;
 }
 
 bool secret_is_unsettled(const struct object *object) {
 	return read_word(object) & SECRET_UNSETTLED;
 }
 
-void secret_begin_look(struct object *object, uint32_t list) {
-	set_word(object, list);
+void secret_begin_look(struct object *object, uint32_t list, bool partial) {
+	set_word(object, partial ? list | SECRET_PARTIAL : list);
+}
+
+bool secret_was_partial(const struct object *object) {
+	return read_word(object) & SECRET_PARTIAL;
 }
 
 void secret_look_failed(struct object *object) {

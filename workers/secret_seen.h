@@ -7,6 +7,8 @@
  *   SECRET_LOST       it has to be looked at, and the object was added to the queue, or a walk or a retry will find it
  *   N >= SECRET_FIRST_LIST  list N or a watch that followed it showed it as it was left; with SECRET_UNSETTLED beside it the
  *                     next poll has to settle its managedFields
+ *   SECRET_PARTIAL beside either  when it was looked at last, items had failed, which may never have been written: that nobody
+ *                     has such a key is news for the next retry, not for at once; once no item fails it is looked at again
  *
  * Lists are numbered. Once list N is complete, a Secret that was last seen in an older one is gone; the workers walk over
  * their objects to find those. They walk again when a watch that broke goes on: meanwhile nobody looked because of the word.
@@ -22,15 +24,16 @@
 
 enum { SECRET_LOST, SECRET_FIRST_LIST };
 #define SECRET_UNSETTLED (UINT32_C(1) << 31)
+#define SECRET_PARTIAL (UINT32_C(1) << 30)
 
 enum secret_verdict {
 	SECRET_WELL,
 	SECRET_TO_SETTLE, /* as it was left, but an Update entry of ours is to become part of the Apply entry */
+	SECRET_LACKING, /* a field belongs to nobody: it was removed, or never written */
 	SECRET_TOUCHED, /* a field, a mark or the owner is not as it was left */
 };
 
-/* Pure; main, which is the writer of specs. An item that never could be written looks like one that was taken: the look that
- * follows knows better. ERR_NOMEM, ERR_PARSE. */
+/* Pure; main, which is the writer of specs. ERR_NOMEM, ERR_PARSE. */
 enum err secret_judge(
 	const struct spec *spec, const struct kube_meta *meta, enum secret_verdict *out_verdict);
 
@@ -42,17 +45,20 @@ void secret_tell_gone(struct object *object);
 /* Home. `list`: the last complete one, not 0. */
 bool secret_is_lost(const struct object *object, uint32_t list);
 bool secret_is_unsettled(const struct object *object);
-void secret_begin_look(struct object *object, uint32_t list);
+void secret_begin_look(struct object *object, uint32_t list, bool partial);
 void secret_look_failed(struct object *object);
+bool secret_was_partial(const struct object *object); /* the last look has passed over items */
 
 /* One field that somebody else took, and who. */
 enum { THEFT_TEXT_BYTES = 128 };
 struct theft {
-	char field[THEFT_TEXT_BYTES], manager[THEFT_TEXT_BYTES];
+	char field[THEFT_TEXT_BYTES];
+	char manager[THEFT_TEXT_BYTES]; /* the one that has it, or else the one that wrote last */
+	bool rivalled; /* somebody has it */
 };
 
 struct sync;
-/* The first field of the SecretSync that is not ours any more. `list`: the parsed managedFields; `sync`: its failed items are
+/* A field of the SecretSync that is not ours any more; one that somebody else has, where there is one. `list`: the parsed managedFields; `sync`: its failed items are
  * passed over; NULL: none is. */
 bool secret_find_theft(const struct spec *spec, const struct sync *sync, const cJSON *list,
 	struct theft *out_theft);

@@ -35,6 +35,11 @@ static void sync_free(struct sync *sync) {
 	mem_free(sync);
 }
 
+/* What a watch has told, and this reconcile has taken note of, was not dealt with. */
+static bool must_look_again(const struct sync *sync) {
+	return sync->looking || sync->repairing || sync->told || sync->took_word;
+}
+
 /* When the object is looked at next; a gone or deleted one is not. */
 static void plan_next(struct sync *sync) {
 	struct worker *worker = sync->worker;
@@ -48,7 +53,7 @@ static void plan_next(struct sync *sync) {
 	if (seen && !sync->fault.err) worker_saw_secret(worker, object);
 	if (!sync->fault.err) sync_remember_force(sync);
 	sync_note_repair(sync);
-	if (sync->fault.err && (sync->looking || sync->repairing)) secret_look_failed(object);
+	if (sync->fault.err && must_look_again(sync)) secret_look_failed(object);
 	if (!fault->err) {
 		object->failures = 0;
 		sync_plan_check(sync);
@@ -66,8 +71,7 @@ static void plan_next(struct sync *sync) {
 static void plan_anew(struct sync *sync) {
 	struct object *object = sync->object;
 	object->reads = true;
-	/* What a watch has told, and this reconcile has taken note of, is not dealt with. */
-	if (sync->looking || sync->repairing || sync->told) secret_look_failed(object);
+	if (must_look_again(sync)) secret_look_failed(object);
 }
 
 void sync_count_requests(struct sync *sync, unsigned requests) {

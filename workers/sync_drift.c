@@ -61,9 +61,8 @@ static const struct step *rest_fault(struct sync *sync) {
 const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault) {
 	struct gate *gate = &sync->worker->kube_gate;
 	/* The probe has taken the word, that something was to be settled, too. */
-	bool took = sync->looking && sync->worker->secret_list;
 	sync->looking = false;
-	if (sync->told || took) secret_look_failed(sync->object);
+	if (sync->told || sync->took_word) secret_look_failed(sync->object);
 	if (!sync->told && !last_word_was_about_the_secret(sync)) return &STEP_STATUS;
 	sync->fault = *fault;
 	sync->fault_gate = gate->open ? gate : NULL;
@@ -73,7 +72,8 @@ const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault
 const struct step *sync_unchanged(struct sync *sync) {
 	struct fault fault = { 0 };
 	uint32_t list = sync->worker->secret_list;
-	sync->told = list && secret_is_lost(sync->object, list);
+	bool passed_over = !sync->partial && secret_was_partial(sync->object);
+	sync->told = list && (secret_is_lost(sync->object, list) || passed_over);
 	if (is_resting(sync)) return rest_fault(sync);
 	if (!is_due(sync)) return &STEP_STATUS;
 	if (!gate_admits(&sync->worker->kube_gate, &fault)) return sync_cannot_look(sync, &fault);

@@ -325,7 +325,10 @@ static const struct step PROBE_READ = { "probed", probe_read };
 
 static const struct step *probe_run(struct sync *sync) {
 	metric_add(METRIC_SECRET_PROBES, 1);
-	if (sync->worker->secret_list) secret_begin_look(sync->object, sync->worker->secret_list);
+	if (sync->worker->secret_list) {
+		secret_begin_look(sync->object, sync->worker->secret_list, sync->partial);
+		sync->took_word = true;
+	}
 	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube,
 		sync->worker->arena, sync->spec->common->ns, sync->spec->name);
 	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PROBE_READ);

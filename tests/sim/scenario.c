@@ -209,9 +209,11 @@ static void silent_restart(struct sim *sim, struct sim_event *event) {
 	sim_at(sim, event, sim->now_ns + RESTART_NS);
 }
 
-/* No failure outlives its cause by more than an interval. */
+/* No failure outlives its cause by more than an interval; and what follows from the last of them is written, too. */
 static void recovering(struct sim *sim, struct sim_event *event) {
 	const char *what = sim_unsettled(sim);
+	if (sim->recovery_writes != sim->checks.product_writes && !what) what = "somebody still writes";
+	sim->recovery_writes = sim->checks.product_writes;
 	int64_t deadline_ns = sim->outage_over_ns + sim->longest_interval_s * NS_PER_S + OUTAGE_NS;
 	if (what && sim->now_ns > deadline_ns)
 		sim_fail(sim, "a failure does not outlive its cause", "%s", what);

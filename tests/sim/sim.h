@@ -254,6 +254,7 @@ struct sim {
 	unsigned vault_per_10s, group_per_10s; /* 0: the default; no group */
 	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t outage_over_ns;
+	uint64_t recovery_writes; /* of the product, a second ago */
 	int64_t calm_ns; /* faults and users come to rest */
 	int64_t gc_delay_ns;
 	uint64_t fault_mask; /* bits of enum sim_fault */
