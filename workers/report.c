@@ -75,9 +75,9 @@ static bool is_anybody_in(const struct report_batch *batch) {
 
 static void postpone(struct worker *worker, struct object *object, enum report_patience patience) {
 	struct report_batch *batch = &worker->reports.later[patience];
-	bool first = !is_anybody_in(batch);
-	if (first) batch->at_ns = worker->now.mono_ns + PATIENCE_NS[patience];
-	list_push_back(first ? &batch->objects : &batch->next, &object->report);
+	int64_t at_ns = worker->now.mono_ns + PATIENCE_NS[patience];
+	if (!is_anybody_in(batch)) batch->at_ns = at_ns;
+	list_push_back(batch->at_ns >= at_ns ? &batch->objects : &batch->next, &object->report);
 }
 
 static struct report *find(const struct worker *worker, const struct object *object) {
