@@ -211,6 +211,8 @@ void check_add_vault(struct json_writer *w, cJSON *json, const struct spc *spc) 
 	if (spc->access->client_id.len) json_add_text(w, json, "clientID", spc->access->client_id);
 	if (spc->access->secret_name.len)
 		json_add_text(w, json, "servicePrincipalSecretName", spc->access->secret_name);
+	if (spc->requests_per_10s)
+		json_add_number(w, json, "vaultRequestsPer10Seconds", spc->requests_per_10s);
 	json_add_text(w, json, "authority", spc->access->authority);
 	json_add_text(w, json, "scope", spc->access->scope);
 	if (spc->access->identity == IDENTITY_WORKLOAD)

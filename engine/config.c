@@ -248,6 +248,7 @@ struct settings config_settings(const struct config *config) {
 	settings.vault_burst = vault.burst;
 	settings.vault_key_rate_per_s = keys.per_s;
 	settings.vault_key_burst = keys.burst;
+	settings.clusters_per_vault = sharers;
 	settings.group_per_10s = (double)config->group_requests_per_10s / sharers;
 	settings.vault_groups = config->vault_groups;
 	settings.vault_connections = (unsigned)config->vault_connections;

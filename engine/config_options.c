@@ -103,7 +103,7 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"to others." },
 	{ "clustersPerVault", OPTION_NUMBER, AT(sharers), 1, 100000, 1, NULL, NULL,
 		"How many clusters with kvsync read the same vaults: each takes that part of the "
-		"three limits above." },
+		"three limits above, and of what SecretProviderClasses ask for." },
 	{ "vaultConnections", OPTION_NUMBER, AT(vault_connections), 1, 256, 16, NULL, NULL,
 		"Connections to one vault at most. Each carries one request at a time." },
 	{ "requestTimeoutInSeconds", OPTION_NUMBER, AT(request_timeout_s), 1, 300, 30, NULL, NULL,

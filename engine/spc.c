@@ -168,7 +168,7 @@ static void fill_objects(struct spc *spc, struct block *block, const struct spc_
 	for (unsigned i = 0; i < p->list.count; i++)
 		copy_object(&objects[i], block, &p->list.objects[i]);
 	spc->objects = objects;
-	spc->object_count = p->list.count;
+	spc->object_count = (uint16_t)p->list.count;
 }
 
 static enum err snapshot(const struct draft *draft, const struct spc_defaults *defaults,
@@ -186,6 +186,7 @@ static enum err snapshot(const struct draft *draft, const struct spc_defaults *d
 	atomic_init(&spc->ref, 1);
 	spc->generation = draft->generation;
 	spc->access = access;
+	spc->requests_per_10s = draft->parameters.requests_per_10s;
 	/* Whoever reads for a person judges SecretSyncs by the objects in any case. */
 	if (usable || draft->sink) fill_objects(spc, &block, &draft->parameters);
 	spc->uid = block_str(&block, draft->uid);

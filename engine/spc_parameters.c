@@ -4,6 +4,9 @@
 
 #define OBJECTS_PATH "spec.parameters.objects"
 
+/* What Azure allows a vault in ten seconds. */
+enum { REQUESTS_MOST = 4000 };
+
 void spc_parameters_deinit(struct spc_parameters *parameters) {
 	cloud_file_deinit(&parameters->file);
 	object_list_deinit(&parameters->list);
@@ -220,6 +223,23 @@ static enum err check_client(const struct spc_parameters *p, struct fault *fault
 		TEXT_ARG(p->client));
 }
 
+static enum err read_pace(
+	const cJSON *parameters, struct spc_parameters *out, struct fault *fault) {
+	struct str text;
+	uint64_t number = 0;
+	enum err err = text_of(parameters, "vaultRequestsPer10Seconds", &text, fault);
+	if (err || text.len == 0) return err;
+	if (str_to_u64(text, &number) || number < 1 || number > REQUESTS_MOST) {
+		return fault_set(fault, ERR_INVALID,
+			"spec.parameters.vaultRequestsPer10Seconds has to be a whole number from 1 "
+			"to %d, not \"%.*s\"; leave it out to read the vault as fast as kvsync's "
+			"configuration allows",
+			REQUESTS_MOST, TEXT_ARG(text));
+	}
+	out->requests_per_10s = (uint16_t)number;
+	return OK;
+}
+
 /* One field after the other; the outcome of each goes to the sink, where there is one. */
 struct reading {
 	const struct spc_source *source;
@@ -272,7 +292,8 @@ static enum err check_last(struct reading *r) {
 	bool asks = out->list.count || out->failed;
 	if (asks && out->vault.len) err = pass(r, check_vault(out->vault, r->fault));
 	if (!err) err = pass(r, check_tenant(out->tenant, r->fault));
-	return err ? err : pass(r, check_client(out, r->fault));
+	if (!err) err = pass(r, check_client(out, r->fault));
+	return err ? err : pass(r, read_pace(r->source->parameters, out, r->fault));
 }
 
 enum err spc_parameters_read(const struct spc_source *source, struct spc_parameters *out_parameters,

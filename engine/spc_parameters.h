@@ -9,7 +9,7 @@
  *   grammar of tenant and client.
  *
  * Keys have case, values are trimmed of Unicode white space, unknown keys are ignored.
- * Extension: servicePrincipalSecretName.
+ * Extensions: servicePrincipalSecretName; vaultRequestsPer10Seconds, which is checked behind the rest.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct spc_parameters {
 	const struct cloud *cloud; /* static, or file.cloud */
 	struct cloud_file file;
 	struct object_list list;
+	uint16_t requests_per_10s; /* 0: not given */
 	enum err failed; /* the first fault that went to the sink */
 };
 

@@ -62,6 +62,11 @@ void ratelimit_charge(struct ratelimit *limit, double requests, int64_t now_ns) 
 	limit->_tat_ns = add_saturated(from_ns, (int64_t)cost_ns);
 }
 
+void ratelimit_refund(struct ratelimit *limit, double requests) {
+	assert(requests >= 0);
+	limit->_tat_ns -= (int64_t)(requests * (double)interval_ns(limit->rate_per_s));
+}
+
 /* Changes the rate and keeps the number of requests that the burst still has room for: what lies ahead is stretched alike. */
 static void set_rate(struct ratelimit *limit, double rate_per_s, int64_t now_ns) {
 	if (rate_per_s > limit->ceiling_per_s) rate_per_s = limit->ceiling_per_s;

@@ -29,6 +29,9 @@ int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns);
 /* What went was dearer than one request, by so many: as becomes known only afterwards. */
 void ratelimit_charge(struct ratelimit *limit, double requests, int64_t now_ns);
 
+/* So many of those that were counted did not go. */
+void ratelimit_refund(struct ratelimit *limit, double requests);
+
 /* How long until one may go; counts nothing. */
 int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns);
 

@@ -53,10 +53,18 @@ static struct line_flow *flow_of(struct line *line, uint32_t identity_hash) {
 	return &line->rest;
 }
 
-void line_push(struct line *line, struct object *object) {
+static struct line_flow *flow_with_turn(struct line *line, const struct object *object) {
 	struct line_flow *flow = flow_of(line, object->identity_hash);
-	list_push_back(&flow->ready, &object->ready);
 	if (!list_is_linked(&flow->turn)) list_push_back(&line->turns, &flow->turn);
+	return flow;
+}
+
+void line_push(struct line *line, struct object *object) {
+	list_push_back(&flow_with_turn(line, object)->ready, &object->ready);
+}
+
+void line_push_front(struct line *line, struct object *object) {
+	list_push_front(&flow_with_turn(line, object)->ready, &object->ready);
 }
 
 void line_charge(struct line *line, uint32_t identity_hash, int requests) {

@@ -28,6 +28,7 @@ struct line {
 void line_init(struct line *line, struct hash_key key);
 void line_deinit(struct line *line); /* nobody waits */
 void line_push(struct line *line, struct object *object);
+void line_push_front(struct line *line, struct object *object); /* before others of its identity */
 /* Nobody waits: what was charged is forgotten, since nobody had less for it. */
 void line_reset(struct line *line);
 /* Objects of the identity have needed so many requests more (or fewer: negative) than one for each turn. Harmless where none of it is known. */

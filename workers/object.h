@@ -82,6 +82,9 @@ struct object {
 	bool reads : 1; /* home: the next reconcile asks the vault, whatever the last walk saw */
 	bool changed_meanwhile : 1; /* home: a walk saw a change during the reconcile */
 	bool has_many_links : 1; /* home: which of `links` holds */
+	bool paced : 1; /* home: its class asks for a pace of its own (class_pace.h) */
+	bool held : 1; /* home: `ready` is in a list of that pace, not in one of its shard */
+	bool granted : 1; /* home: a request of that pace is counted for the reconcile that is to come */
 	uint8_t told_value : 2, told_reason : 6; /* home: of Ready, as the server has them */
 	uint8_t due; /* home: enum object_class when the timer fires */
 	uint8_t failures; /* home: in a row, as far as they are counted */

@@ -28,6 +28,7 @@ struct settings settings_default(void) {
 		.vault_burst = 20,
 		.vault_key_rate_per_s = 280,
 		.vault_key_burst = 20,
+		.clusters_per_vault = 1,
 		.group_per_10s = 14000,
 		.vault_connections = 16,
 		.reconciles_per_vault = 32,

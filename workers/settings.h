@@ -32,6 +32,7 @@ struct settings {
 	/* Requests per second and vault, about secrets and certificates; and about keys, which Azure counts apart. */
 	double vault_rate_per_s, vault_burst;
 	double vault_key_rate_per_s, vault_key_burst;
+	double clusters_per_vault; /* takes part in what a class asks for; at least 1 */
 	double group_per_10s; /* requests to a group of vaults together, in ten seconds */
 	const char *
 		vault_groups; /* owned by the snapshot, to be read in a read section only; NULL: none.

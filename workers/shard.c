@@ -39,6 +39,7 @@ void shard_pace(struct shard *shard, const struct settings *settings) {
 	struct worker *worker = shard->worker;
 	unsigned group = 0, vaults = 0;
 	gate_set_limit(&shard->gate, settings->vault_rate_per_s, settings->vault_burst);
+	class_paces_set(shard, settings);
 	gate_set_lane_limit(
 		&shard->gate, LANE_KEYS, settings->vault_key_rate_per_s, settings->vault_key_burst);
 	const char *groups = settings->vault_groups;
@@ -65,6 +66,7 @@ static enum err shard_create(struct worker *worker, struct str url, struct shard
 		return err;
 	}
 	shard->worker = worker;
+	class_paces_init(shard);
 	map_init(&shard->flights, worker->shards._key, flight_key);
 	for (int i = 0; i < CLASS_COUNT; i++) line_init(&shard->ready[i], worker->shards._key);
 	gate_init(&shard->gate, &(struct gate_options){
@@ -98,6 +100,7 @@ static void shard_free(struct shard *shard) {
 	assert(!shard->objects && !shard->running && !shard->ready_count);
 	scan_destroy_all(shard);
 	for (int i = 0; i < CLASS_COUNT; i++) line_deinit(&shard->ready[i]);
+	class_paces_destroy(shard);
 	assert(map_count(&shard->flights) == 0);
 	map_deinit(&shard->flights);
 	list_remove(&shard->all);
@@ -107,36 +110,64 @@ static void shard_free(struct shard *shard) {
 	mem_free(shard);
 }
 
-/* A more urgent class wins over the one the object waits in already. */
-void shard_enqueue(struct shard *shard, struct object *object, enum object_class class) {
-	object->due_ns = shard->worker->now.mono_ns;
-	if (list_is_linked(&object->ready) && object->in_ready && object->wait_class <= class)
-		return;
-	shard_dequeue(object);
+static void stand_in_line(struct object *object, enum object_class class, bool in_front) {
+	struct shard *shard = object->shard;
+	struct line *line = &shard->ready[class];
 	object->in_ready = true;
 	object->wait_class = (uint8_t) class;
 	if (!shard->waiting[class]) {
-		line_reset(&shard->ready[class]);
+		line_reset(line);
 		if (shard->owed[class] < 0) shard->owed[class] = 0;
 	}
-	line_push(&shard->ready[class], object);
+	if (in_front)
+		line_push_front(line, object);
+	else
+		line_push(line, object);
 	shard->waiting[class]++;
 	shard->ready_count++;
 	shard->worker->waiting[class]++;
 	shard->worker->again = true;
 }
 
+/* A more urgent class wins over the one the object waits in already. */
+void shard_enqueue(struct shard *shard, struct object *object, enum object_class class) {
+	assert(object->shard == shard);
+	object->due_ns = shard->worker->now.mono_ns;
+	bool waits = list_is_linked(&object->ready) && (object->in_ready || object->held);
+	if (waits && object->wait_class <= class) return;
+	shard_dequeue(object);
+	stand_in_line(object, class, false);
+}
+
 void shard_dequeue(struct object *object) {
 	if (!list_is_linked(&object->ready)) return;
 	list_remove(&object->ready);
-	if (object->in_ready) {
-		struct shard *shard = object->shard;
-		assert(shard->ready_count > 0 && shard->worker->waiting[object->wait_class] > 0);
-		shard->ready_count--;
-		shard->waiting[object->wait_class]--;
+	struct shard *shard = object->shard;
+	if (object->in_ready || object->held) {
+		assert(shard->worker->waiting[object->wait_class] > 0);
 		shard->worker->waiting[object->wait_class]--;
 	}
-	object->in_ready = false;
+	if (object->in_ready) {
+		assert(shard->ready_count > 0);
+		shard->ready_count--;
+		shard->waiting[object->wait_class]--;
+	}
+	object->in_ready = object->held = false;
+}
+
+void shard_hold(struct object *object, struct list *line) {
+	assert(!list_is_linked(&object->ready));
+	shard_charge(object, object->wait_class, -1);
+	object->held = true;
+	object->shard->worker->waiting[object->wait_class]++;
+	list_push_back(line, &object->ready);
+}
+
+void shard_release(struct object *object) {
+	assert(object->held);
+	enum object_class class = object->wait_class;
+	shard_dequeue(object);
+	stand_in_line(object, class, true);
 }
 
 bool shard_has_room(const struct shard *shard) {
@@ -195,6 +226,7 @@ void shard_leave(struct object *object) {
 void shard_sweep(struct worker *worker) {
 	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
+		class_paces_sweep(shard);
 		bool unused = !shard->objects && !shard->running;
 		if (unused && gate_is_forgettable(&shard->gate)) shard_free(shard);
 	}

@@ -74,7 +74,9 @@ struct spc_access {
 struct spc {
 	_Atomic unsigned ref; /* atomic: acq_rel; the last one frees the block, which begins here */
 	/* All others const after creation. */
-	unsigned object_count;
+	uint16_t object_count;
+	uint16_t
+		requests_per_10s; /* to its vault, for its SecretSyncs, at most; 0: the vault's own limit alone */
 	struct spc_access *access; /* holds a reference */
 	struct str uid;
 	int64_t generation;

@@ -75,8 +75,10 @@ static void plan_anew(struct sync *sync) {
 }
 
 void sync_count_requests(struct sync *sync, unsigned requests) {
-	if (requests < 1) requests = 1;
-	shard_charge(sync->object, sync->class, (int)requests - (int)sync->counted);
+	int now = (int)requests, before = (int)sync->counted;
+	struct object *object = sync->object;
+	shard_charge(object, sync->class, (now ? now : 1) - (before ? before : 1));
+	if (object->paced) class_pace_charge(object->shard, sync->spec, sync->spc, now - before);
 	sync->counted = requests;
 }
 
@@ -141,7 +143,8 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	sync->worker = worker;
 	sync->object = object;
 	sync->class = object->wait_class;
-	sync->counted = 1;
+	sync->counted = object->granted;
+	object->granted = false;
 	sync->step = &STEP_BORROW;
 	list_init(&sync->link);
 	sync->waiter.answer = token_answered;
@@ -220,7 +223,7 @@ static const struct step *borrow_run(struct sync *sync) {
 	if (!sync->read_count && spec->item_count) return sync_judge_items(sync);
 	const struct step *next = sync_look(sync);
 	/* Before the token is there: meanwhile others of the same identity would go ahead as if each needed one. */
-	if (next == &STEP_TOKEN) sync_count_requests(sync, sync->read_count);
+	sync_count_requests(sync, next == &STEP_TOKEN ? sync->read_count : 0);
 	return next;
 }
 

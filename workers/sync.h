@@ -96,7 +96,8 @@ struct sync {
 	const struct step *step;
 	bool running; /* inside sync_run: a nested wake-up only notes that it happened */
 	bool woken;
-	unsigned counted; /* requests, in the shares of its class and identity: one at least */
+	unsigned
+		counted; /* requests, in the shares of its class and identity (there one at least), and by the pace of its SecretProviderClass */
 	unsigned
 		asked; /* requests to the vault that this reconcile made, for itself and for who shares them */
 

@@ -70,6 +70,9 @@ static enum err enter_shard(struct worker *worker, struct object *object, const 
 	enum err err = shard_get(worker, url, &shard);
 	if (err) return err;
 	object->identity_hash = identity_hash(spec, spc);
+	object->paced = spc && spc->requests_per_10s;
+	/* The pace may be another one by now. */
+	if (object->held) shard_dequeue(object);
 	if (object->shard == shard) return OK;
 	shard_leave(object);
 	object->shard = shard;
@@ -173,7 +176,7 @@ static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 		if (!shard->ready_count || !shard_has_room(shard)) continue;
 		struct object *object = shard_next(shard);
 		if (!object) continue;
-		start_object(worker, object);
+		if (class_pace_admits(object)) start_object(worker, object);
 		started++;
 	}
 	return started;
@@ -211,6 +214,7 @@ static int64_t pump_gates(struct worker *worker) {
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
 		scan_turn(shard);
+		next_ns = earlier(next_ns, class_paces_turn(shard));
 		next_ns = earlier(next_ns, gate_pump(&shard->gate));
 		worker->reads_waiting += gate_waiting(&shard->gate);
 	}

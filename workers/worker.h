@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "queue/pace.h"
 #include "queue/timer.h"
+#include "workers/class_pace.h"
 #include "workers/flight.h"
 #include "workers/gate.h"
 #include "workers/identity.h"
@@ -36,6 +37,8 @@ struct shard {
 	unsigned ready_count;
 	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
+	struct map class_paces;
+	struct list class_pace_list;
 	struct map flights; /* of reads that may be joined */
 	struct scan *scans[VAULT_KINDS]; /* NULL: nobody needs that kind */
 	int64_t skew_s; /* the vault's clock minus ours, by its last answer */
@@ -145,6 +148,9 @@ void shard_dequeue(struct object *object); /* out of whatever list it waits in *
 struct object *shard_next(struct shard *shard);
 /* A reconcile, begun for `class`, is found to need so many requests more (or fewer: negative) than were counted for it. */
 void shard_charge(const struct object *object, enum object_class class, int requests);
+/* What shard_next() gave is not begun, but waits in `line`; and goes back in line, before others of its identity. */
+void shard_hold(struct object *object, struct list *line);
+void shard_release(struct object *object);
 bool shard_has_room(const struct shard *shard);
 void shard_saw_date(struct shard *shard, int64_t server_date_s); /* 0: not sent */
 void shard_leave(struct object *object); /* the object does not count here any more */

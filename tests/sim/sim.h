@@ -252,6 +252,7 @@ struct sim {
 	unsigned kube_writes_per_s, status_writes_per_s; /* 0: no limit */
 	int64_t jitter_s;
 	unsigned vault_per_10s, group_per_10s; /* 0: the default; no group */
+	unsigned class_per_10s; /* of each class and namespace, or a little more; 0: they ask for none */
 	unsigned list_rows; /* of a page; 0: 25 */
 	int64_t outage_over_ns;
 	uint64_t recovery_writes; /* of the product, a second ago */

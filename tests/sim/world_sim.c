@@ -222,6 +222,10 @@ static void write_class(const struct sim *sim, const struct sim_spc *spc, struct
 		spc->identity == IDENTITY_PRINCIPAL ? spc->secret : spc->client,
 		sim_vault(sim, spc->vault)->name, SIM_TENANT);
 	buf_append_json(out, buf_str(&objects));
+	/* Another number, and another pace, for a class that is written later. */
+	if (sim->class_per_10s)
+		buf_printf(out, ",\"vaultRequestsPer10Seconds\":\"%u\"",
+			sim->class_per_10s + (unsigned)(sim->now_ns / (60 * NS_PER_S) % 3));
 	buf_append(out, STR("}}"));
 	buf_deinit(&objects);
 }

@@ -110,6 +110,29 @@ static void test_identities(void **state) {
 	spc_unref(spc);
 }
 
+static void test_pace(void **state) {
+	(void)state;
+	static const struct {
+		const char *value;
+		unsigned pace;
+	} rows[] = { { "\"1\"", 1 }, { "\" 4000\"", 4000 }, { "\"\"", 0 }, { "null", 0 }, { "\"0\"", 0 }, { "\"4001\"", 0 },
+		{ "\"65546\"", 0 }, { "\"18446744073709551617\"", 0 }, { "\"-1\"", 0 }, { "\"1e2\"", 0 }, { "7", 0 } };
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[512];
+		snprintf(text, sizeof text, "{\"provider\":\"azure\",\"parameters\":{" GOOD ",\"vaultRequestsPer10Seconds\":%s}}",
+			rows[i].value);
+		struct spc *spc = build_class(text);
+		assert_int_equal(spc->requests_per_10s, rows[i].pace);
+		bool faulty = str_find(spc->access->fault, STR("vaultRequestsPer10Seconds")) != SIZE_MAX;
+		assert_int_equal(faulty, i >= 4);
+		spc_unref(spc);
+	}
+	/* Behind what the provider checks. */
+	struct spc *spc = build_class("{\"provider\":\"azure\",\"parameters\":{\"vaultRequestsPer10Seconds\":\"x\"}}");
+	assert_true(str_find(spc->access->fault, STR("keyvaultName")) != SIZE_MAX);
+	spc_unref(spc);
+}
+
 /* A namespace is listed as a whole, not as a part of another's name. */
 static void test_machine_namespaces(void **state) {
 	(void)state;
@@ -361,6 +384,7 @@ int main(void) {
 		cmocka_unit_test(test_usable),
 		cmocka_unit_test(test_clouds_and_spellings),
 		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_machine_namespaces),
 		cmocka_unit_test(test_no_objects),
 		cmocka_unit_test(test_booleans),
