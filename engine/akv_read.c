@@ -4,9 +4,9 @@
 
 #include "base/mem.h"
 #include "clients/json.h"
+#include "engine/secret_type.h"
 #include "engine/spec_rules.h"
 #include "engine/text.h"
-#include "workers/demand.h"
 
 enum {
 	ENTRIES_MOST = 200,
@@ -230,16 +230,10 @@ static enum err read_mappings(
 /* What the API server demands of a type; only a mapping can lack it. */
 static enum err check_required(const struct akv_spec *spec, const struct akv_entry *entry,
 	const char *path, struct fault *fault) {
-	const struct demand *demand = demand_of(entry->type);
+	const struct secret_type_words words = { path, "mapping has no dataKey",
+		"kubernetesSecretType" };
 	const struct mapped mapped = { spec, entry };
-	struct str missing = demand ? demand_lacks(demand, has_key, &mapped) : STR_NULL;
-	if (!missing.len) return OK;
-	bool either = demand->one_is_enough;
-	return fault_set(fault, ERR_INVALID,
-		"%smapping has no dataKey %.*s%s%.*s, which a Secret of type %.*s must have: add "
-		"it, or choose another kubernetesSecretType",
-		path, STR_ARG(missing), either ? " or " : "",
-		STR_ARG(either ? demand->keys[1] : STR("")), STR_ARG(entry->type));
+	return secret_type_demand(entry->type, has_key, &mapped, &words, fault);
 }
 
 /* --- entries --- */

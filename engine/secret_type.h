@@ -5,9 +5,19 @@
  */
 #pragma once
 
+#include "workers/demand.h"
 #include "workers/spec.h"
 
-/* The keys that `type` cannot do without; types that are not known demand nothing. ERR_INVALID names what is missing. */
+/* How a kind of object speaks of it: "PATHdata has no targetKey" KEY ", which ... must have: add it, or choose another" TYPE. */
+struct secret_type_words {
+	const char *path, *lacks, *type;
+};
+
+/* The keys that `type` cannot do without. has: whether a key is there. ERR_INVALID names what is missing. */
+enum err secret_type_demand(struct str type, bool (*has)(const void *arg, struct str key),
+	const void *arg, const struct secret_type_words *words, struct fault *fault);
+
+/* The same for the items of a SecretSync; types that are not known demand nothing. */
 enum err secret_type_check(
 	struct str type, const struct spec_item *items, unsigned count, struct fault *fault);
 

@@ -1,20 +1,8 @@
 /* workers/secret_seen: what a watch of Secrets tells, and what a worker makes of it: looks at once, none of its own writes, none lost. */
 #include <stdio.h>
 
-#include "tests/unit/bench.h"
+#include "tests/unit/bench_secret.h"
 #include "workers/secret_seen.h"
-
-#define DB_URL SECRETS_URL "/db?"
-#define NOT_FOUND "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not found\"}"
-#define ENTRY(manager, operation, fields)                                                        \
-	"{\"manager\":\"" manager "\",\"operation\":\"" operation                                \
-	"\",\"apiVersion\":\"v1\",\"time\":\"2027-01-15T08:00:00Z\",\"fieldsType\":\"FieldsV1\"," \
-	"\"fieldsV1\":{" fields "}}"
-#define OURS_OWNS(fields) ENTRY("secrets-store-sync-controller", "Apply", fields)
-#define FIELDS(entries) ",\"managedFields\":[" entries "]"
-#define OWNED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}"))
-#define EDITED \
-	FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("kubectl-edit", "Update", "\"f:data\":{\"f:k\":{}}"))
 
 enum { LIST = SECRET_FIRST_LIST + 3 };
 
@@ -45,13 +33,6 @@ static void begin_with_word(uint32_t word) {
 
 static void read_vault(void) {
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
-}
-
-static void probe(const char *body) {
-	struct http_req *req = request(HTTP_PATCH, DB_URL);
-	assert_string_equal(body_of(req), "{}");
-	answer(req, 200, body);
-	bench_end(req);
 }
 
 static void create(void) {
@@ -97,7 +78,7 @@ static void verdicts(void **state) {
 		{ OURS("s-1", "5", UPDATE_ENTRY), SECRET_TO_SETTLE },
 		{ OURS("s-1", "5", EDITED), SECRET_TOUCHED },
 		{ OURS("s-1", "5", ""), SECRET_LACKING },
-		{ OURS("s-1", "5", FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("argo", "Apply",
+		{ OURS("s-1", "5", FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("argo", "Apply", LATE,
 			"\"f:data\":{\"f:more\":{}}"))), SECRET_LACKING },
 		{ OURS("s-1", "5", ",\"deletionTimestamp\":\"2027-01-15T09:00:00Z\"" OWNED), SECRET_TOUCHED },
 		{ META("s-1", "5", "{}", MARK, OWNER("o-1"), OWNED), SECRET_TOUCHED },
@@ -106,7 +87,7 @@ static void verdicts(void **state) {
 		{ META("s-1", "5", MARK, MARK, OWNER("o-2"), OWNED), SECRET_TOUCHED },
 		{ META("s-1", "5", MARK, MARK, OWNER("o-1") "," OWNER("o-2"), OWNED), SECRET_TOUCHED },
 		/* What others add is theirs. */
-		{ OURS("s-1", "5", FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}") "," ENTRY("argo", "Apply",
+		{ OURS("s-1", "5", FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}") "," ENTRY("argo", "Apply", LATE,
 			"\"f:data\":{\"f:more\":{}},\"f:metadata\":{\"f:labels\":{\"f:x\":{}}}"))), SECRET_WELL },
 	};
 	(void)state;
@@ -241,8 +222,7 @@ static void a_look_that_fails_is_made_again(void **state) {
 	assert_int_equal(bench_reason(), REASON_UPDATE_SUCCEEDED);
 }
 
-#define MISSING "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"not found\"}}"
-#define UNLABELLED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}") "," ENTRY("other", "Update", "\"f:metadata\":{}"))
+#define UNLABELLED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}") "," ENTRY("other", "Update", LATE, "\"f:metadata\":{}"))
 
 static void look_at_two(const char *meta) {
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
@@ -254,9 +234,7 @@ static void look_at_two(const char *meta) {
  * request; whoever takes a key is noticed at once. */
 static void what_was_never_written_is_looked_for_once(void **state) {
 	(void)state;
-	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
-	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
-	b.spc.object_count = b.spec.item_count = 2;
+	bench_use_two();
 	bench_set_drift(DRIFT_WATCH);
 	pool_watch_secrets(b.pool, LIST);
 	bench_begin();
@@ -287,22 +265,17 @@ static void what_was_never_written_is_looked_for_once(void **state) {
 }
 
 #define BOTH FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{},\"f:m\":{}}"))
-#define VALUE_OF_B                                                                       \
-	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/b/v1\",\"attributes\":{\"enabled\":true," \
-	"\"created\":1700000000,\"updated\":1700000000}}"
 
 /* It was passed over while its object could not be read; and that one comes back as it was, with nothing to write. */
 static void what_was_taken_while_its_item_failed_is_put_back(void **state) {
 	(void)state;
-	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
-	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
-	b.spc.object_count = b.spec.item_count = 2;
+	bench_use_two();
 	bench_set_drift(DRIFT_WATCH);
 	pool_watch_secrets(b.pool, LIST);
 	bench_begin();
 	bench_give_token();
 	read_vault();
-	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B);
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", BOTH));
 	bench_take_status();
 	tell(OURS("s-1", "5", BOTH));
@@ -312,7 +285,7 @@ static void what_was_taken_while_its_item_failed_is_put_back(void **state) {
 	assert_int_equal(bench_reason(), REASON_PARTIAL);
 	bench_again();
 	read_vault();
-	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B);
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
 	probe(OURS("s-1", "6", OWNED));
 	probe(OURS("s-1", "6", OWNED));
 	assert_sends(request(HTTP_PATCH, "&force=true"), "\"m\":\"czNjcmV0LXZhbHVl\"");

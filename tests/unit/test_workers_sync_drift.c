@@ -1,22 +1,7 @@
 /* workers/sync_drift: when an unchanged Secret is looked at, what is taken for a change of somebody else's, and what follows. */
 #include <stdio.h>
 
-#include "tests/unit/bench.h"
-
-#define DB_URL SECRETS_URL "/db?"
-#define NOT_FOUND "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not found\"}"
-#define ENTRY(manager, operation, time, fields)                                                \
-	"{\"manager\":\"" manager "\",\"operation\":\"" operation "\",\"apiVersion\":\"v1\",\"time\":\"" time \
-	"\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{" fields "}}"
-#define OURS_OWNS(fields) ENTRY("secrets-store-sync-controller", "Apply", "2027-01-15T08:00:00Z", fields)
-#define VALUE_OF_B(version)                                                                     \
-	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/b/" version   \
-	"\",\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}"
-#define FIELDS(entries) ",\"managedFields\":[" entries "]"
-#define OWNED FIELDS(OURS_OWNS("\"f:data\":{\"f:k\":{}}"))
-#define EDITED                                                                                  \
-	FIELDS(OURS_OWNS("\"f:data\":{}") "," ENTRY("kubectl-edit", "Update", "2027-01-15T09:00:00Z", \
-		"\"f:data\":{\"f:k\":{}}"))
+#include "tests/unit/bench_secret.h"
 
 /* What check() finds in the vault. */
 static const char *vault_says = VALUE("s3cret-value", "v1", "1700000000");
@@ -48,13 +33,6 @@ static void create_and_look(void) {
 static void check(void) {
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, vault_says);
-}
-
-static void probe(const char *body) {
-	struct http_req *req = request(HTTP_PATCH, DB_URL);
-	assert_string_equal(body_of(req), "{}");
-	answer(req, 200, body);
-	bench_end(req);
 }
 
 static void an_unchanged_secret_costs_one_probe(void **state) {
@@ -280,26 +258,24 @@ static void a_whole_write_that_is_no_repair_ends_the_rest(void **state) {
 /* The other keys are still somebody else's. */
 static void a_partial_write_does_not_end_the_rest(void **state) {
 	(void)state;
-	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
-	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
-	b.spc.object_count = b.spec.item_count = 2;
+	bench_use_two();
 	bench_begin();
 	bench_give_token();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
-	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B("v1"));
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
 	bench_take_status();
 	b.object->rest = calloc(1, sizeof *b.object->rest);
 	b.object->rest->until_ns = b.now.mono_ns + 3600 * NS_PER_S;
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
-	reply(HTTP_GET, "/secrets/b/", 404, "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"no\"}}");
+	reply(HTTP_GET, "/secrets/b/", 404, MISSING);
 	probe(OURS("s-1", "6", EDITED));
 	reply(HTTP_PATCH, DB_URL, 200, OURS("s-1", "7", OWNED));
 	expect_rest(REASON_PARTIAL, "kept");
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
-	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF_B("v1"));
+	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
 	expect_rest(REASON_PATCH_FAILED, "left alone for an hour");
 }
 

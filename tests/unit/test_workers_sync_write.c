@@ -1,26 +1,16 @@
 /* workers/sync_write: the safe-write protocol. What may be written, on the word of which probe, and what follows every answer. */
 #include <stdio.h>
 
-#include "tests/unit/bench.h"
+#include "tests/unit/bench_secret.h"
 
 #define EXISTS "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"exists\"}"
 #define CONFLICT "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"the object has been modified\"}"
-#define NOT_FOUND "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not found\"}"
-#define DB_URL SECRETS_URL "/db?"
 
 /* Past a POST that finds the name taken. */
 static void find_it_taken(void) {
 	bench_begin();
 	bench_fetch();
 	reply(HTTP_POST, SECRETS_URL "?", 409, EXISTS);
-}
-
-static void probe(const char *body) {
-	struct http_req *req = request(HTTP_PATCH, DB_URL);
-	assert_true(has_header(req, "Content-Type", "application/merge-patch+json"));
-	assert_string_equal(body_of(req), "{}");
-	answer(req, 200, body);
-	bench_end(req);
 }
 
 static struct http_req *apply_request(void) {
@@ -210,16 +200,9 @@ static void the_secret_of_a_deleted_predecessor_is_waited_for(void **state) {
 
 /* --- partial writes --- */
 
-#define MISSING "{\"error\":{\"code\":\"SecretNotFound\",\"message\":\"not found\"}}"
-#define VALUE_OF(name, version) \
-	"{\"value\":\"s3cret-value\",\"id\":\"https://v.vault.azure.net/secrets/" name "/" version \
-	"\",\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}"
-
 /* Keys k and m from secrets a and b; both in the Secret. */
 static void write_two(void) {
-	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
-	b.items[1] = (struct spec_item){ STR("b"), STR("m") };
-	b.spc.object_count = b.spec.item_count = 2;
+	bench_use_two();
 	bench_begin();
 	bench_give_token();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE_OF("a", "v1"));
