@@ -84,7 +84,11 @@ enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct 
 	if (!err) err = read_managed_fields(metadata, &meta, fault);
 	if (err) {
 		kube_meta_deinit(&meta);
-		return fault_set(fault, err == ERR_NOMEM ? err : ERR_PARSE,
+		if (err == ERR_NOMEM)
+			return fault_set(fault, err,
+				"out of memory while the API server's answer about a Secret was "
+				"read");
+		return fault_set(fault, ERR_PARSE,
 			"the API server's answer about a Secret could not be read: uid, "
 			"resourceVersion, owners or managedFields "
 			"are missing or malformed");

@@ -418,8 +418,8 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 	if (doors->seed) rng_seed(&worker->rng, doors->seed + index);
 	if (!doors->seed) rng_seed_system(&worker->rng);
 	if (doors->make_loop) worker->loop = doors->make_loop(doors->arg, index);
-	if (doors->make_loop && !worker->loop) return ERR_NOMEM;
 	queue_init(&worker->queue, worker->loop);
+	if (doors->make_loop && !worker->loop) return ERR_NOMEM;
 	if (!worker->loop) worker->queue.wake = wake_by_door;
 	worker->arena = secret_arena_create(WORKER_ARENA_BYTES);
 	worker->http = doors->make_http(doors->arg, index, worker->loop);
