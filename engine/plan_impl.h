@@ -20,6 +20,23 @@ enum err plan_add_class(
 
 /* Fills in every target and class; adds the SecretSyncs of the cluster that use a class of the files. */
 enum err plan_read_cluster(struct plan *plan, struct fault *fault);
+/* Sends a request before the reconciles begin, and waits for its end. */
+void plan_exchange(struct plan *plan, struct http_req *req);
+/* Its controller is that AKVSync. */
+bool plan_belongs_to(const cJSON *live, struct str akv_sync);
+/* Keeps what the store and the rows need of a SecretSync. live NULL: it is not in the cluster. */
+enum err plan_take_sync(struct plan *plan, struct plan_target *target, const cJSON *live);
+
+/* --- plan_compose.c --- */
+
+/* An object as it would be. live NULL: it is not in the cluster. ERR_NOMEM. */
+enum err plan_compose(const struct check_object *from, enum kube_resource resource,
+	const cJSON *live, cJSON **out_json);
+
+/* --- plan_users.c --- */
+
+/* Adds the SecretSyncs of the cluster that use a class of the files, or do not follow from an AKVSync any more. */
+enum err plan_read_users(struct plan *plan, struct fault *fault);
 
 /* --- plan_run.c: the reconciles --- */
 
