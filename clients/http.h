@@ -79,6 +79,7 @@ struct http_req {
 		struct str chunk); /* not NULL: a stream; 2xx bodies go here piece by piece */
 	void (*on_done)(struct http_req *req);
 	void *owner; /* the caller's */
+	bool paused; /* of a stream, the caller's to set and clear meanwhile: it takes nothing for now. From the turn after that on on_data rests, but for the last piece of a stream that has ended, and after some hundred KiB the server is left to wait */
 
 	/* Set by the implementation before on_done. */
 	enum err err; /* OK: a whole answer of any status came */

@@ -342,6 +342,7 @@ static bool deliver_chunk(struct transfer *transfer) {
 	struct http_req *req = transfer->req;
 	struct buf chunk = transfer->chunk;
 	struct secret secret = { 0 };
+	if (req->paused && transfer->in_multi) return false;
 	if (buf_str(&chunk).len) {
 		buf_init(&transfer->chunk, chunk._max);
 		req->on_data(req, buf_str(&chunk));
@@ -365,6 +366,18 @@ static void deliver_chunks(struct http_curl *self) {
 			if (found) break;
 		}
 	} while (found);
+}
+
+/* Lets streams go on whose bytes were taken. What libcurl has kept meanwhile comes at once. */
+static void release_streams(struct http_curl *self) {
+	list_for_each (link, &self->streams) {
+		struct transfer *transfer = container_of(link, struct transfer, stream_link);
+		if (!transfer->held || transfer->req->paused || !transfer->in_multi) continue;
+		transfer->held = false;
+		transfer_set_timeout(transfer, transfer->req->idle_timeout_ns);
+		CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+		if (code != CURLE_OK) transfer_ended(self, transfer, code);
+	}
 }
 
 /* What ends meanwhile waits for the next turn, so that a turn ends. */
@@ -411,6 +424,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 	}
 	end_overdue(self, now.mono_ns);
 	deliver_chunks(self);
+	release_streams(self);
 	deliver_ends(self);
 	return next_deadline(self);
 }

@@ -41,6 +41,7 @@ struct transfer {
 	int64_t sent_ns; /* when the request began to go out */
 	unsigned sends; /* how often it did: libcurl repeats what dies on a reused connection */
 	bool in_multi;
+	bool held; /* a stream that has received enough: libcurl is told to rest until on_data has had it */
 	bool opened_socket;
 	bool has_headers; /* the final header block is complete; what follows are trailers */
 	enum err body_err; /* why the body was not taken */

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "clients/http_curl_impl.h"
 
-enum { STREAM_CHUNK_BYTES = 64 << 20 };
+enum { STREAM_CHUNK_BYTES = 1 << 20, STREAM_AHEAD_BYTES = 256 << 10 };
 
 static const long CONNECT_TIMEOUT_MS = 10000;
 /* Azure's load balancers forget silent connections after four minutes, http.sys after two: none is used that old. */
@@ -46,9 +46,21 @@ static enum err take_body(struct transfer *transfer, struct str piece) {
 	return buf_err(&req->response);
 }
 
+/* What nobody takes stays with libcurl and the kernel, and in the end with the server. */
+static bool is_full(const struct transfer *transfer) {
+	size_t kept = buf_str(&transfer->chunk).len + secret_len(&transfer->secret_chunk);
+	return is_streaming(transfer) && kept >= STREAM_AHEAD_BYTES;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
 	struct transfer *transfer = arg;
 	size_t len = size * count;
+	if (is_full(transfer)) {
+		/* The silence is ours. */
+		transfer_set_timeout(transfer, 0);
+		transfer->held = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
 	transfer->body_err = take_body(transfer, (struct str){ bytes, len });
 	/* libcurl keeps its buffer as long as the exchange lives; a watch lives for minutes. */
 	if (transfer->req->response_arena) OPENSSL_cleanse(bytes, len);

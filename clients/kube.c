@@ -41,6 +41,7 @@ enum err kube_init(struct kube *kube, const char *server, const struct http_site
 	while (str_ends(text, STR("/"))) text.len--;
 	kube->watch_site.own_connection = true;
 	kube->watch_site.name = "kubernetes watch";
+	kube->watch_site.version = HTTP_VERSION_1_1;
 	kube->secret_site.own_connection = true;
 	kube->secret_site.name = "kubernetes watch of Secrets";
 	kube->secret_site.version = HTTP_VERSION_1_1;
@@ -188,6 +189,19 @@ enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resourc
 	buf_printf(&call->http.url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
 		timeout_s);
 	add_path(call, "&resourceVersion=", resource_version);
+	add_selection(call, resource, ACCEPT_META);
+	return ready(call);
+}
+
+enum err kube_watch_list(struct kube_call *call, struct kube *kube, enum kube_resource resource,
+	unsigned timeout_s) {
+	bool secrets = resource == KUBE_SECRETS;
+	begin(call, kube, secrets ? &kube->secret_site : &kube->watch_site, HTTP_GET);
+	add_resource(call, resource, STR_NULL);
+	buf_printf(&call->http.url,
+		"?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+		"&allowWatchBookmarks=true&timeoutSeconds=%u",
+		timeout_s);
 	add_selection(call, resource, ACCEPT_META);
 	return ready(call);
 }

@@ -35,9 +35,9 @@ struct kube_token {
 struct kube {
 	char *server; /* const: "https://host:port" without a slash at the end */
 	struct http_site site; /* const: ordinary requests */
-	struct http_site watch_site; /* const: watches, on connections of their own */
 	struct http_site
-		secret_site; /* const: lists and watches of Secrets, likewise; HTTP/1.1, where libcurl keeps no frames behind their delivery */
+		watch_site; /* const: lists and watches, on connections of their own; HTTP/1.1, where libcurl keeps no frames behind their delivery, and a server waits that a client does not read */
+	struct http_site secret_site; /* const: those of Secrets, likewise */
 	struct kube_token *token; /* rcu: writer main; NULL: client certificate only */
 };
 
@@ -81,6 +81,13 @@ enum err kube_list_since(struct kube_call *call, struct kube *kube, enum kube_re
 /* WATCH from `resource_version` with bookmarks; the server ends it after `timeout_s`. Set http.on_data. */
 enum err kube_watch(struct kube_call *call, struct kube *kube, enum kube_resource resource,
 	struct str resource_version, unsigned timeout_s);
+
+/* A LIST as the beginning of a WATCH: one ADDED for each object that is there, then a bookmark with this annotation, then what
+ * happens from then on. Events of changes may come among the first. A server that cannot, older than Kubernetes 1.34 mostly,
+ * answers 422; source: Kubernetes API concepts, "Streaming lists". Set http.on_data. */
+#define KUBE_INITIAL_END "k8s.io/initial-events-end"
+enum err kube_watch_list(
+	struct kube_call *call, struct kube *kube, enum kube_resource resource, unsigned timeout_s);
 
 /* One Lease. The answer is small; read it as JSON. */
 enum err kube_lease_get(struct kube_call *call, struct kube *kube, struct str ns, struct str name);

@@ -128,6 +128,14 @@ static void told_unauthenticated(struct informer_sink *sink) {
 	watcher_of(sink)->engine->rejected = true;
 }
 
+static void told_paged(struct informer_sink *sink) {
+	struct engine *engine = watcher_of(sink)->engine;
+	for (unsigned resource = 0; resource < WATCHERS; resource++)
+		informer_set_paged(&engine->watchers[resource].informer);
+	if (secret_watch_is_on(&engine->secret_watch))
+		informer_set_paged(&engine->secret_watch.informer);
+}
+
 /* Only what is derived from AKVSyncs is optional: where there are none, nothing is to be derived. */
 static void told_missing(struct informer_sink *sink) {
 	told_list_end(sink);
@@ -151,6 +159,7 @@ static void watcher_init(struct engine *engine, enum kube_resource resource, str
 		told_missing,
 		told_went_back,
 		NULL,
+		told_paged,
 	};
 	informer_init(
 		&watcher->informer, kube, engine->http, resource, &watcher->sink, &engine->rng);

@@ -1,5 +1,4 @@
-/* engine/informer.h - keeps up with one resource of the API server: LIST in pages, then WATCH with
- * bookmarks.
+/* engine/informer.h - keeps up with one resource of the API server: LIST, then WATCH with bookmarks.
  *
  * A state machine that is driven by HTTP callbacks and by main's turns; it never waits and never
  * sleeps.
@@ -7,11 +6,17 @@
  *      +--------- failed: backoff, Retry-After ---------+
  *      v                                                |
  *   waiting ---> listing ---> reading the page --+---> listing the next page
- *      |            ^                            |
- *      |            | 410, too old, too new      v complete
+ *      |   \        ^                            |
+ *      |    \       | 410, too old, too new      v complete
+ *      |     `> watching from the beginning ----> *
  *      +------> watching <---------------------- *
  *      |            ^
  *      +--> checking, after a watch that broke
+ *
+ * A list is a watch that begins with what is there ("streaming list"): one request, one object at a
+ * time on both sides, and the server is left to wait while main has enough to read. A server without
+ * it answers 422 and is asked for pages from then on; a stream that breaks off before its end, too,
+ * for this list. Until a list is complete, however it is made, nothing that was known is gone.
  *
  * A watch that breaks resumes from the last resourceVersion, without a list. That version is an
  * opaque string: it is never compared or parsed. It may also go back, when a backup of etcd is
@@ -33,11 +38,13 @@ enum {
 	INFORMER_PAGE = 500, /* objects asked for at once */
 	INFORMER_PAGE_BYTES = 16 * 1024 * 1024, /* of a page; over that, fewer are asked for */
 	INFORMER_LINE_BYTES = 3 * 1024 * 1024, /* of one watch event */
-	INFORMER_BACKLOG_BYTES = 16 * 1024 * 1024, /* of watch events that wait for their turn */
+	INFORMER_BACKLOG_BYTES = 8 * 1024 * 1024, /* of watch events that wait for their turn */
+	INFORMER_AHEAD_BYTES = 256 * 1024, /* of them, from which on the server is left to wait */
 	INFORMER_SLICE_BYTES = 128 * 1024, /* of JSON that is read in one turn */
 	INFORMER_CLASS_SLICE_BYTES = 32 * 1024, /* of classes, which hold YAML */
 	INFORMER_MISSING_S =
 		300, /* until an optional resource that is not there is looked for again */
+	INFORMER_STALL_S = 60, /* a list by a watch in which nothing comes */
 	INFORMER_SILENCE_S = 150, /* a watch without an event: bookmarks come about every minute */
 };
 
@@ -60,6 +67,8 @@ struct informer_sink {
 	/* Instead of upsert and remove where objects may hold values: the JSON of one, in secret memory, borrowed for the
 	 * call. */
 	enum err (*told)(struct informer_sink *sink, struct str object, bool gone);
+	/* The server has no streaming lists. NULL: all the same. */
+	void (*paged)(struct informer_sink *sink);
 };
 
 enum informer_state {
@@ -85,6 +94,8 @@ struct informer {
 	bool _in_list; /* a list has begun and is not complete */
 	bool _needs_list;
 	bool _doubtful; /* the last watch did not end by itself: the server may be another one now */
+	bool _paged; /* lists are asked for in pages */
+	bool _stream_broke; /* so is this one, whose stream did not come to its end */
 	unsigned _failures; /* in a row */
 	unsigned _page_limit;
 	unsigned _bad_objects;
@@ -101,6 +112,7 @@ struct informer {
 	struct buf _version; /* the last resourceVersion, as sent */
 	struct buf _lines; /* watch bytes that are not read yet */
 	struct secret _secret_lines;
+	bool _resumed; /* the server need not wait any more, and the HTTP client is to see that */
 	bool _overflow; /* more came than _lines takes */
 	int64_t _heard_ns;
 	int64_t _watch_began_ns, _watch_asked_ns;
@@ -117,6 +129,9 @@ void informer_set_optional(struct informer *informer);
 
 /* And the right may be taken away later: from then on it is missing until it is granted again. */
 void informer_set_revocable(struct informer *informer);
+
+/* Lists are asked for in pages, whatever the server can. */
+void informer_set_paged(struct informer *informer);
 
 /* Objects may hold values: all that is received stays in secret memory of `arena` (kept), which has to hold two pages and two
  * backlogs, since what grows is copied; sink.told is told of objects. */

@@ -30,14 +30,21 @@ void informer_set_revocable(struct informer *informer) {
 	informer->_optional = informer->_revocable = true;
 }
 
+void informer_set_paged(struct informer *informer) {
+	informer->_paged = true;
+}
+
 void informer_set_secret(struct informer *informer, struct secret_arena *arena) {
 	informer->_arena = arena;
 	secret_init(&informer->_secret_lines, arena, INFORMER_BACKLOG_BYTES);
 }
 
 void informer_forget_lines(struct informer *informer) {
-	buf_reset(&informer->_lines);
-	secret_reset(&informer->_secret_lines);
+	buf_deinit(&informer->_lines);
+	buf_init(&informer->_lines, INFORMER_BACKLOG_BYTES);
+	secret_deinit(&informer->_secret_lines);
+	if (informer->_arena)
+		secret_init(&informer->_secret_lines, informer->_arena, INFORMER_BACKLOG_BYTES);
 }
 
 void informer_drop_call(struct informer *informer) {

@@ -2,6 +2,14 @@
 
 #include "clients/json.h"
 
+static bool is_initial_end(const struct watch_event *event) {
+	const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(event->object.json, "metadata");
+	const cJSON *mark = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(metadata, "annotations"), KUBE_INITIAL_END);
+	return str_eq(event->type, STR("BOOKMARK")) && cJSON_IsString(mark) &&
+	       strcmp(mark->valuestring, "true") == 0;
+}
+
 enum err watch_event_parse(struct str line, struct watch_event *out_event) {
 	*out_event = (struct watch_event){ 0 };
 	enum err err = json_parse(line, &out_event->_json, NULL);
@@ -9,6 +17,7 @@ enum err watch_event_parse(struct str line, struct watch_event *out_event) {
 	out_event->object.json = cJSON_GetObjectItemCaseSensitive(out_event->_json, "object");
 	out_event->type = json_str(out_event->_json, "type");
 	out_event->version = json_str(out_event->_json, "object.metadata.resourceVersion");
+	out_event->initial_end = is_initial_end(out_event);
 	return cJSON_IsObject(out_event->object.json) ? OK : ERR_PARSE;
 }
 
@@ -21,7 +30,7 @@ static struct str scan_text(struct str object, const char *key) {
 }
 
 enum err watch_event_scan(struct str line, struct watch_event *out_event) {
-	struct str metadata = STR_NULL, object = STR_NULL;
+	struct str metadata = STR_NULL, object = STR_NULL, annotations = STR_NULL;
 	*out_event = (struct watch_event){ 0 };
 	enum err err = json_scan_member(line, "object", &object);
 	if (err || !str_starts(object, STR("{"))) return ERR_PARSE;
@@ -35,6 +44,9 @@ enum err watch_event_scan(struct str line, struct watch_event *out_event) {
 	}
 	if (json_scan_member(object, "metadata", &metadata) == OK)
 		out_event->version = scan_text(metadata, "resourceVersion");
+	out_event->initial_end = str_eq(out_event->type, STR("BOOKMARK")) &&
+				 json_scan_member(metadata, "annotations", &annotations) == OK &&
+				 str_eq(scan_text(annotations, KUBE_INITIAL_END), STR("true"));
 	return OK;
 }
 
@@ -77,14 +89,15 @@ bool object_head_scan(struct str object, struct object_head *out_head) {
 	return !members.err && meta->ns.len && meta->name.len && meta->uid.len && meta->version.len;
 }
 
-bool watch_event_head(struct str line, struct str type, struct object_head *out_head) {
-	struct str raw_key, raw, told = STR_NULL, object = STR_NULL;
+bool watch_event_split(struct str line, struct str *out_type, struct str *out_object) {
+	struct str raw_key, raw;
 	struct json_items members = json_members(line);
+	*out_type = *out_object = STR_NULL;
 	while (json_next_member(&members, &raw_key, &raw)) {
-		if (is_key(raw_key, STR("type")) && !plain_text(raw, &told)) return false;
-		if (is_key(raw_key, STR("object"))) object = raw;
+		if (is_key(raw_key, STR("type")) && !plain_text(raw, out_type)) return false;
+		if (is_key(raw_key, STR("object"))) *out_object = raw;
 	}
-	return !members.err && str_eq(told, type) && object_head_scan(object, out_head);
+	return !members.err && out_type->len && out_object->len;
 }
 
 void watch_event_deinit(struct watch_event *event) {

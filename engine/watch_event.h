@@ -22,6 +22,7 @@ struct watch_event {
 	struct watch_object
 		object; /* borrowed from the line or from _json; of an ERROR always json */
 	struct str type, version; /* empty: not there */
+	bool initial_end; /* a bookmark behind the last object that was there when the watch began */
 };
 
 /* ERR_PARSE, ERR_NOMEM. deinit also after a failure. */
@@ -37,7 +38,7 @@ struct object_head {
 
 /* False: it is not of the usual form, or has escapes where they matter: then it has to be parsed. */
 bool object_head_scan(struct str object, struct object_head *out_head);
-/* Of the object of an event whose type is `type`; false also for other types. */
-bool watch_event_head(struct str line, struct str type, struct object_head *out_head);
+/* Type and object of an event, in its text. */
+bool watch_event_split(struct str line, struct str *out_type, struct str *out_object);
 
 void watch_event_deinit(struct watch_event *event);

@@ -3,6 +3,7 @@
  * list after an expired watch, and where every second object is gone from it.
  *
  *     perf-lists [OBJECTS [CLASSES [BYTES]]]      (100000, a class per 200 objects, no limit)
+ *     perf-lists --pages ...                      lists in pages; else they are streams, as from a server that has those
  *
  * Every SecretSync is well and says so, as after a restart: workers look at it once and ask for nothing. Prints tab-separated
  * lines: name, value, unit. Ends with 1 when an object takes more than BYTES. */
@@ -21,7 +22,7 @@
 #include "engine/engine.h"
 #include "perf/micro/micro.h"
 
-enum { WORKERS = 2, VAULTS = 10, IDENTITIES = 100, BODY_BYTES = 16 << 20 };
+enum { WORKERS = 2, VAULTS = 10, IDENTITIES = 100, BODY_BYTES = 16 << 20, PIECE_BYTES = 256 << 10 };
 
 /* --- the API server --- */
 
@@ -36,8 +37,17 @@ struct server {
 static struct {
 	unsigned objects, classes, step; /* of the list: every step-th object */
 	bool expired; /* the next watch is refused */
+	bool paged; /* no streams */
 	unsigned pages;
-} world = { 100000, 0, 1, false, 0 };
+} world = { 100000, 0, 1, false, false, 0 };
+
+/* A list that is on its way as a watch. */
+static struct stream {
+	struct http_req *req; /* NULL: free */
+	bool classes, complete;
+	unsigned at;
+	struct buf piece; /* what the client has not taken yet */
+} streams[4];
 
 static unsigned number_behind(struct str url, struct str name, unsigned otherwise) {
 	size_t at = str_find(url, name);
@@ -133,20 +143,83 @@ static void write_page(struct http_req *req, bool classes) {
 	world.pages++;
 }
 
+static void add_event(struct buf *out, bool classes, unsigned number) {
+	buf_append(out, STR("{\"type\":\"ADDED\",\"object\":"));
+	if (classes) write_class(out, number);
+	else write_sync(out, number);
+	buf_append(out, STR("}\n"));
+}
+
+static void fill_stream(struct stream *stream) {
+	unsigned count = stream->classes ? world.classes : world.objects, step = stream->classes ? 1 : world.step;
+	if (!stream->req || stream->complete || buf_str(&stream->piece).len) return;
+	for (; stream->at < count && buf_str(&stream->piece).len < PIECE_BYTES; stream->at += step)
+		add_event(&stream->piece, stream->classes, stream->at);
+	stream->complete = stream->at >= count;
+	if (stream->complete)
+		buf_append(&stream->piece, STR("{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":"
+					       "\"5000000\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"));
+	assert(buf_err(&stream->piece) == OK);
+}
+
+static void begin_stream(struct http_req *req) {
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams; i++) {
+		struct stream *stream = &streams[i];
+		if (stream->req) continue;
+		*stream = (struct stream){ .req = req };
+		stream->classes = str_find(buf_str(&req->url), STR("/secretproviderclasses")) != SIZE_MAX;
+		buf_init(&stream->piece, BODY_BYTES);
+		return;
+	}
+	assert(!"room for a stream");
+}
+
+static void deliver_stream(struct stream *stream) {
+	if (!stream->req || stream->req->paused || !buf_str(&stream->piece).len) return;
+	struct buf piece = stream->piece;
+	buf_init(&stream->piece, BODY_BYTES);
+	stream->req->status = 200;
+	stream->req->on_data(stream->req, buf_str(&piece));
+	buf_deinit(&piece);
+}
+
+static void end_stream(const struct http_req *req) {
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams; i++) {
+		if (streams[i].req != req) continue;
+		buf_deinit(&streams[i].piece);
+		streams[i].req = NULL;
+	}
+}
+
+/* Bytes that the next turn takes. */
+static bool has_pieces(void) {
+	bool more = false;
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams; i++)
+		more |= streams[i].req && (!streams[i].complete || buf_str(&streams[i].piece).len);
+	return more;
+}
+
 static void answer(struct http_req *req, bool expired) {
+	end_stream(req);
 	struct str url = buf_str(&req->url);
 	buf_deinit(&req->response);
 	buf_init(&req->response, BODY_BYTES);
 	req->err = OK;
 	bool classes = str_find(url, STR("/secretproviderclasses")) != SIZE_MAX;
 	bool syncs = str_find(url, STR("/secretsyncs")) != SIZE_MAX;
-	req->status = expired ? 410 : 404;
+	bool stream = str_find(url, STR("sendInitialEvents=true")) != SIZE_MAX;
+	req->status = expired ? 410 : stream && world.paged ? 422 : 404;
+	if (stream) return;
 	if (!expired && (classes || syncs)) write_page(req, classes);
 }
 
 static void server_start(struct http *http, struct http_req *req) {
 	struct server *server = container_of(http, struct server, http);
 	bool watch = server->silent || str_find(buf_str(&req->url), STR("watch=true")) != SIZE_MAX;
+	bool stream = !server->silent && str_find(buf_str(&req->url), STR("sendInitialEvents=true")) != SIZE_MAX;
+	bool served = str_find(buf_str(&req->url), STR("/akvsyncs")) == SIZE_MAX && !world.paged;
+	if (stream && served) begin_stream(req);
+	else if (stream) watch = false;
 	req->_active = true;
 	list_init(&req->_link);
 	list_push_back(watch ? &server->watches : &server->active, &req->_link);
@@ -155,6 +228,7 @@ static void server_start(struct http *http, struct http_req *req) {
 static void server_cancel(struct http *http, struct http_req *req) {
 	(void)http;
 	if (!req->_active) return;
+	end_stream(req);
 	list_remove(&req->_link);
 	req->_active = false;
 }
@@ -163,6 +237,7 @@ static void server_cancel(struct http *http, struct http_req *req) {
 static void world_turn(struct server *server) {
 	list_for_each (link, &server->active) answer(container_of(link, struct http_req, _link), false);
 	list_splice(&server->answered, &server->active);
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams; i++) fill_stream(&streams[i]);
 	if (!world.expired) return;
 	world.expired = false;
 	list_for_each (link, &server->watches) answer(container_of(link, struct http_req, _link), true);
@@ -172,6 +247,7 @@ static void world_turn(struct server *server) {
 static int64_t server_turn(struct http *http, struct now now) {
 	struct server *server = container_of(http, struct server, http);
 	(void)now;
+	for (unsigned i = 0; i < sizeof streams / sizeof *streams && !server->silent; i++) deliver_stream(&streams[i]);
 	for (struct list *link; (link = list_pop(&server->answered));) {
 		struct http_req *req = container_of(link, struct http_req, _link);
 		req->_active = false;
@@ -234,7 +310,7 @@ static void run(void) {
 	for (bool busy = true; busy;) {
 		world_turn(server);
 		busy = main_turn() <= now.mono_ns || !list_is_empty(&server->active) ||
-		       !list_is_empty(&server->answered);
+		       !list_is_empty(&server->answered) || has_pieces();
 		for (unsigned i = 0; i < WORKERS; i++) {
 			thread_set_role(ROLE_WORKER + i);
 			busy |= worker_turn(pool_worker(engine_pool(engine), i), now) <= now.mono_ns;
@@ -272,10 +348,11 @@ int main(int argc, char **argv) {
 	static struct clock clock = { read_clock };
 	static struct http_site site = { .name = "kubernetes" }, azure = { .name = "azure" };
 	static struct kube kube;
+	if (argc > 1 && strcmp(argv[1], "--pages") == 0) world.paged = true, argc--, argv++;
 	if (argc > 1) world.objects = (unsigned)atoi(argv[1]);
 	size_t budget = argc > 3 ? (size_t)atoi(argv[3]) : SIZE_MAX;
 	world.classes = argc > 2 ? (unsigned)atoi(argv[2]) : (world.objects + 199) / 200;
-	if (!world.objects || !world.classes) return fputs("perf-lists [OBJECTS [CLASSES [BYTES]]]\n", stderr), 2;
+	if (!world.objects || !world.classes) return fputs("perf-lists [--pages] [OBJECTS [CLASSES [BYTES]]]\n", stderr), 2;
 	mem_merge_at_free();
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();

@@ -195,19 +195,21 @@ class Cluster:
     """One control plane. Start and stop it by `with`, or by start() and stop()."""
 
     def __init__(self, directory=None, *, owner_enforcement=True, issuer=ISSUER, crds=None,
-                 audit=False, compaction="2s", oldest=False):
+                 audit=False, compaction="2s", oldest=False, feature_gates=None):
         """crds: YAML files applied before the controller manager starts, which makes garbage
         collection know them at once (later it may take 40 s); None means those of deploy/manifests.
         audit: keep an audit log (see audit()); it costs 40 % of the throughput.
         compaction: how soon the API server forgets old revisions; short, so that a continue token
         expires within seconds. Watches are not affected.
-        oldest: with the API server of find_oldest()."""
+        oldest: with the API server of find_oldest().
+        feature_gates: of the API server, as its flag has them."""
         self.temporary = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="kvsync-cluster-"))
         self.owner_enforcement = owner_enforcement
         self.issuer = issuer
         self.crds = sorted(MANIFESTS.glob("*-crd-*.yaml")) if crds is None else crds
         self.with_audit = audit
+        self.feature_gates = feature_gates
         self.compaction = compaction
         self.oldest = find_oldest() if oldest else None
         self.processes = []
@@ -341,6 +343,8 @@ class Cluster:
         ]
         if self.owner_enforcement:
             flags += ["--enable-admission-plugins", "OwnerReferencesPermissionEnforcement"]
+        if self.feature_gates:
+            flags += ["--feature-gates", self.feature_gates]
         if self.with_audit:
             policy = self.directory / "audit-policy.yaml"
             policy.write_text(AUDIT_POLICY)

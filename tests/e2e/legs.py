@@ -228,6 +228,29 @@ def a_watch_that_breaks_resumes(lab):
         lab.wait_data("broken-watch", {"k": "second of the watch"}, timeout=60)
 
 
+@leg
+def lists_come_as_streams(lab):
+    """One watch per kind brings the list and goes on behind it: no page is asked for, and more than one would hold is found."""
+    names = [f"stream-{number}" for number in range(600)]
+    lab.apply({"apiVersion": "v1", "kind": "List", "items": [sync(name, "no-such-class", {"k": "none"}) for name in names]})
+    others = len(lab.cluster.get("secretsyncs", "--all-namespaces")["items"]) - len(names)
+    mark = lab.audit_mark()
+    with lab.engine() as engine:
+        engine.wait_for_line(f"ready secretsyncs={len(names) + others}", 60)
+        lab.wait_reason(names[-1], "ControllerSpcError", timeout=60)
+        lab.apply(sync("stream-late", "no-such-class", {"k": "none"}))
+        lab.wait_reason("stream-late", "ControllerSpcError", timeout=20)
+    asked = [entry["requestURI"] for entry in lab.audit_of_kvsync(mark) if entry["verb"] in ("list", "watch")]
+    streams = [uri for uri in asked if "sendInitialEvents=true" in uri]
+    for kind in ("secretproviderclasses", "secretsyncs", "akvsyncs"):
+        check(sum(f"/{kind}?" in uri for uri in streams) >= 1, f"no stream of {kind}: {asked}")
+    check(not [uri for uri in asked if "limit=500" in uri], f"pages were asked for: {asked}")
+    lab.cluster.kubectl("delete", "secretsync", *names[:300], "-n", "my-namespace", "--wait=false")
+    with lab.engine() as engine:
+        engine.wait_for_line(f"ready secretsyncs={len(names) - 300 + others + 1}", 60)
+    lab.cluster.kubectl("delete", "secretsync", *names[300:], "stream-late", "-n", "my-namespace", "--wait=false")
+
+
 def a_restart_is_silent(lab, names):
     """A new engine, one interval long: the vault is asked for pages of lists and no value, and nothing is written."""
     versions = {name: (lab.secret(name)["metadata"]["resourceVersion"], lab.sync(name)["metadata"]["resourceVersion"]) for name in names}

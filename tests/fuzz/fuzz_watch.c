@@ -1,5 +1,6 @@
 /* Lines of a WATCH, as the API server or whatever stands in its place may send them, in two pieces: the informer comes to rest,
- * asks for something again, and a status that it passes on can be read. The first byte says where the pieces part. */
+ * asks for something again, and a status that it passes on can be read. The first byte says where the pieces part, and whether the
+ * watch begins with a list. */
 #include <assert.h>
 #include <stdint.h>
 
@@ -85,8 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	rng_seed(&rng, 1);
 	if (kube_init(&kube, "https://api", &site)) return 0;
 	informer_init(&informer, &kube, &http, KUBE_SYNCS, &sink, &rng);
+	bool paged = data[0] % 2;
+	if (paged) informer_set_paged(&informer);
 	rest(&informer, now);
-	end(200, STR(NO_ITEMS));
+	if (paged) end(200, STR(NO_ITEMS));
 	rest(&informer, now);
 	assert(active && active->on_data);
 	struct str lines = { (const char *)data + 1, size - 1 };

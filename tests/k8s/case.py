@@ -33,6 +33,8 @@ FEATURES = {
     "schema": "checks of custom resources against their schema, beyond dropping unknown fields",
     "upstream-crd": "SecretSync as the upstream controller defines it (upstream-crd.yaml)",
     "extended-crd": "SecretSync as deploy/manifests defines it",
+    "watch-list": "streaming lists (the feature gate WatchList)",
+    "paged-only": "the lack of streaming lists",
 }
 
 CASES = {}
@@ -211,5 +213,5 @@ class Context:
         self.setup.allow(self, account, identity, list(rules))
         return identity
 
-    def watch(self, label, path, accept=JSON, **query):
-        return Watch(self, label, path, query, accept)
+    def watch(self, label, path, accept=JSON, identity=None, **query):
+        return Watch(self, label, path, query, accept, identity)

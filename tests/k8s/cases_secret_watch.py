@@ -48,6 +48,19 @@ def secret_metadata_forbidden(k):
            watch="true", allowWatchBookmarks="true", resourceVersion="1", **SELECTION)
 
 
+@case(needs=["watch-list"])
+def secret_metadata_watch_list(k):
+    """A list of metadata as the beginning of a watch: those with the label, then the marked bookmark."""
+    for name in ("a", "b"):
+        k.secret(name).post(f"create {name}", {"k": "value"})
+    foreign(k, "between")
+    with k.watch("open", k.secrets, accept=METADATA, sendInitialEvents="true", resourceVersionMatch="NotOlderThan",
+                 allowWatchBookmarks="true", timeoutSeconds=15, **SELECTION) as w:
+        w.take("two, and a bookmark", 3)
+        k.secret("c").post("create c", {"k": "value"})
+        w.take("created", 1)
+
+
 @case()
 def secret_metadata_watch(k):
     """Each change of metadata or data is one event without a value. A Secret that loses the label is DELETED, and ADDED when it

@@ -85,13 +85,108 @@ def watch_initial_events(k):
         w.take("a new one", 1)
 
 
-@case()
-def watch_send_initial_events(k):
-    """The same by sendInitialEvents."""
+STREAM = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan",
+          "allowWatchBookmarks": "true", "timeoutSeconds": 15}
+
+
+@case(needs=["watch-list"])
+def watch_list(k):
+    """A list as the beginning of a watch: what is there as ADDED, one bookmark with a mark, then what happens."""
+    for name in "abc":
+        k.sync(None, name)
+    k.send(None, "DELETE", f"{k.syncs}/b", expect=200)
+    change(k, "a")
+    with k.watch("open", k.syncs, **STREAM) as w:
+        w.take("two that are there, as they are now, and a bookmark", 3)
+        k.sync(None, "d")
+        change(k, "c")
+        k.send(None, "DELETE", f"{k.syncs}/a", expect=200)
+        w.take("created, changed, deleted", 3)
+
+
+@case(needs=["watch-list"])
+def watch_list_empty(k):
+    """Where nothing is there the bookmark comes alone."""
+    with k.watch("open", k.syncs, **STREAM) as w:
+        w.take("a bookmark", 1)
+        k.sync(None, "s")
+        w.take("created", 1)
+
+
+@case(needs=["watch-list"])
+def watch_list_goes_on(k):
+    """A watch from the bookmark's revision on begins behind the list."""
     k.sync(None, "a")
-    with k.watch("open", k.syncs, allowWatchBookmarks="true", timeoutSeconds=15,
-                 sendInitialEvents="true", resourceVersionMatch="NotOlderThan") as w:
-        w.take("one that is there, and a bookmark", 2)
+    with k.watch("open", k.syncs, **STREAM) as w:
+        w.take("one, and a bookmark", 2)
+        version = w.last["object"]["metadata"]["resourceVersion"]
+    k.sync(None, "b")
+    with k.watch("resume", k.syncs, resourceVersion=version, timeoutSeconds=15) as w:
+        w.take("what came after it", 1)
+
+
+@case(needs=["watch-list"])
+def watch_list_from_a_revision(k):
+    """At least as new as a revision: an old one is no matter; one that is yet to come is waited for, and then
+    an ERROR event."""
+    k.sync(None, "s")
+    with k.watch("old", k.syncs, **STREAM, resourceVersion="1") as w:
+        w.take("one, and a bookmark", 2)
+    with k.watch("any", k.syncs, **STREAM, resourceVersion="0") as w:
+        w.take("one, and a bookmark", 2)
+    with k.watch("of the future", k.syncs, **STREAM, resourceVersion="999999999") as w:
+        w.rest("one error")
+
+
+@case(needs=["watch-list"])
+def watch_list_options(k):
+    """sendInitialEvents goes with NotOlderThan and with a watch alone; without bookmarks its end is not told."""
+    k.sync(None, "s")
+    match = {"resourceVersionMatch": "NotOlderThan"}
+    for label, query in (
+            ("no match", {"sendInitialEvents": "true"}),
+            ("another match", {"sendInitialEvents": "true", "resourceVersionMatch": "Exact"}),
+            ("only a match", match),
+            ("a continue token", {"sendInitialEvents": "true", "continue": "abc", **match})):
+        with k.watch(label, k.syncs, **query, timeoutSeconds=3) as w:
+            w.error(expect=422)
+    k.send("a list", "GET", k.syncs, sendInitialEvents="true", **match, expect=422)
+    k.send("a list with a match alone", "GET", k.syncs, **match, expect=422)
+    with k.watch("no number", k.syncs, **STREAM, resourceVersion="x") as w:
+        w.error(expect=500)
+    with k.watch("without bookmarks", k.syncs, sendInitialEvents="true", timeoutSeconds=2, **match) as w:
+        w.rest("one")
+    with k.watch("no events", k.syncs, sendInitialEvents="false", timeoutSeconds=2, **match) as w:
+        w.rest("nothing")
+
+
+@case(needs=["watch-list", "rbac"])
+def watch_list_rights(k):
+    """A list by a watch takes the right to watch; none to list."""
+    def who(account, *verbs):
+        return k.identity_of(account, [{"apiGroups": ["secret-sync.x-k8s.io"], "resources": ["secretsyncs"],
+                                        "verbs": list(verbs)}])
+    k.sync(None, "s")
+    lister, watcher = who("lister", "list"), who("watcher", "watch")
+    with k.watch("who may list", k.syncs, identity=lister, **STREAM) as w:
+        w.error(expect=403)
+    with k.watch("who may watch", k.syncs, identity=watcher, **STREAM) as w:
+        w.take("one, and a bookmark", 2)
+
+
+@case(needs=["paged-only"])
+def watch_list_unknown(k):
+    """A server without the feature refuses it by 422, whatever it is asked with; a watch without a revision still
+    begins with what is there."""
+    k.sync(None, "s")
+    with k.watch("as kvsync asks", k.syncs, **STREAM) as w:
+        w.error(expect=422)
+    with k.watch("and without a match", k.syncs, sendInitialEvents="true", timeoutSeconds=3) as w:
+        w.error(expect=422)
+    with k.watch("and no events", k.syncs, sendInitialEvents="false", timeoutSeconds=3,
+                 resourceVersionMatch="NotOlderThan") as w:
+        w.error(expect=422)
+    k.send("all pages are there", "GET", k.syncs, limit=500, expect=200)
 
 
 @case()

@@ -13,10 +13,10 @@ class Unexpected(Exception):
 class Watch:
     """A watch that is open meanwhile: with k.watch(...) as w: ...; w.take("label", 2)"""
 
-    def __init__(self, context, label, path, query, accept=JSON):
-        self.k, self.events = context, []
+    def __init__(self, context, label, path, query, accept=JSON, identity=None):
+        self.k, self.last = context, None
         path = f"{path}?{urllib.parse.urlencode({'watch': 'true', **query})}"
-        self.connection, self.response = context.identity.open(
+        self.connection, self.response = (identity or context.identity).open(
             "GET", path, {"Accept": accept}, timeout=20)
         self.step = {
             "label": label,
@@ -38,7 +38,8 @@ class Watch:
             return None
         if not line.endswith(b"\n") or line == b"\n":
             raise Unexpected(f"a watch event is one line of JSON, got {line[:80]!r}")
-        return json.loads(line)
+        self.last = json.loads(line)
+        return self.last
 
     def take(self, label, count):
         """Record the next events."""

@@ -4,8 +4,8 @@
     tests/k8s/real.py check     ask a real server and compare with the recorded answers
     tests/k8s/real.py record    ask a real server and record its answers
 
-Asks two servers one after the other: one with the CRDs of deploy/manifests and one with SecretSync
-as the upstream controller defines it. Takes about a minute.
+Asks three servers one after the other: one with the CRDs of deploy/manifests, one with SecretSync as
+the upstream controller defines it, and one without streaming lists. Takes about a minute.
 """
 
 import pathlib
@@ -18,13 +18,17 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from cluster import MANIFESTS, UPSTREAM_CRD, Cluster, ClusterError, run_test  # noqa: E402
 
-# What a file of answers holds: the server's CRDs, what it lacks, the cases (all, if none is named).
+PAGED_CASES = ["watch-list-unknown", "watch-from-list", "watch-initial-events", "sync-list-pages"]
+
+# What a file of answers holds: how the server is started, what it lacks, the cases (all, if none is named).
 SERVERS = {
-    "real-v1.36.json": (None, "upstream-crd", []),
+    "real-v1.36.json": ({}, "upstream-crd,paged-only", []),
     "real-v1.36-upstream-crd.json": (
-        [*MANIFESTS.glob("*-crd-secretproviderclasses.yaml"), UPSTREAM_CRD], "extended-crd",
+        {"crds": [*MANIFESTS.glob("*-crd-secretproviderclasses.yaml"), UPSTREAM_CRD]},
+        "extended-crd,paged-only",
         ["sync-create", "sync-generation", "sync-invalid", "sync-status",
          "sync-status-on-upstream"]),
+    "real-v1.36-paged.json": ({"feature_gates": "WatchList=false"}, "upstream-crd,watch-list", PAGED_CASES),
 }
 
 
@@ -32,11 +36,11 @@ def requests(*arguments):
     return subprocess.run([sys.executable, HERE / "requests.py", *arguments]).returncode
 
 
-def ask(name, out):
+def ask(name, out, **options):
     """The answers of one server; false if one was not as expected."""
-    crds, without, cases = SERVERS[name]
+    options, without, cases = {**SERVERS[name][0], **options}, *SERVERS[name][1:]
     print(f"real.py: {name}: a server without {without}", flush=True)
-    with Cluster(crds=crds) as cluster:
+    with Cluster(**options) as cluster:
         return requests("run", "--kubeconfig", cluster.kubeconfig, "--out", out,
                         "--without", without, *(f"--case={case}" for case in cases)) == 0
 

@@ -9,7 +9,7 @@ static bool is_drawn(enum sim_fault fault) {
 unsigned sim_share(enum sim_row row, unsigned permille) {
 	if (row == ROW_PATCH || row == ROW_PAGE) return permille * 12;
 	bool rare =
-		row == ROW_SETTLE || row == ROW_APPLY || row == ROW_EXCHANGE || row == ROW_VALUES;
+		row == ROW_SETTLE || row == ROW_APPLY || row == ROW_EXCHANGE || row == ROW_VALUES || row == ROW_STREAM;
 	return rare ? permille * 4 : permille;
 }
 

@@ -42,7 +42,10 @@ static bool has(struct str s, const char *part) {
 static enum sim_row kube_row(const struct exchange *x, const char *method, struct str path) {
 	struct str type = header_of(x, "Content-Type");
 	if (has(path, "/secrets/") && strcmp(method, "GET") == 0) return ROW_TOKEN;
-	if (strcmp(method, "GET") == 0) return has(path, "watch=") ? ROW_WATCH : ROW_LIST;
+	if (strcmp(method, "GET") == 0) {
+		if (has(path, "sendInitialEvents=")) return ROW_STREAM;
+		return has(path, "watch=") ? ROW_WATCH : ROW_LIST;
+	}
 	if (has(path, "/token")) return ROW_TOKEN;
 	if (has(path, "/status")) return ROW_STATUS;
 	if (has(path, "/events?")) return ROW_EVENT;
@@ -214,10 +217,21 @@ static void watch_silence(struct exchange *x) {
 	if (idle_ns) sim_at(x->sim, &x->timeout, x->sim->now_ns + idle_ns);
 }
 
+/* While a list is on its way, sometimes; its first pieces are most of it. */
+static bool breaks_now(struct exchange *x) {
+	struct sim *sim = x->sim;
+	bool on = sim->fault_mask & (UINT64_C(1) << SIM_BROKEN) && sim->now_ns < sim->calm_ns;
+	return x->row == ROW_STREAM && x->streamed_pieces < 3 && on && sim_chance(sim, 120);
+}
+
 /* Some of the bytes arrive: cut anywhere. */
 static void stream_piece(struct exchange *x) {
 	struct sim *sim = x->sim;
 	poll_watch(x);
+	if (x->watch && buf_str(&x->pipe).len && breaks_now(x)) {
+		kube_watch_close(take(x->watch));
+		x->stream_broken = true;
+	}
 	struct str all = buf_str(&x->pipe);
 	if (sim->cuts[HOST_KUBE]) {
 		sim_at(sim, &x->next, sim->now_ns + NS_PER_S);
@@ -225,19 +239,20 @@ static void stream_piece(struct exchange *x) {
 	}
 	if (x->stream_broken && sim_chance(sim, 500)) {
 		sim_note(sim, "watch broken off with %zu bytes on their way", all.len);
-		sim->table->cells[ROW_WATCH][SIM_BROKEN]++;
+		sim->table->cells[x->row][SIM_BROKEN]++;
 		finish(x, ERR_NETWORK, true);
 		return;
 	}
 	if (all.len) {
 		size_t bytes = sim_chance(sim, 500) ? all.len
 						    : (size_t)sim_between(sim, 1, (int64_t)all.len);
+		x->streamed_pieces++;
 		buf_append(&x->inbox, str_slice(all, 0, bytes));
 		buf_consume(&x->pipe, bytes);
 		watch_silence(x);
 		sim_wake_role(sim, x->client->role);
 	} else if (x->stream_broken || x->stream_ended) {
-		if (x->stream_broken) sim->table->cells[ROW_WATCH][SIM_BROKEN]++;
+		if (x->stream_broken) sim->table->cells[x->row][SIM_BROKEN]++;
 		sim_note(sim, "watch %s", x->stream_broken ? "broken off" : "ended");
 		finish(x, x->stream_broken ? ERR_NETWORK : OK, true);
 		return;
@@ -483,7 +498,7 @@ static void deliver(struct exchange *x) {
 static struct exchange *next_ready(struct sim_http *client) {
 	list_for_each (link, &client->exchanges) {
 		struct exchange *x = container_of(link, struct exchange, link);
-		if (x->ready || buf_str(&x->inbox).len) return x;
+		if (x->ready || (buf_str(&x->inbox).len && !x->req->paused)) return x;
 	}
 	return NULL;
 }

@@ -36,6 +36,7 @@ struct exchange {
 	struct buf pipe; /* bytes of the stream on their way */
 	struct buf inbox; /* bytes of the stream that have arrived */
 	bool streamed, stream_ended, stream_broken;
+	unsigned streamed_pieces;
 	bool ready;
 	enum err err;
 	bool maybe_sent;

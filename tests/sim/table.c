@@ -38,7 +38,7 @@ enum {
 	SECRET_ROWS = BIT(ROW_CREATE) | BIT(ROW_PROBE) | BIT(ROW_SETTLE) | BIT(ROW_APPLY) |
 		      BIT(ROW_PATCH),
 	WRITE_ROWS = SECRET_ROWS | BIT(ROW_STATUS) | BIT(ROW_TOKEN),
-	MAIN_ROWS = BIT(ROW_LIST) | BIT(ROW_WATCH),
+	MAIN_ROWS = BIT(ROW_LIST) | BIT(ROW_STREAM) | BIT(ROW_WATCH),
 	EVENT_ROWS = BIT(ROW_EVENT),
 	ASKING_ROWS = WRITE_ROWS | VAULT_ROWS | MAIN_ROWS | BIT(ROW_EXCHANGE) | BIT(ROW_PAGE) |
 		      EVENT_ROWS,
@@ -65,7 +65,7 @@ static struct reach reach_of(enum sim_fault fault) {
 		return (struct reach){ SECRET_ROWS | BIT(ROW_TOKEN) | EVENT_ROWS,
 			"a read that is served late changes nothing; of status see README" };
 	case SIM_GARBAGE:
-		return (struct reach){ ASKING_ROWS & ~BIT(ROW_WATCH),
+		return (struct reach){ ASKING_ROWS & ~BIT(ROW_WATCH) & ~BIT(ROW_STREAM),
 			"bytes of a watch are cut, not replaced; test_engine_informer does" };
 	case SIM_409:
 		return (struct reach){ WRITE_ROWS | EVENT_ROWS, "only writes of the API server conflict" };
@@ -82,7 +82,7 @@ static struct reach reach_of(enum sim_fault fault) {
 	case SIM_POLICY:
 		return (struct reach){ SECRET_ROWS, "the policy is about Secrets" };
 	case SIM_BROKEN:
-		return (struct reach){ BIT(ROW_WATCH), "only a watch breaks" };
+		return (struct reach){ BIT(ROW_STREAM) | BIT(ROW_WATCH), "only a watch breaks" };
 	case SIM_CHANGED:
 	case SIM_DELETED:
 	case SIM_REPLACED:

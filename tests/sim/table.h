@@ -6,13 +6,13 @@
 #include <stdio.h>
 
 /* Steps of a reconcile by their names in workers/sync.h; "exchange" is the second half of "token", "page" one of a walk
- * over a vault's list. list and watch are main's. */
+ * over a vault's list. list, stream (a list as the beginning of a watch) and watch are main's. */
 #define SIM_ROWS(X)                                                                           \
 	X(BORROW, "borrow")                                                                   \
 	X(TOKEN, "token") X(EXCHANGE, "exchange") X(FETCH, "fetch") X(COMPARE, "compare")     \
 		X(VALUES, "values") X(CREATE, "create") X(PROBE, "probe") X(SETTLE, "settle") \
 			X(APPLY, "apply") X(PATCH, "patch") X(EVENT, "event") X(STATUS, "status") X(PAGE, "page")       \
-				X(LIST, "list") X(WATCH, "watch")
+				X(LIST, "list") X(STREAM, "stream") X(WATCH, "watch")
 
 enum sim_row {
 #define X(id, name) ROW_##id,

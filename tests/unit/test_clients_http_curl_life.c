@@ -278,6 +278,80 @@ static void a_secret_stream_stays_in_secret_memory(void **state) {
 	}
 }
 
+enum { MUCH_PIECES = 384, MUCH_PIECE_BYTES = 65536 };
+static _Atomic size_t sent_bytes;
+static size_t taken_bytes;
+
+/* 24 MiB, whose every byte tells where it stands. */
+static void send_much(struct conn *conn) {
+	static char piece[MUCH_PIECE_BYTES + 16];
+	for (unsigned i = 0; i < MUCH_PIECES; i++) {
+		size_t at = (size_t)sprintf(piece, "%x\r\n", MUCH_PIECE_BYTES);
+		memset(piece + at, 'a' + i % 26, MUCH_PIECE_BYTES);
+		memcpy(piece + at + MUCH_PIECE_BYTES, "\r\n", 2);
+		conn_write(conn, piece, at + MUCH_PIECE_BYTES + 2);
+		sent_bytes += MUCH_PIECE_BYTES;
+	}
+	conn_write(conn, "0\r\n\r\n", 5);
+}
+
+static void take_and_pause(struct http_req *req, struct str chunk) {
+	for (size_t i = 0; i < chunk.len; i++, taken_bytes++)
+		if (chunk.ptr[i] != (char)('a' + taken_bytes / MUCH_PIECE_BYTES % 26)) fail_msg("byte %zu", taken_bytes);
+	req->paused = true;
+}
+
+/* Who takes nothing for a while lets the server wait, and gets every byte in the end; the silence is nobody's fault. */
+static void a_stream_waits_for_its_reader(void **state) {
+	const struct step script[] = { { READ }, { SEND, STREAM }, { SERVE, .serve = send_much }, { STEP_END } };
+	(void)state;
+	for (int secret = 0; secret < 2; secret++) {
+		struct scripted server = { .scripts = { script } };
+		struct call call;
+		sent_bytes = taken_bytes = 0;
+		server_start(&server);
+		call_to(&call, &client, HTTP_GET, &server, "/watch");
+		call.req.on_data = take_and_pause;
+		call.req.idle_timeout_ns = 300 * NS_PER_MS;
+		if (secret) call.req.response_arena = client.arena;
+		http_start(client.http, &call.req);
+		while (!taken_bytes) client_turn(&client);
+		size_t before = taken_bytes;
+		client_turn_for(&client, 800);
+		assert_int_equal(taken_bytes, before);
+		assert_int_equal(call.done, 0);
+		/* What the kernel keeps is not ours to say. */
+		assert_true(sent_bytes < (size_t)MUCH_PIECES * MUCH_PIECE_BYTES);
+		while (!call.done) {
+			before = taken_bytes;
+			call.req.paused = false;
+			client_turn(&client);
+			assert_true(taken_bytes - before <= 512 * 1024);
+		}
+		assert_int_equal(call.req.err, OK);
+		assert_int_equal(taken_bytes, (size_t)MUCH_PIECES * MUCH_PIECE_BYTES);
+		call_deinit(&call);
+		assert_int_equal(secret_arena_used_bytes(client.arena), 0);
+		server_stop(&server);
+	}
+}
+
+/* The end of a stream is told with what came before it, also to who takes nothing. */
+static void a_stream_ends_while_it_is_paused(void **state) {
+	const struct step script[] = { { READ }, { SEND, STREAM "3\r\none\r\n0\r\n\r\n" }, { STEP_END } };
+	struct scripted server = { .scripts = { script } };
+	struct call call;
+	(void)state;
+	server_start(&server);
+	call_to(&call, &client, HTTP_GET, &server, "/watch");
+	call.req.on_data = call_data;
+	call.req.paused = true;
+	assert_int_equal(call_run(&call), OK);
+	assert_str(buf_str(&call.seen), "one");
+	call_deinit(&call);
+	server_stop(&server);
+}
+
 /* --- cancelling --- */
 
 static void a_cancelled_request_is_never_heard_of(void **state) {
@@ -475,6 +549,8 @@ int main(void) {
 		with_client(a_failed_start_can_be_cancelled),
 		with_client(a_cancelled_lookup_does_not_hold_up),
 		with_client(one_end_may_cancel_the_other),
+		with_client(a_stream_waits_for_its_reader),
+		with_client(a_stream_ends_while_it_is_paused),
 		with_client(a_stream_may_cancel_itself),
 		with_client(a_request_may_be_started_again_when_it_has_ended),
 		with_client(a_request_may_be_freed_in_its_end),

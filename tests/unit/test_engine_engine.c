@@ -20,6 +20,8 @@ struct fake {
 };
 
 struct world {
+	bool streams; /* the server has streaming lists */
+	unsigned refused_streams;
 	struct clock clock;
 	struct now now;
 	struct kube kube;
@@ -136,9 +138,22 @@ static void turn_worker(void) {
 	thread_set_role(ROLE_MAIN);
 }
 
+/* A server that has no streaming lists, unless a test wants them: its lists are pages. */
+static bool refuse_stream(void) {
+	for (int i = 0; i < 16 && !w.streams && !w.main_http->answered; i++) {
+		struct http_req *req = w.main_http->active[i];
+		if (!req || str_find(buf_str(&req->url), STR("sendInitialEvents")) == SIZE_MAX) continue;
+		req->status = 422;
+		w.main_http->answered = req;
+		w.refused_streams++;
+		return true;
+	}
+	return false;
+}
+
 static void turn_main(void) {
 	int64_t deadline_ns = 0;
-	for (int i = 0; i < 100 && deadline_ns <= w.now.mono_ns; i++)
+	for (int i = 0; i < 100 && (refuse_stream() || deadline_ns <= w.now.mono_ns); i++)
 		deadline_ns = engine_turn(w.engine, w.now);
 	assert_true(deadline_ns > w.now.mono_ns);
 }
@@ -215,6 +230,47 @@ static void test_classes_come_first(void **state) {
 	assert_int_equal(engine_class_count(w.engine), 1);
 	turn_worker();
 	assert_non_null(request(w.worker_http, "/serviceaccounts/sa/token"));
+}
+
+#define ADDED(object) "{\"type\":\"ADDED\",\"object\":" object "}\n"
+#define INITIAL_END                                                                      \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"5\"," \
+	"\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
+
+/* One request for each kind, in the same order. */
+static void test_lists_by_streams(void **state) {
+	(void)state;
+	w.streams = true;
+	turn_main();
+	stream(CLASSES "watch", ADDED(CLASS));
+	assert_null(request(w.main_http, SYNCS));
+	stream(CLASSES "watch", INITIAL_END);
+	stream(SYNCS "watch", ADDED(SYNC));
+	assert_false(engine_is_ready(w.engine));
+	stream(SYNCS "watch", INITIAL_END);
+	assert_true(engine_is_ready(w.engine));
+	assert_int_equal(engine_sync_count(w.engine), 1);
+	/* What is not in the next one is gone, at its end. */
+	stream(SYNCS "watch", "{\"type\":\"ERROR\",\"object\":{\"code\":410,\"reason\":\"Expired\"}}\n");
+	w.now.mono_ns += 10 * NS_PER_S;
+	turn_main();
+	assert_int_equal(engine_sync_count(w.engine), 1);
+	stream(SYNCS "watch", INITIAL_END);
+	assert_int_equal(engine_sync_count(w.engine), 0);
+	turn_worker();
+	turn_main();
+}
+
+/* Those that have not asked yet ask for pages at once. */
+static void test_streams_are_refused_for_all(void **state) {
+	(void)state;
+	turn_main();
+	/* Of AKVSyncs and of classes. */
+	assert_int_equal(w.refused_streams, 2);
+	answer(CLASSES "limit", 200, PAGE(CLASS));
+	answer(SYNCS "limit", 200, PAGE(SYNC));
+	assert_int_equal(w.refused_streams, 2);
+	assert_true(engine_is_ready(w.engine));
 }
 
 /* Where the AKVSync kind is not installed, all else goes on; where it is, nothing waits for it either. */
@@ -446,6 +502,8 @@ static void test_no_memory_for_the_watch_of_secrets(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_classes_come_first),
+		TEST(test_lists_by_streams),
+		TEST(test_streams_are_refused_for_all),
 		TEST(test_nothing_waits_for_akvsyncs),
 		TEST(test_life_of_an_object),
 		TEST(test_stop_in_the_middle),

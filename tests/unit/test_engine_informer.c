@@ -133,6 +133,11 @@ static void told_gone(struct informer_sink *sink) {
 	tell("gone", NULL);
 }
 
+static void told_paged(struct informer_sink *sink) {
+	(void)sink;
+	tell("paged", NULL);
+}
+
 static void no_log(struct str line, void *arg) {
 	(void)line;
 	(void)arg;
@@ -150,6 +155,7 @@ static int setup(void **state) {
 	rng_seed(&w.rng, 1);
 	if (kube_init(&w.kube, "https://api", &w.site)) return -1;
 	informer_init(&w.informer, &w.kube, &w.script.http, KUBE_SYNCS, &w.sink, &w.rng);
+	informer_set_paged(&w.informer);
 	return 0;
 }
 
@@ -757,6 +763,239 @@ static void test_optional_resource_is_missing(void **state) {
 	assert_lists();
 }
 
+/* --- lists that are the beginning of a watch --- */
+
+#define INITIAL_END(version)                                                                   \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" version \
+	"\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
+#define INVALID "{\"kind\":\"Status\",\"code\":422,\"reason\":\"Invalid\",\"message\":\"sendInitialEvents: Forbidden\"}"
+
+static int setup_stream(void **state) {
+	if (setup(state)) return -1;
+	informer_deinit(&w.informer);
+	informer_init(&w.informer, &w.kube, &w.script.http, KUBE_SYNCS, &w.sink, &w.rng);
+	w.sink.paged = told_paged;
+	return 0;
+}
+
+static void assert_streams(void) {
+	assert_url("/secretsyncs?watch=true&");
+	assert_url("sendInitialEvents=true");
+	assert_url("resourceVersionMatch=NotOlderThan");
+	assert_url("allowWatchBookmarks=true");
+	assert_int_equal(str_find(buf_str(&w.script.active->url), STR("resourceVersion=")), SIZE_MAX);
+	assert_non_null(w.script.active->on_data);
+	assert_ptr_equal(w.script.active->site, &w.kube.watch_site);
+	assert_int_equal(w.kube.watch_site.version, HTTP_VERSION_1_1);
+}
+
+/* One request for all of it. What changes while the list is on its way is told in it. */
+static void test_stream(void **state) {
+	(void)state;
+	settle();
+	assert_streams();
+	stream(EVENT("ADDED", "a", "7") EVENT("ADDED", "b", "3"));
+	assert_string_equal(w.told, "[ +a +b ");
+	assert_false(informer_has_synced(&w.informer));
+	assert_false(informer_is_current(&w.informer));
+	/* Another bookmark ends nothing. */
+	stream(EVENT("DELETED", "b", "8") EVENT("MODIFIED", "a", "9") EVENT("BOOKMARK", "", "9"));
+	assert_false(informer_has_synced(&w.informer));
+	stream(INITIAL_END("9") EVENT("ADDED", "c", "10"));
+	assert_string_equal(w.told, "[ +a +b -b +a ] +c ");
+	assert_true(informer_is_current(&w.informer));
+	assert_int_equal(w.script.started, 1);
+	/* From now on it is a watch like any other. */
+	stream(EVENT("BOOKMARK", "", "12"));
+	answer_error(ERR_NETWORK);
+	pass(2);
+	assert_resumes("12");
+	stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+	pass(2);
+	assert_streams();
+}
+
+/* The end of the list may be all that comes; the watch from there on. */
+static void test_stream_of_nothing(void **state) {
+	(void)state;
+	settle();
+	stream(INITIAL_END("5"));
+	assert_string_equal(w.told, "[ ] ");
+	end_stream();
+	assert_watches("5");
+}
+
+/* Without the feature: the same list, in pages, and never again. */
+static void test_stream_is_not_known(void **state) {
+	(void)state;
+	settle();
+	assert_streams();
+	answer(422, INVALID);
+	assert_lists();
+	assert_string_equal(w.told, "[ paged ");
+	answer(200, PAGE(ITEM("a"), "7", "tok"));
+	answer(200, PAGE(ITEM("b"), "7", ""));
+	assert_string_equal(w.told, "[ paged +a +b ] ");
+	assert_watches("7");
+	answer(410, GONE);
+	pass(2);
+	assert_lists();
+}
+
+/* However a stream ends before its list is complete, the list begins again in pages, and what was known stays known until that
+ * is complete; the next list is a stream again. */
+static void test_stream_breaks(void **state) {
+	(void)state;
+	settle();
+	for (int i = 0; i < 7; i++) {
+		assert_streams();
+		w.told[0] = '\0';
+		stream(EVENT("ADDED", "a", "7"));
+		if (i == 0) answer_error(ERR_NETWORK);
+		if (i == 1) end_stream();
+		if (i == 2) stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+		if (i == 3) stream("{\"type\":\"ERROR\",\"object\":{\"code\":504,\"reason\":\"Timeout\"}}\n");
+		if (i == 4) stream("garbage\n");
+		if (i == 5) answer_error(ERR_TIMEOUT);
+		if (i == 6) {
+			w.upsert_err = ERR_NOMEM;
+			stream(EVENT("ADDED", "b", "7"));
+			w.upsert_err = OK;
+		}
+		pass(2);
+		assert_lists();
+		answer(200, PAGE(ITEM("a"), "9", ""));
+		/* Nothing ended in between. */
+		assert_string_equal(w.told, "+a [ +a ] ");
+		assert_watches("9");
+		answer(410, GONE);
+		pass(2);
+	}
+}
+
+/* A server that could not even begin is asked for a stream again. */
+static void test_stream_is_refused_for_now(void **state) {
+	(void)state;
+	static const int statuses[] = { 401, 403, 404, 410, 429, 500, 503 };
+	settle();
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		assert_streams();
+		answer(statuses[i], "{}");
+		pass(30);
+	}
+	assert_streams();
+	answer_error(ERR_NETWORK);
+	pass(30);
+	assert_streams();
+	/* This says that it does not want to be asked so. */
+	answer(400, "{}");
+	pass(30);
+	assert_lists();
+}
+
+/* A list in which nothing comes is not waited for as long as a watch; one that we are slow with is. */
+static void test_stream_stalls(void **state) {
+	(void)state;
+	settle();
+	w.now.mono_ns += 40 * NS_PER_S;
+	stream(EVENT("ADDED", "a", "7"));
+	assert_int_equal(settle(), w.now.mono_ns + INFORMER_STALL_S * NS_PER_S);
+	pass(INFORMER_STALL_S);
+	assert_int_equal(w.script.cancelled, 1);
+	pass(2);
+	assert_lists();
+	answer(200, PAGE(ITEM("a"), "9", ""));
+	assert_int_equal(settle(), NEVER_NS);
+}
+
+/* Who sends faster than main reads is left to wait, and goes on when most of it was read. */
+static void test_stream_waits_for_main(void **state) {
+	(void)state;
+	static char many[1 << 20];
+	size_t at = 0;
+	settle();
+	for (int i = 0; i < 8000; i++)
+		at += (size_t)snprintf(many + at, sizeof many - at, "%s", EVENT("ADDED", "", "7"));
+	w.script.active->on_data(w.script.active, str_slice((struct str){ many, at }, 0, INFORMER_AHEAD_BYTES - 1));
+	assert_false(w.script.active->paused);
+	w.script.active->on_data(w.script.active, str_slice((struct str){ many, at }, INFORMER_AHEAD_BYTES - 1, SIZE_MAX));
+	assert_true(w.script.active->paused);
+	unsigned turns = 0;
+	while (w.script.active->paused) {
+		assert_true(turns++ < 10);
+		assert_int_equal(informer_turn(&w.informer, w.now), w.now.mono_ns);
+	}
+	assert_in_range(turns, 3, 9);
+	/* Once more, so that the HTTP client sees it, whatever there is to read. */
+	settle();
+	assert_false(w.script.active->paused);
+	stream(INITIAL_END("9"));
+	assert_true(informer_has_synced(&w.informer));
+}
+
+/* A line that is longer than what is kept ahead comes in whole. */
+static void test_stream_of_a_long_line(void **state) {
+	(void)state;
+	static char line[INFORMER_AHEAD_BYTES * 4];
+	settle();
+	size_t at = (size_t)snprintf(line, sizeof line, "{\"type\":\"ADDED\",\"object\":{\"x\":\"");
+	memset(line + at, 'x', INFORMER_AHEAD_BYTES * 3);
+	at += INFORMER_AHEAD_BYTES * 3;
+	snprintf(line + at, sizeof line - at, "\",\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"7\"}}}\n");
+	for (size_t sent = 0; line[sent]; ) {
+		struct str piece = str_slice(str_of(line + sent), 0, 100000);
+		assert_false(w.script.active->paused);
+		w.script.active->on_data(w.script.active, piece);
+		sent += piece.len;
+		settle();
+	}
+	assert_string_equal(w.told, "[ +a ");
+}
+
+/* In a list that is not the first most objects are known, and are not parsed. */
+static void test_stream_of_what_is_known(void **state) {
+	(void)state;
+	w.sink.knows = told_known;
+	settle();
+	stream(WHOLE("ADDED", "b", "7", "") INITIAL_END("9"));
+	assert_string_equal(w.told, "[ +b ] ");
+	stream("{\"type\":\"ERROR\",\"object\":" GONE "}\n");
+	pass(2);
+	w.told[0] = '\0';
+	stream(WHOLE("ADDED", "b", "7", "") WHOLE("ADDED", "new", "8", "") INITIAL_END("9"));
+	assert_string_equal(w.told, "= +new ] ");
+	/* As a watch tells it, an ADDED is news. */
+	stream(WHOLE("ADDED", "b", "10", "") WHOLE("MODIFIED", "b", "11", ""));
+	assert_string_equal(w.told, "= +new ] +b = ");
+}
+
+/* Another informer has found out; or everything begins anew in the middle. */
+static void test_stream_starts_over(void **state) {
+	(void)state;
+	settle();
+	stream(EVENT("ADDED", "a", "7"));
+	informer_start_over(&w.informer, w.now);
+	settle();
+	assert_streams();
+	assert_string_equal(w.told, "[ +a [ ");
+	informer_set_paged(&w.informer);
+	informer_start_over(&w.informer, w.now);
+	settle();
+	assert_lists();
+}
+
+static void test_stream_of_an_optional_resource(void **state) {
+	(void)state;
+	informer_set_optional(&w.informer);
+	settle();
+	answer(404, "{}");
+	assert_string_equal(w.told, "[ ] ");
+	pass(300);
+	assert_streams();
+	stream(EVENT("ADDED", "a", "7") INITIAL_END("7"));
+	assert_string_equal(w.told, "[ ] [ +a ] ");
+}
+
 /* --- what may hold values --- */
 
 static int setup_secret(void **state) {
@@ -769,6 +1008,7 @@ static int setup_secret(void **state) {
 		&w.informer, &w.kube, &w.script.http, KUBE_SECRETS, &w.sink, &w.rng);
 	informer_set_secret(&w.informer, w.arena);
 	informer_set_revocable(&w.informer);
+	informer_set_paged(&w.informer);
 	return 0;
 }
 
@@ -897,7 +1137,29 @@ static void test_secret_right_comes_and_goes(void **state) {
 	assert_false(informer_is_current(&w.informer));
 }
 
+/* A stream of what may hold values. */
+static void test_secret_stream(void **state) {
+	(void)state;
+	informer_deinit(&w.informer);
+	informer_init(&w.informer, &w.kube, &w.script.http, KUBE_SECRETS, &w.sink, &w.rng);
+	informer_set_secret(&w.informer, w.arena);
+	informer_set_revocable(&w.informer);
+	settle();
+	assert_url("sendInitialEvents=true");
+	assert_asks_for_metadata("as=PartialObjectMetadata;");
+	assert_ptr_equal(w.script.active->site, &w.kube.secret_site);
+	stream(EVENT("ADDED", "a", "7") INITIAL_END("8") EVENT("DELETED", "a", "9"));
+	assert_string_equal(w.told, "[ ~a ] ~-a ");
+	assert_true(informer_is_current(&w.informer));
+	answer(403, "{}");
+	pass(300);
+	assert_url("sendInitialEvents=true");
+	answer(403, "{}");
+	assert_string_equal(w.told, "[ ~a ] ~-a gone [ gone ");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_STREAM(f) cmocka_unit_test_setup_teardown(f, setup_stream, teardown)
 #define TEST_SECRET(f) cmocka_unit_test_setup_teardown(f, setup_secret, teardown_secret)
 
 int main(void) {
@@ -932,10 +1194,22 @@ int main(void) {
 		TEST(test_unusable_object_is_passed_over),
 		TEST(test_silence_limit_and_stop),
 		TEST(test_optional_resource_is_missing),
+		TEST_STREAM(test_stream),
+		TEST_STREAM(test_stream_of_nothing),
+		TEST_STREAM(test_stream_is_not_known),
+		TEST_STREAM(test_stream_breaks),
+		TEST_STREAM(test_stream_is_refused_for_now),
+		TEST_STREAM(test_stream_stalls),
+		TEST_STREAM(test_stream_waits_for_main),
+		TEST_STREAM(test_stream_of_a_long_line),
+		TEST_STREAM(test_stream_of_what_is_known),
+		TEST_STREAM(test_stream_starts_over),
+		TEST_STREAM(test_stream_of_an_optional_resource),
 		TEST_SECRET(test_secret_pages_and_events),
 		TEST_SECRET(test_secret_watch_expires),
 		TEST_SECRET(test_secret_garbage),
 		TEST_SECRET(test_secret_right_comes_and_goes),
+		TEST_SECRET(test_secret_stream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,24 +47,58 @@ static void what_is_not_certain_is_not_a_head(void **state) {
 	}
 }
 
-static void an_event_has_the_type_that_is_asked_for(void **state) {
+static void an_event_falls_into_type_and_object(void **state) {
 	(void)state;
-	struct object_head head;
-	struct str modified = STR("MODIFIED");
-	assert_true(watch_event_head(STR("{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{" META "}}}"), modified, &head));
-	assert_str(head.meta.name, "a");
-	assert_true(watch_event_head(STR("{\"object\":{\"metadata\":{" META "}},\"type\":\"MODIFIED\"}"), modified, &head));
-	assert_false(watch_event_head(STR("{\"type\":\"DELETED\",\"object\":{\"metadata\":{" META "}}}"), modified, &head));
-	assert_false(watch_event_head(STR("{\"object\":{\"metadata\":{" META "}}}"), modified, &head));
-	assert_false(watch_event_head(STR("{\"type\":\"MODIFIED\"}"), modified, &head));
-	assert_false(watch_event_head(STR("{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{" META "}}"), modified, &head));
+	struct str type, object;
+	assert_true(watch_event_split(STR("{\"type\":\"MODIFIED\",\"object\":{\"a\":1}}"), &type, &object));
+	assert_str(type, "MODIFIED");
+	assert_str(object, "{\"a\":1}");
+	assert_true(watch_event_split(STR("{\"object\":{\"a\":1},\"type\":\"ADDED\"}"), &type, &object));
+	assert_str(type, "ADDED");
+	assert_false(watch_event_split(STR("{\"object\":{\"a\":1}}"), &type, &object));
+	assert_false(watch_event_split(STR("{\"type\":\"MODIFIED\"}"), &type, &object));
+	assert_false(watch_event_split(STR("{\"type\":\"\\u004dODIFIED\",\"object\":{}}"), &type, &object));
+	assert_false(watch_event_split(STR("{\"type\":\"MODIFIED\",\"object\":{\"a\":1}"), &type, &object));
+}
+
+#define BOOKMARK(type, annotations)                                                                             \
+	"{\"type\":\"" type "\",\"object\":{\"kind\":\"SecretSync\",\"metadata\":{\"resourceVersion\":\"7\"" annotations \
+	"}}}"
+
+/* Parsed and scanned alike. */
+static void one_bookmark_ends_what_was_there(void **state) {
+	(void)state;
+	static const struct {
+		const char *line;
+		bool is_end;
+	} rows[] = {
+		{ BOOKMARK("BOOKMARK", ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"), true },
+		{ BOOKMARK("BOOKMARK", ",\"annotations\":{\"a\":\"b\",\"k8s.io/initial-events-end\":\"true\"}"), true },
+		{ BOOKMARK("BOOKMARK", ",\"annotations\":{\"k8s.io/initial-events-end\":\"false\"}"), false },
+		{ BOOKMARK("BOOKMARK", ",\"annotations\":{\"k8s.io/initial-events-end\":true}"), false },
+		{ BOOKMARK("BOOKMARK", ""), false },
+		/* Anybody may annotate an object. */
+		{ BOOKMARK("ADDED", ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"), false },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct watch_event parsed, scanned;
+		assert_int_equal(watch_event_parse(str_of(rows[i].line), &parsed), OK);
+		assert_int_equal(watch_event_scan(str_of(rows[i].line), &scanned), OK);
+		if (parsed.initial_end != rows[i].is_end || scanned.initial_end != rows[i].is_end)
+			fail_msg("%s", rows[i].line);
+		assert_str(parsed.version, "7");
+		assert_str(scanned.version, "7");
+		watch_event_deinit(&parsed);
+		watch_event_deinit(&scanned);
+	}
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_head_is_found_behind_other_members),
 		cmocka_unit_test(what_is_not_certain_is_not_a_head),
-		cmocka_unit_test(an_event_has_the_type_that_is_asked_for),
+		cmocka_unit_test(an_event_falls_into_type_and_object),
+		cmocka_unit_test(one_bookmark_ends_what_was_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

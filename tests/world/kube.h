@@ -26,6 +26,7 @@ struct kube_config {
 	struct evp_pkey_st *signing_key; /* RSA, borrowed for the world's life; NULL: tokens carry a keyed hash instead
 					  * of a signature and there is no JWKS (cheap, for the simulation) */
 	bool owner_permission_enforcement; /* admission plug-in OwnerReferencesPermissionEnforcement */
+	bool without_watch_list;    /* no streaming lists, as without the feature gate WatchList */
 	bool anonymous_denied;      /* requests without credentials get 401 and not 403 */
 };
 

@@ -307,6 +307,11 @@ void kube_fault_after(struct kube_call *call, const struct kube_fault *fault);
 struct kube_counter *kube_counter(struct kube_world *world, const char *verb, const struct kube_call *call);
 void kube_counters_deinit(struct kube_world *world);
 
+/* --- kube_options.c --- */
+
+/* False and answered: the options of a LIST or WATCH do not go together, or are not known here. */
+bool kube_check_options(struct kube_call *call, bool watch);
+
 /* --- kube_watch.c --- */
 
 /* When the watch at this place in kube_world.watches has something to do. */

@@ -191,6 +191,7 @@ static void append_list_meta(struct kube_call *call, const struct listing *list,
 
 void kube_do_list(struct kube_call *call) {
 	struct listing list;
+	if (!kube_check_options(call, false)) return;
 	if (listing_init(call, &list)) {
 		struct buf *body = &call->out->body;
 		call->out->status = 200;

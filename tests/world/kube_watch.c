@@ -6,7 +6,8 @@
 
 enum { POLL_BYTES = 1 << 20 };
 
-static const int64_t BOOKMARK_NS = 60 * NS_PER_S, LAST_BOOKMARK_NS = 2 * NS_PER_S;
+static const int64_t BOOKMARK_NS = 60 * NS_PER_S, LAST_BOOKMARK_NS = 2 * NS_PER_S,
+		     FUTURE_NS = 3 * NS_PER_S;
 
 struct kube_watch {
 	struct list link;
@@ -21,6 +22,8 @@ struct kube_watch {
 	int64_t deadline_ns, bookmark_ns; /* mono */
 	bool bookmarks, initial_bookmark, partial;
 	bool expired, broken;
+	int64_t future_rv; /* a first state that is to be as new as this, and never comes; 0: none */
+	int64_t future_ns; /* mono: until when it is waited for */
 };
 
 static int64_t next_bookmark_ns(const struct kube_watch *watch, int64_t now_ns) {
@@ -30,27 +33,39 @@ static int64_t next_bookmark_ns(const struct kube_watch *watch, int64_t now_ns) 
 	return last > now_ns ? last : NEVER_NS;
 }
 
+static void start_initial(struct kube_call *call, struct kube_watch *watch, int64_t least_rv) {
+	watch->rv = watch->initial_rv = kube_cache_rv(call->world, call->type, call->now.mono_ns);
+	watch->initial_after = kj_strdup(str_of(watch->prefix));
+	watch->initial_bookmark = watch->bookmarks && !call->world->config.without_watch_list;
+	if (least_rv <= call->world->rv) return;
+	watch->future_rv = least_rv;
+	watch->future_ns = call->now.mono_ns + FUTURE_NS;
+}
+
 /* What a watch of this request starts from. False: answered. */
 static bool read_start(struct kube_call *call, struct kube_watch *watch) {
-	struct buf text;
+	struct buf text, told;
 	buf_init(&text, 64);
+	buf_init(&told, 64);
 	world_query(call->req->query, "resourceVersion", &text);
 	const char *rv = buf_cstr(&text);
-	bool initial = !rv[0] || strcmp(rv, "0") == 0 || world_query_bool(call->req->query, "sendInitialEvents");
+	bool is_told = world_query(call->req->query, "sendInitialEvents", &told);
+	bool initial = is_told ? world_query_bool(call->req->query, "sendInitialEvents") : !rv[0] || !strcmp(rv, "0");
 	bool ok = true;
-	if (initial) {
-		watch->rv = watch->initial_rv = kube_cache_rv(call->world, call->type, call->now.mono_ns);
-		watch->initial_after = kj_strdup(str_of(watch->prefix));
-		watch->initial_bookmark = watch->bookmarks;
-	} else if (str_to_i64(str_of(rv), &watch->rv) != OK || watch->rv < 0) {
+	if (rv[0] && (str_to_i64(str_of(rv), &watch->rv) != OK || watch->rv < 0)) {
 		ok = kube_fail(call, 500, "", NULL,
 			       "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax",
 			       rv, rv);
+	} else if (initial) {
+		start_initial(call, watch, watch->rv);
+	} else if (!watch->rv) {
+		watch->rv = kube_cache_rv(call->world, call->type, call->now.mono_ns);
 	} else {
 		watch->expired = watch->rv < call->type->watch_floor_rv;
 	}
 	watch->start_rv = watch->rv;
 	buf_deinit(&text);
+	buf_deinit(&told);
 	return ok;
 }
 
@@ -84,6 +99,7 @@ struct kube_watch *kube_watch_open(struct kube_world *world, struct now now, con
 		kube_dispatch(&call);
 		return NULL;
 	}
+	if (!kube_check_options(&call, true)) return NULL;
 	struct kube_watch *watch = watch_create(&call);
 	if (!watch) return NULL;
 	watch->expired |= expired;
@@ -123,15 +139,28 @@ static void append_bookmark(const struct kube_watch *watch, struct buf *out, int
 		   initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
 }
 
-static void append_expired(const struct kube_watch *watch, struct buf *out) {
-	char message[96];
-	snprintf(message, sizeof(message), "too old resource version: %lld (%lld)", (long long)watch->rv,
-		 (long long)watch->type->watch_floor_rv);
-	cJSON *status = kube_status(410, "Expired", message, NULL);
+static void append_error(struct buf *out, cJSON *status) {
 	buf_append(out, STR("{\"type\":\"ERROR\",\"object\":"));
 	kj_print(out, status);
 	buf_append(out, STR("}\n"));
 	cJSON_Delete(status);
+}
+
+static void append_expired(const struct kube_watch *watch, struct buf *out) {
+	char message[96];
+	snprintf(message, sizeof(message), "too old resource version: %lld (%lld)", (long long)watch->rv,
+		 (long long)watch->type->watch_floor_rv);
+	append_error(out, kube_status(410, "Expired", message, NULL));
+}
+
+static void append_future(const struct kube_watch *watch, struct buf *out) {
+	cJSON *details = kj_must(cJSON_CreateObject());
+	char message[128];
+	kj_set(details, "causes", kj_literal("[{'reason':'ResourceVersionTooLarge','message':'Too large resource version'}]"));
+	kj_set_int(details, "retryAfterSeconds", 1);
+	snprintf(message, sizeof(message), "Timeout: Too large resource version: %lld, current: %lld",
+		 (long long)watch->future_rv, (long long)watch->world->rv);
+	append_error(out, kube_status(504, "Timeout", message, details));
 }
 
 static bool in_scope(const struct kube_watch *watch, const struct kube_entry *entry) {
@@ -220,6 +249,11 @@ enum kube_watch_state kube_watch_poll(struct kube_watch *watch, struct now now, 
 		append_expired(watch, out_lines);
 		return KUBE_WATCH_ENDED;
 	}
+	if (watch->future_rv > watch->world->rv) {
+		if (now.mono_ns < watch->future_ns) return KUBE_WATCH_OPEN;
+		append_future(watch, out_lines);
+		return KUBE_WATCH_ENDED;
+	}
 	int64_t visible_rv = kube_cache_rv(watch->world, watch->type, now.mono_ns);
 	if (watch->initial_after) send_initial(watch, out_lines);
 	if (!watch->initial_after) send_changes(watch, visible_rv, out_lines);
@@ -235,6 +269,7 @@ enum kube_watch_state kube_watch_poll(struct kube_watch *watch, struct now now, 
 
 int64_t kube_watch_next_ns(const struct kube_watch *watch) {
 	const struct kube_world *world = watch->world;
+	if (watch->future_rv > world->rv && !watch->broken) return watch->future_ns;
 	if (watch->broken || watch->expired || watch->initial_after || watch->rv < watch->type->watch_floor_rv) {
 		return world->now.mono_ns;
 	}

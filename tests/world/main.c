@@ -19,7 +19,7 @@ struct options {
 	const char *dir, *seed_file, *issuer;
 	const char *crds[MAX_CRDS];
 	unsigned crd_count;
-	bool azure_only, azure_h2;
+	bool azure_only, azure_h2, without_watch_list;
 	uint64_t seed;
 	unsigned ports[SERVER_KINDS];
 };
@@ -45,6 +45,7 @@ static void usage(FILE *to) {
 	      "  --seed N           of every chance; default 1\n"
 	      "  --crd FILE         serves the CustomResourceDefinitions of a YAML file; may be "
 	      "repeated\n"
+	      "  --without-watch-list   an API server without streaming lists\n"
 	      "  --issuer URL       of service account tokens; default "
 	      "https://kubernetes.default.svc\n"
 	      "  --port-azure N, --port-kube N, --port-proxy N, --port-control N, --port-imds N: "
@@ -77,6 +78,9 @@ static bool read_options(int argc, char **argv, struct options *options) {
 			continue;
 		} else if (!strcmp(name, "--azure-h2")) {
 			options->azure_h2 = true;
+			continue;
+		} else if (!strcmp(name, "--without-watch-list")) {
+			options->without_watch_list = true;
 			continue;
 		}
 		i++;
@@ -124,6 +128,7 @@ static bool start_kube(struct world *world) {
 		.owner_permission_enforcement = true,
 		.issuer = world->options.issuer,
 		.signing_key = world->signing_key,
+		.without_watch_list = world->options.without_watch_list,
 	};
 	world->kube = kube_world_create(&config, now);
 	for (unsigned i = 0; i < world->options.crd_count; i++) {
