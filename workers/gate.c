@@ -223,7 +223,11 @@ void gate_start(struct gate *gate, struct gate_call *call) {
 	call->sent_ns = 0;
 	call->req->owner = call;
 	call->req->on_done = request_done;
-	list_push_back(&gate->lanes[call->lane].pending, &call->link);
+	struct list *pending = &gate->lanes[call->lane].pending;
+	if (call->in_front)
+		list_push_front(pending, &call->link);
+	else
+		list_push_back(pending, &call->link);
 	gate->lanes[call->lane].waiting++;
 	gate_pump(gate);
 }

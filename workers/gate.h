@@ -45,6 +45,7 @@ struct gate_call {
 	struct http_req *req; /* borrowed */
 	struct gate *gate; /* NULL: not under way */
 	uint8_t lane; /* enum gate_lane_name */
+	bool in_front; /* it stands before all that waits in its lane */
 	bool started;
 	int64_t sent_ns; /* when it went out; 0: it has not yet. Stays after the answer */
 	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of

@@ -214,6 +214,9 @@ static void send_page(struct scan *scan) {
 	scan->gate.req = &scan->call.http;
 	scan->gate.on_done = page_answered;
 	scan->gate.lane = scan->kind == VAULT_KEY ? LANE_KEYS : LANE_USUAL;
+	/* A page stands for many objects, and one is under way at a time: behind the reads of an import each would wait for as many
+	 * requests as there are reconciles, and the walk would take minutes. */
+	scan->gate.in_front = true;
 	gate_start(&scan->shard->gate, &scan->gate);
 }
 

@@ -24,6 +24,7 @@ SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read agai
 PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
 QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
 UNLIMITED = 1000000
+TRIAL_S = 10  # breakerIntervalInSeconds, as it is by default
 
 # Options that are lifted when they are not what is measured; those that this engine does not know are left out.
 LIFTED = {"kubeWritesPerSecond": 0, "statusWritesPerSecond": 0}
@@ -62,6 +63,7 @@ class LocalFleet:
     def __init__(self, options, directory):
         self.options = options
         self.extra = min(1000, max(20, options.objects // 100)) if "new" in options.phases else 0
+        self.imported = options.objects if "import" in options.phases else 0
         self.progress = Progress()
         self.directory = pathlib.Path(directory)
         self.binary = pathlib.Path(options.engine or ROOT / "build/release/kvsync")
@@ -90,7 +92,7 @@ class LocalFleet:
     def fill(self):
         options = self.options
         quota = max(QUOTA_OF_AZURE, round(10 * options.rate / 0.7)) if options.rate else UNLIMITED
-        self.total = options.objects + self.extra
+        self.total = options.objects + self.extra + self.imported
         self.world.say("fleet", total=self.total, vaults=options.vaults, identities=options.identities,
                        perClass=PER_CLASS[options.classes], readers=options.readers, bytes=options.values, tenant=TENANT,
                        issuer=ISSUER, callsPer10s=quota)
@@ -203,10 +205,12 @@ class LocalFleet:
     def turn_outage(self, cut, outage, share):
         now = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
         if "from" not in cut and share >= 0.25:
+            cut.update({"from": now, "trials": [(now, self.trials())]})
             self.world.say("cut", vault="fleet-0", how="refused", seconds=outage)
-            cut.update({"from": now, "trials": self.trials()})
-        elif "from" in cut and "until" not in cut and now >= cut["from"] + outage:
-            cut.update({"until": now, "trials_after": self.trials()})
+        elif "from" in cut and "until" not in cut:
+            cut["trials"].append((now, self.trials()))
+            if now >= cut["from"] + outage:
+                cut["until"] = now
 
     def trials(self):
         return engine_counts(self.metrics())["breaker_trials"]
@@ -221,7 +225,13 @@ class LocalFleet:
         healthy_done = self.options.objects * (vaults - 1) / vaults
         during = [sample for sample in line if sample[0] >= cut["from"] + 1 and sample[1] < healthy_done]
         rate = report.mean_rate(line, cut["from"] + 1, min(cut["until"], during[-1][0] if during else cut["until"]))
-        return {"seconds": outage, "trials": cut["trials_after"] - cut["trials"],
+        at_cut = max(done for at, done in line if at <= cut["from"])
+        left = (self.options.objects - at_cut) / vaults
+        end = max(at for at, _ in line)
+        return {"seconds": outage, "trials": cut["trials"][-1][1] - cut["trials"][0][1],
+                "trials_per_10s": report.most_in_window(cut["trials"], 10),
+                "recovery_s": round(end - cut["until"], 1),
+                "recovery_bound_s": round(TRIAL_S + left / self.options.rate, 1) if self.options.rate else None,
                 "healthy_rate_before": round(before * (vaults - 1) / vaults, 1) if before else None,
                 "healthy_rate_during": round(rate, 1) if rate else None,
                 "from_s": round(cut["from"], 2), "until_s": round(cut["until"], 2)}
@@ -295,6 +305,36 @@ class LocalFleet:
             time.sleep(pause)
         return self.finish_times("new SecretSyncs", 3 * self.options.interval + 120)
 
+    def import_rotation(self, percent):
+        """As many SecretSyncs again are imported, of secrets that nobody has read yet, and meanwhile a share of those that are in
+        use gets a new version: from there, and from the list that shows it, to its Secret."""
+        objects, first = self.options.objects, self.options.objects + self.extra
+        step = max(1, round(100 / percent))
+        done_before, before = self.times()["synced"], self.snapshot()
+        self.progress.begin("import")
+        for start in range(0, self.imported, CHUNK):
+            self.world.say("fleet-fill", what="syncs", **{"from": first + start}, count=min(CHUNK, self.imported - start))
+            self.progress.show(start, self.imported)
+        began = time.monotonic()
+        at_rotation = self.times()["synced"] - done_before
+        self.world.say("fleet-fill", what="rotations", count=objects // step, step=step)
+        expected, until = self.times()["pending"], time.monotonic() + 3 * self.options.interval + 120
+        self.progress.begin("rotation during the import")
+        while (times := self.times())["pending"] and time.monotonic() < until:
+            self.check_engine()
+            self.progress.show(times["count"], expected, f"{times['count']:,} of {expected:,}")
+            time.sleep(0.2)
+        left = self.imported - (times["synced"] - done_before)
+        self.world.say("fleet-forget")
+        self.wait("the rest of the import", lambda: self.times()["synced"] - done_before, self.imported,
+                  600 + 3 * (report.bound_seconds(self.imported, self.options.vaults, self.options.rate) or 0))
+        after = self.snapshot()
+        return {"imported": self.imported, "imported_before": at_rotation, "imported_after": self.imported - left,
+                "seconds": round(time.monotonic() - began, 1), "throttled": after["throttled"] - before["throttled"],
+                "bound_s": report.bound_seconds(self.imported, self.options.vaults, self.options.rate),
+                **{name: times[name] for name in ("count", "pending", "p50", "p99", "max")},
+                "since_shown": times.get("sinceShown")}
+
     def relist(self):
         """The watch of SecretSyncs expires: all of them are listed again, while somebody asks /livez."""
         before, asked, slowest, dead = self.snapshot(), 0, 0.0, 0
@@ -334,7 +374,8 @@ class LocalFleet:
                 "main_turn_cpu_max_ms": round(1000 * after["main_turn_cpu"], 1)}
 
 
-PHASES = ("first", "steady", "rotation", "new", "restart", "relist")
+PHASES = ("first", "steady", "rotation", "new", "import", "restart", "relist")
+USUAL_PHASES = tuple(phase for phase in PHASES if phase != "import")
 
 
 def measure(options):
@@ -345,7 +386,7 @@ def measure(options):
         result.update(fleet.first_sync(options.outage))
         result["classes"] = fleet.classes()
         phases = options.phases
-        if set(phases) & {"steady", "rotation", "new", "restart", "relist"}:
+        if set(phases) - {"first"}:
             fleet.silence()
         if "steady" in phases:
             result.update(fleet.steady())
@@ -353,13 +394,15 @@ def measure(options):
             result["rotation"] = fleet.rotation(options.rotate)
         if "new" in phases:
             result["new_object"] = fleet.new_objects()
+        if "import" in phases:
+            result["import_rotation"] = fleet.import_rotation(options.rotate)
         if "restart" in phases:
-            if "rotation" in phases or "new" in phases:
+            if {"rotation", "new", "import"} & set(phases):
                 fleet.silence()
             result["restart"] = fleet.restart()
         if "relist" in phases:
             result["relist"] = fleet.relist()
-        for name in ("rotation", "new_object"):
+        for name in ("rotation", "new_object", "import_rotation"):
             result[f"{name}_p99_s"] = round(result[name]["p99"], 3) if name in result else None
         for name in ("cpu_us_per_check", "restart", "relist"):
             result.setdefault(name, None)

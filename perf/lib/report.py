@@ -65,6 +65,16 @@ def mean_rate(samples, low, high):
     return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
 
+def most_in_window(samples, seconds):
+    """Of a counter, [(t, value)]: the most that it grew by within so many seconds."""
+    most, first = 0, 0
+    for at, value in samples:
+        while at - samples[first][0] >= seconds:
+            first += 1
+        most = max(most, value - samples[first][1])
+    return most
+
+
 def row(name, value, unit=""):
     shown = "not measured" if value is None else f"{value:,}" if isinstance(value, int) else f"{value}"
     return f"  {name:34} {shown} {unit}".rstrip()
@@ -72,6 +82,18 @@ def row(name, value, unit=""):
 
 def counts_line(counts):
     return ", ".join(f"{name} {'?' if number is None else format(number, ',')}" for name, number in counts.items())
+
+
+def import_lines(found):
+    """A rotation during an import."""
+    shown = found["since_shown"]
+    return [f"rotation while {found['imported']:,} SecretSyncs are imported ({found['imported_before']:,} of them done before it, "
+            f"{found['imported_after']:,} when the last came): {found['count']:,} timed",
+            f"  p50 {found['p50']:.3f} s, p99 {found['p99']:.3f} s, max {found['max']:.3f} s"
+            + (f", {found['pending']} never came" if found["pending"] else ""),
+            f"  from the list that shows it: {shown['count']:,} timed, p50 {shown['p50']:.3f} s, p99 {shown['p99']:.3f} s, "
+            f"max {shown['max']:.3f} s",
+            row("429 answers", found["throttled"])]
 
 
 def text(result):
@@ -115,8 +137,14 @@ def text(result):
     if result.get("outage"):
         outage = result["outage"]
         lines += [f"one vault cut off for {outage['seconds']} s", row("trials in that time", outage["trials"]),
+                  row("trials in ten seconds, at most", outage["trials_per_10s"]),
                   row("healthy objects/s before", outage["healthy_rate_before"]),
-                  row("healthy objects/s meanwhile", outage["healthy_rate_during"])]
+                  row("healthy objects/s meanwhile", outage["healthy_rate_during"]),
+                  row("all synced after its end", outage["recovery_s"],
+                      f"s (a trial and what was left at the vault's quota: {outage['recovery_bound_s']} s)"),
+                  row("429 answers", result["throttled"])]
+    if result.get("import_rotation"):
+        lines += import_lines(result["import_rotation"])
     if result.get("restart"):
         restart = result["restart"]
         lines += ["restart of the silent fleet", row("ready after", restart["ready_s"], "s"), row("GETs", restart["gets"]),

@@ -56,6 +56,12 @@ class Report(unittest.TestCase):
         self.assertEqual(report.mean_rate(samples, 1, 3), 40)
         self.assertIsNone(report.mean_rate(samples, 1.5, 2.5))
 
+    def test_most_in_a_window(self):
+        samples = [(0, 5), (4, 6), (9.9, 6), (10, 7), (14.5, 9), (30, 10)]
+        self.assertEqual(report.most_in_window(samples, 10), 3)
+        self.assertEqual(report.most_in_window(samples, 1), 1)
+        self.assertEqual(report.most_in_window([], 10), 0)
+
     def test_text_names_every_figure_that_is_there(self):
         times = {"count": 3, "pending": 1, "p50": 0.5, "p99": 1, "max": 2}
         steady = {"seconds": 60, "rss_mib": 70.5, "requests": {"get": 1}, "writes": {"status": 0}}
@@ -63,11 +69,14 @@ class Report(unittest.TestCase):
                   "bound_s": 2, "first_sync_s": 3, "syncs_per_s": 333, "cpu_us_per_sync": 250.5, "world_cpu_us_per_sync": 1,
                   "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "main_turn_cpu_max_ms": 2, "requests": {"get": 1000, "safety": None},
                   "writes": {"secret": 1000}, "steady": steady, "cpu_us_per_check": 9.5, "rotation": times,
-                  "outage": {"seconds": 30, "trials": 3, "healthy_rate_before": 10, "healthy_rate_during": None},
+                  "outage": {"seconds": 30, "trials": 3, "trials_per_10s": 1, "healthy_rate_before": 10, "healthy_rate_during": None,
+                             "recovery_s": 12.5, "recovery_bound_s": None},
+                  "import_rotation": {"imported": 2000, "imported_before": 5, "imported_after": 1500, "throttled": 0, **times,
+                                      "since_shown": times},
                   "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}
         text = report.text(result)
         for part in ("1,000 SecretSyncs", "1.50 x of the quota's bound", "250.5 us", "safety ?", "9.5 us", "1 never came",
-                     "p99 1.000 s", "not measured", "ready after"):
+                     "p99 1.000 s", "not measured", "ready after", "12.5 s", "2,000 SecretSyncs are imported", "from the list that shows it: 3 timed"):
             self.assertIn(part, text)
         self.assertNotIn("new SecretSync", text)
         self.assertIn("no quota", report.text({**result, "bound_s": None}))

@@ -348,6 +348,25 @@ static void a_new_limit_of_a_group_acts_at_once(void **state) {
 	assert_int_equal(f->fake.count, 3);
 }
 
+/* Before all that waits, at the same pace. */
+static void who_is_let_in_front_goes_next(void **state) {
+	struct fixture *f = *state;
+	for (unsigned i = 0; i < 20; i++) start_in(f, &f->gate, i, LANE_USUAL);
+	for (unsigned i = 0; i < 3; i++) answer(f, i, 200, -1);
+	gate_pump(&f->gate);
+	unsigned sent = f->fake.count;
+	for (unsigned i = 0; i < sent; i++)
+		if (f->fake.started[i]->_active) answer(f, i, 200, -1);
+	f->calls[30].in_front = true;
+	start_in(f, &f->gate, 30, LANE_USUAL);
+	assert_int_equal(f->fake.count, sent);
+	f->now.mono_ns = gate_pump(&f->gate);
+	gate_pump(&f->gate);
+	assert_int_equal(f->fake.count, sent + 1);
+	assert_ptr_equal(f->fake.started[sent], &f->reqs[30]);
+	assert_int_equal(f->gate.lanes[LANE_USUAL].waiting, 20 - sent);
+}
+
 static void zero_lifts_the_pace(void **state) {
 	struct fixture *f = *state;
 	init_kube(f, &f->gate, 1);
@@ -508,6 +527,7 @@ int main(void) {
 		TEST(gates_share_one_pace),
 		TEST(a_new_pace_does_not_wait_for_the_old_one),
 		TEST(a_new_limit_of_a_group_acts_at_once),
+		TEST(who_is_let_in_front_goes_next),
 		TEST(zero_lifts_the_pace),
 		TEST(what_one_worker_is_told_holds_for_all),
 		TEST(behind_is_not_never),

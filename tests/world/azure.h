@@ -118,6 +118,8 @@ struct azure {
 	unsigned next_seq;
 	unsigned next_fault;
 	uint64_t tokens; /* issued */
+	void (*on_shown)(struct str name, struct now now, void *arg); /* a list has shown an object; NULL: nobody cares */
+	void *on_shown_arg;
 	unsigned list_rows; /* of a page, where maxresults asks for more: it is a maximum; 0: as many as asked for */
 };
 

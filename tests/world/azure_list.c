@@ -111,6 +111,8 @@ void azure_list(struct azure_call *call) {
 		const struct azure_object *object = vault->objects[call->kind][at];
 		if (!is_shown(call, object)) continue;
 		row(call, object, NULL, first);
+		if (call->azure->on_shown)
+			call->azure->on_shown(str_of(object->name), call->now, call->azure->on_shown_arg);
 		first = false;
 	}
 	bool more = end < vault->count[call->kind];

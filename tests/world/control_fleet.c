@@ -14,14 +14,21 @@ enum { MAX_OBJECTS = 4000000, NAME_BYTES = 64 };
 
 #define FLEET_NAMESPACE "fleet"
 
+/* Lengths of time, one by one. */
+struct waits {
+	int64_t *ns;
+	size_t count, room;
+};
+
 struct fleet {
 	unsigned total, vaults, identities, per_class, bytes, readers;
 	unsigned pairs; /* of vault and identity: their least common multiple */
 	char tenant[64];
 	unsigned *generation; /* by object: rotations so far */
 	int64_t *due_ns; /* by object: since when its Secret is to follow (mono); 0: it is not timed */
-	int64_t *waits_ns; /* how long it took, one by one */
-	size_t wait_count, wait_room, pending;
+	int64_t *shown_ns; /* by object that is timed: when a list showed it since then first (mono); 0: none has yet */
+	struct waits waits, waits_since_shown; /* how long its Secret took */
+	size_t pending;
 	bool *synced; /* by object: its status said Ready once */
 	size_t synced_count;
 	int64_t last_synced_ns; /* mono: when the latest of them did so first */
@@ -37,7 +44,9 @@ void fleet_destroy(struct fleet *fleet) {
 	mem_free(fleet->generation);
 	mem_free(fleet->due_ns);
 	mem_free(fleet->synced);
-	mem_free(fleet->waits_ns);
+	mem_free(fleet->shown_ns);
+	mem_free(fleet->waits.ns);
+	mem_free(fleet->waits_since_shown.ns);
 	mem_free(fleet->padding);
 	mem_free(fleet);
 }
@@ -71,14 +80,13 @@ static void value_of(const struct fleet *fleet, unsigned object, struct buf *out
 
 /* --- times --- */
 
-static void note_wait(struct fleet *fleet, int64_t wait_ns) {
-	if (fleet->wait_count == fleet->wait_room) {
-		fleet->wait_room = fleet->wait_room ? 2 * fleet->wait_room : 1024;
-		fleet->waits_ns =
-			mem_realloc(fleet->waits_ns, fleet->wait_room * sizeof(*fleet->waits_ns));
-		assert(fleet->waits_ns);
+static void note_wait(struct waits *waits, int64_t wait_ns) {
+	if (waits->count == waits->room) {
+		waits->room = waits->room ? 2 * waits->room : 1024;
+		waits->ns = mem_realloc(waits->ns, waits->room * sizeof(*waits->ns));
+		assert(waits->ns);
 	}
-	fleet->waits_ns[fleet->wait_count++] = wait_ns;
+	waits->ns[waits->count++] = wait_ns;
 }
 
 /* Is it one that is timed, and does it carry the newest value? */
@@ -93,7 +101,9 @@ static void secret_written(struct fleet *fleet, unsigned object, const struct ku
 		      generation == fleet->generation[source];
 	buf_deinit(&value);
 	if (!newest) return;
-	note_wait(fleet, write->now.mono_ns - fleet->due_ns[object]);
+	note_wait(&fleet->waits, write->now.mono_ns - fleet->due_ns[object]);
+	if (fleet->shown_ns[object])
+		note_wait(&fleet->waits_since_shown, write->now.mono_ns - fleet->shown_ns[object]);
 	fleet->due_ns[object] = 0;
 	fleet->pending--;
 }
@@ -125,6 +135,14 @@ static void on_write(const struct kube_write *write, void *arg) {
 static void start_clock(struct fleet *fleet, unsigned object, struct now now) {
 	if (!fleet->due_ns[object]) fleet->pending++;
 	fleet->due_ns[object] = now.mono_ns;
+	fleet->shown_ns[object] = 0;
+}
+
+static void on_shown(struct str name, struct now now, void *arg) {
+	struct fleet *fleet = arg;
+	unsigned object;
+	if (!fleet->pending || !name.ptr || sscanf(name.ptr, "s-%u", &object) != 1 || object >= fleet->total) return;
+	if (fleet->due_ns[object] && !fleet->shown_ns[object]) fleet->shown_ns[object] = now.mono_ns;
 }
 
 static int by_length(const void *a, const void *b) {
@@ -132,25 +150,29 @@ static int by_length(const void *a, const void *b) {
 	return x < y ? -1 : x > y;
 }
 
-static double at_share(const struct fleet *fleet, double share) {
-	if (!fleet->wait_count) return 0;
-	size_t i = (size_t)(share * (double)(fleet->wait_count - 1) + 0.5);
-	return (double)fleet->waits_ns[i] / (double)NS_PER_S;
+static void add_share(cJSON *json, const char *name, const struct waits *waits, double share) {
+	size_t i = waits->count ? (size_t)(share * (double)(waits->count - 1) + 0.5) : 0;
+	cJSON_AddNumberToObject(
+		json, name, waits->count ? (double)waits->ns[i] / (double)NS_PER_S : 0);
+}
+
+static void add_waits(cJSON *json, const struct waits *waits) {
+	if (waits->count) qsort(waits->ns, waits->count, sizeof(*waits->ns), by_length);
+	world_json_add_i64(json, "count", (int64_t)waits->count);
+	add_share(json, "p50", waits, 0.5);
+	add_share(json, "p99", waits, 0.99);
+	add_share(json, "max", waits, 1);
 }
 
 cJSON *fleet_times_json(struct fleet *fleet) {
 	cJSON *json = cJSON_CreateObject();
 	if (!fleet) return json;
-	if (fleet->wait_count)
-		qsort(fleet->waits_ns, fleet->wait_count, sizeof(*fleet->waits_ns), by_length);
-	world_json_add_i64(json, "count", (int64_t)fleet->wait_count);
+	add_waits(json, &fleet->waits);
+	add_waits(cJSON_AddObjectToObject(json, "sinceShown"), &fleet->waits_since_shown);
 	world_json_add_i64(json, "pending", (int64_t)fleet->pending);
 	world_json_add_i64(json, "synced", (int64_t)fleet->synced_count);
 	cJSON_AddNumberToObject(
 		json, "lastSynced", (double)fleet->last_synced_ns / (double)NS_PER_S);
-	cJSON_AddNumberToObject(json, "p50", at_share(fleet, 0.5));
-	cJSON_AddNumberToObject(json, "p99", at_share(fleet, 0.99));
-	cJSON_AddNumberToObject(json, "max", at_share(fleet, 1));
 	return json;
 }
 
@@ -233,12 +255,15 @@ void word_fleet(struct job *job) {
 	*fleet = wanted;
 	fleet->generation = mem_zalloc(fleet->total * sizeof(*fleet->generation));
 	fleet->due_ns = mem_zalloc(fleet->total * sizeof(*fleet->due_ns));
+	fleet->shown_ns = mem_zalloc(fleet->total * sizeof(*fleet->shown_ns));
 	fleet->synced = mem_zalloc(fleet->total * sizeof(*fleet->synced));
 	fleet->padding = mem_alloc(fleet->bytes);
-	assert(fleet->generation && fleet->due_ns && fleet->synced && fleet->padding);
+	assert(fleet->generation && fleet->due_ns && fleet->shown_ns && fleet->synced && fleet->padding);
 	memset(fleet->padding, 'x', fleet->bytes);
 	job->server->fleet = fleet;
 	kube_on_write(job->server->kube, on_write, fleet);
+	job->azure->on_shown = on_shown;
+	job->azure->on_shown_arg = fleet;
 	azure_tenant_add(job->azure, tenant);
 	create_named(job, "/api/v1/namespaces", FLEET_NAMESPACE);
 	for (unsigned i = 0; i < fleet->identities; i++) make_identity(job, fleet, i);
@@ -336,5 +361,5 @@ void word_fleet_forget(struct job *job) {
 	struct fleet *fleet = job->server->fleet;
 	if (!fleet) return;
 	memset(fleet->due_ns, 0, fleet->total * sizeof(*fleet->due_ns));
-	fleet->wait_count = fleet->pending = 0;
+	fleet->waits.count = fleet->waits_since_shown.count = fleet->pending = 0;
 }
