@@ -9,7 +9,13 @@
 #include "engine/plan_command.h"
 #include "tests/unit/call.h"
 
-enum { MOST_ALLOCATIONS = 8000, OUTPUT_BYTES = 64 << 10 };
+enum { MOST_ALLOCATIONS = 20000, OUTPUT_BYTES = 64 << 10 };
+
+/* test_engine_plan_libraries_torture.c: with those of cJSON and OpenSSL, which are many; one in STRIDE of all. */
+#ifndef WITH_LIBRARIES
+#define WITH_LIBRARIES 0
+#define STRIDE 1
+#endif
 
 /* --- the client, in the place of libcurl's --- */
 
@@ -51,7 +57,8 @@ static const struct {
 
 static void fill(struct http_req *req) {
 	int status = 404;
-	const char *body = "{\"reason\":\"NotFound\",\"message\":\"not found\",\"error\":{\"code\":\"SecretNotFound\"}}";
+	/* Without words: those that cannot be read for want of memory are left out. */
+	const char *body = "{}";
 	for (size_t i = 0; i < sizeof ANSWERS / sizeof *ANSWERS; i++) {
 		bool is = req->method == ANSWERS[i].method &&
 			  str_find(buf_str(&req->url), str_of(ANSWERS[i].part)) != SIZE_MAX;
@@ -214,9 +221,9 @@ static void torture(bool json) {
 	bool reached;
 	int code = run(json, 0, &reached, wanted);
 	/* The item that cannot be read counts as a failure. */
-	if (code != PLAN_EXIT_FAILED || !strstr(wanted, "SecretNotFound"))
+	if (code != PLAN_EXIT_FAILED || !strstr(wanted, "the vault answered 404"))
 		fail_msg("exit %d: %s", code, wanted);
-	for (uint64_t nth = 1; nth < MOST_ALLOCATIONS; nth++) {
+	for (uint64_t nth = 1; nth < MOST_ALLOCATIONS; nth += STRIDE) {
 		assert_int_equal(run(json, nth, &reached, got), PLAN_EXIT_FAILED);
 		if (!reached) {
 			print_message("%d allocations\n", (int)nth - 1);
@@ -240,6 +247,7 @@ static void as_json(void **state) {
 }
 
 int main(void) {
+	if (WITH_LIBRARIES) mem_wipe_libraries();
 	const struct CMUnitTest tests[] = { cmocka_unit_test(as_a_table), cmocka_unit_test(as_json) };
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
