@@ -91,6 +91,22 @@ def client_of(identity):
     return f"0f1ee700-5d1e-4c8b-8f0a-{identity:012}"
 
 
+def plain_secret(number, uid, value):
+    name = f"sync-{number}"
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"k": value}, "metadata": {
+        "name": name, "labels": {"secrets-store.sync.x-k8s.io": ""}, "annotations": {"secrets-store.sync.x-k8s.io/plain": name},
+        "ownerReferences": [{"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync", "name": name, "uid": uid}]}}
+
+
+def plain_status(number, uid):
+    at, message = "2026-01-01T00:00:00Z", f"The Secret sync-{number} was created with the values that the vault has."
+    conditions = [{"type": kind, "status": "True", "reason": "CreateSucceeded", "lastTransitionTime": at, "observedGeneration": 1,
+                   "message": message} for kind in ("PlainA", "PlainB", "PlainC")]
+    return {"observedGeneration": 1, "syncHash": f"plain:{uid}:{number:064}", "lastSuccessfulSyncTime": at, "secretCreationTime": at,
+            "conditions": conditions, "objects": [{"name": f"s-{number}", "type": "secret", "version": f"{number:032}", "updated": at,
+                                                        "syncedAt": at}]}
+
+
 class RealFleet:
     def __init__(self, options, directory):
         self.options = options
@@ -170,25 +186,23 @@ class RealFleet:
             for number in range(self.options.objects)])
 
     def plain(self):
-        """The same writes by a plain client: a Secret of the same size and a status of the same size for each object. In a
+        """The same writes by a plain client: a Secret and a status for each object, with the fields that kvsync's have. In a
         namespace of its own that is gone again afterwards, so that kvsync finds objects that nobody has written to before."""
         self.progress.begin("filling the API server for the plain client")
         self.api.create("/api/v1/namespaces", [{"metadata": {"name": PLAIN_NAMESPACE}}])
         self.create_syncs(PLAIN_NAMESPACE)
+        uids = {item["metadata"]["name"]: item["metadata"]["uid"] for item in json.loads(self.api.raw(syncs_of(PLAIN_NAMESPACE)))["items"]}
         self.progress.begin("plain client, 16 connections")
         value = base64.b64encode(b"x" * self.options.values).decode()
-        conditions = [{"type": kind, "status": "Unknown", "reason": "CreateSucceeded", "lastTransitionTime": "2026-01-01T00:00:00Z",
-                       "message": "The Secret was created with the values of the vault."} for kind in ("PlainA", "PlainB", "PlainC")]
-        owner = {"apiVersion": "secret-sync.x-k8s.io/v1alpha1", "kind": "SecretSync", "name": "none",
-                 "uid": "2f1e9c1a-7a4e-4f0e-9f63-0c8b9a1d2e3f"}
         began, cpu = time.monotonic(), self.server_cpu()
         for start in range(0, self.options.objects, CHUNK):
             part = range(start, min(start + CHUNK, self.options.objects))
-            self.api.create(f"/api/v1/namespaces/{PLAIN_NAMESPACE}/secrets",
-                            [{"metadata": {"name": f"plain-{number}", "labels": {"secrets-store.sync.x-k8s.io": ""},
-                                           "annotations": {"plain": json.dumps(owner)}}, "data": {"k": value}} for number in part])
-            self.api.send([("PATCH", f"{syncs_of(PLAIN_NAMESPACE)}/sync-{number}/status", "application/merge-patch+json",
-                            {"status": {"conditions": conditions}}) for number in part])
+            self.api.create(f"/api/v1/namespaces/{PLAIN_NAMESPACE}/secrets?fieldManager=plain",
+                            [plain_secret(number, uids[f"sync-{number}"], value) for number in part])
+            self.api.send([("PATCH", f"{syncs_of(PLAIN_NAMESPACE)}/sync-{number}/status?fieldManager=plain", "application/json-patch+json",
+                            [{"op": "test", "path": "/metadata/uid", "value": uids[f"sync-{number}"]},
+                             {"op": "add", "path": "/status", "value": plain_status(number, uids[f"sync-{number}"])}])
+                           for number in part])
             self.progress.show(start, self.options.objects)
         seconds, cpu = time.monotonic() - began, self.server_cpu() - cpu if self.server_pid else None
         self.progress.begin("removing what the plain client wrote")
