@@ -153,6 +153,12 @@ static bool keep_version(struct informer *informer, struct str version) {
 	return version.len && buf_err(&informer->_version) == OK;
 }
 
+/* From here on it is a watch like any other. */
+static void stream_complete(struct informer *informer, struct now now) {
+	metric_add(METRIC_WATCH_RESTARTS, 1);
+	informer_list_complete(informer, now);
+}
+
 /* One event, or what became of reading it. False: the watch is over. The version moves on only when
  * the event was taken in; the first events of a stream come in no order of versions, and none of theirs is one to go on from. */
 static bool take_event(
@@ -169,7 +175,7 @@ static bool take_event(
 		err = ERR_PARSE;
 	}
 	if (!err && !keep_version(informer, event->version)) err = ERR_PARSE;
-	if (!err && informer->_in_list && event->initial_end) informer_list_complete(informer, now);
+	if (!err && informer->_in_list && event->initial_end) stream_complete(informer, now);
 	if (!err) return true;
 	struct fault fault =
 		informer_bad_answer("an event of the watch is not what events look like");

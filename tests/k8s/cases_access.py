@@ -121,3 +121,23 @@ def event_create(k):
            expect=201, **query)
     k.send("a name that other objects may not have", "POST", path, event_about(k, "s-.5", NO_UID), accept=METADATA,
            expect=201, **query)
+
+
+def lease_body(renewed):
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "leader"}, "spec": {
+        "holderIdentity": "somebody", "leaseDurationSeconds": 15, "acquireTime": renewed, "renewTime": renewed}}
+
+
+@case()
+def lease(k):
+    """The Lease of another controller: not there, held, renewed, gone."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{k.namespace}/leases"
+    k.send("none", "GET", f"{path}/leader", expect=404)
+    k.send("no namespace", "GET", f"/apis/coordination.k8s.io/v1/namespaces/{k.namespace}-none/leases/leader", expect=404)
+    k.create(path, lease_body("2027-01-15T08:00:00.000000Z"))
+    k.send("held", "GET", f"{path}/leader", expect=200)
+    k.send(None, "PATCH", f"{path}/leader", {"spec": {"renewTime": "2027-01-15T08:00:10.123456Z"}}, content=MERGE,
+           expect=200)
+    k.send("renewed", "GET", f"{path}/leader", expect=200)
+    k.send(None, "DELETE", f"{path}/leader", expect=200)
+    k.send("gone", "GET", f"{path}/leader", expect=404)

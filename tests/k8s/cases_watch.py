@@ -1,7 +1,9 @@
 """Watches of SecretSyncs: events, bookmarks, and revisions that are too old or too new."""
 
-from bodies import ALL_SYNCS, MERGE
+from bodies import ALL_SYNCS, MERGE, SYNC_API
 from case import case
+
+CLASS_API = "secrets-store.csi.x-k8s.io/v1"
 
 
 def revision(k):
@@ -158,6 +160,42 @@ def watch_list_options(k):
         w.rest("one")
     with k.watch("no events", k.syncs, sendInitialEvents="false", timeoutSeconds=2, **match) as w:
         w.rest("nothing")
+
+
+def class_body(name, text="array: []"):
+    return {"apiVersion": CLASS_API, "kind": "SecretProviderClass", "metadata": {"name": name},
+            "spec": {"provider": "azure", "parameters": {"keyvaultName": "vault", "tenantID": "tenant", "objects": text}}}
+
+
+@case()
+def class_lists(k):
+    """SecretProviderClasses: created and changed, in pages, and by a watch."""
+    path = f"/apis/{CLASS_API}/namespaces/{k.namespace}/secretproviderclasses"
+    k.send("create", "POST", path, class_body("a"), expect=201)
+    k.send("create again", "POST", path, class_body("a"), expect=409)
+    for name in "bc":
+        k.create(path, class_body(name))
+    k.send("change", "PATCH", f"{path}/b", class_body("b", "array:\n- x"), content=MERGE, expect=200)
+    page = k.send("first page", "GET", path, limit=2, expect=200).body
+    k.send("last page", "GET", path, limit=2, **{"continue": page["metadata"]["continue"]}, expect=200)
+    with k.watch("open", path, resourceVersion=page["metadata"]["resourceVersion"], timeoutSeconds=15) as w:
+        k.send(None, "DELETE", f"{path}/a", expect=200)
+        w.take("deleted", 1)
+
+
+@case(needs=["watch-list", "extended-crd"])
+def watch_list_of_other_kinds(k):
+    """SecretProviderClasses and AKVSyncs are listed by a watch like SecretSyncs."""
+    paths = {"classes": f"/apis/{CLASS_API}/namespaces/{k.namespace}/secretproviderclasses",
+             "akvsyncs": f"/apis/{SYNC_API}/namespaces/{k.namespace}/akvsyncs"}
+    k.create(paths["classes"], class_body("a"))
+    k.create(paths["akvsyncs"], {
+        "apiVersion": SYNC_API, "kind": "AKVSync", "metadata": {"name": "a"}, "spec": {
+            "keyvaultName": "vault", "clientID": "client", "tenantID": "tenant", "serviceAccountName": "account",
+            "objects": [{"secretInAKV": "a"}]}})
+    for kind, path in paths.items():
+        with k.watch(kind, path, **STREAM) as w:
+            w.take("one, and a bookmark", 2)
 
 
 @case(needs=["watch-list", "rbac"])
