@@ -12,6 +12,8 @@
 #include "base/metric.h"
 #include "clients/http_curl_impl.h"
 
+static const long UPLOAD_BUFFER_BYTES = 16 << 10;
+
 enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_HANDLES = 64, USER_TIMEOUT_MS = 10000 };
 
 struct http_curl {
@@ -222,8 +224,17 @@ static struct site_multi *multi_for(struct http_curl *self, const struct http_si
 
 /* --- start, end, cancel --- */
 
+/* libcurl copies what is sent into a buffer of this size, and may keep it in the handle: the least that it takes. Being set, the
+ * option frees, and so wipes, the buffer. */
+static void drop_upload_buffer(CURL *easy) {
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+}
+
 static CURL *get_handle(struct http_curl *self) {
-	return self->spare_count ? self->spare[--self->spare_count] : curl_easy_init();
+	if (self->spare_count) return self->spare[--self->spare_count];
+	CURL *easy = curl_easy_init();
+	if (easy) drop_upload_buffer(easy);
+	return easy;
 }
 
 /* A handle keeps the buffer that it sent from: one that held a secret body is not kept, and its buffer is wiped. */
@@ -234,6 +245,7 @@ static void put_handle(struct http_curl *self, CURL *easy, bool sent_secret) {
 		return;
 	}
 	curl_easy_reset(easy);
+	drop_upload_buffer(easy);
 	self->spare[self->spare_count++] = easy;
 }
 

@@ -290,17 +290,14 @@ static void setup_answer(struct transfer *transfer) {
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
 
-static CURLcode cleanse_plaintext(CURL *easy, void *ctx, void *arg) {
+/* libcurl has OpenSSL allocate the buffers of a record for each read and each write, and free them: 17 KB each time, to be
+ * wiped. They stay, and what was read from them is wiped instead: else the piece that came last would lie there. What was
+ * written is ciphertext by then. */
+static CURLcode keep_buffers(CURL *easy, void *ctx, void *arg) {
 	(void)easy, (void)arg;
+	SSL_CTX_clear_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT);
 	return CURLE_OK;
-}
-
-/* While a stream is open, OpenSSL would keep the piece that came last. */
-static void setup_secret_stream(struct transfer *transfer) {
-	struct http_req *req = transfer->req;
-	if (!req->on_data || !req->response_arena) return;
-	curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_FUNCTION, cleanse_plaintext);
 }
 
 static enum err check_url(const struct transfer *transfer) {
@@ -321,7 +318,7 @@ enum err transfer_setup(struct transfer *transfer) {
 	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, buf_cstr(&req->url))) return ERR_NOMEM;
 	curl_easy_setopt(transfer->easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
 	setup_answer(transfer);
-	setup_secret_stream(transfer);
+	curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
 	setup_sockets(transfer);
 	setup_trust(transfer->easy, req->site);
 	setup_client_certificate(transfer->easy, req->site);

@@ -128,14 +128,15 @@ static bool starts_with(struct str s, char c) {
 	return s.len && s.ptr[0] == c;
 }
 
-/* Length of the string at the start of s, quotes included; 0: malformed. */
+/* Length of the string at the start of s, which begins with a quote, quotes included; 0: malformed. */
 static size_t string_len(struct str s) {
-	for (size_t i = 1; i < s.len; i++) {
-		if (s.ptr[i] == '\\') {
-			i++;
-		} else if (s.ptr[i] == '"') {
-			return i + 1;
-		}
+	for (size_t at = 1; at < s.len;) {
+		const char *quote = memchr(s.ptr + at, '"', s.len - at);
+		if (!quote) return 0;
+		const char *first = quote; /* of the backslashes before it */
+		while (first[-1] == '\\') first--;
+		at = (size_t)(quote - s.ptr) + 1;
+		if ((quote - first) % 2 == 0) return at;
 	}
 	return 0;
 }
@@ -282,14 +283,28 @@ static size_t unescape(struct str s, char out_bytes[static 4], size_t *out_len) 
 	return 5;
 }
 
+/* How many bytes at the start of s stand for themselves. */
+static size_t plain_run(struct str s) {
+	/* Eight at a time, without a branch, so that the compiler can do them at once: values are long and mostly plain. */
+	size_t run = 0;
+	for (; run + 8 <= s.len; run += 8) {
+		unsigned special = 0;
+		for (size_t i = run; i < run + 8; i++)
+			special |= (s.ptr[i] == '\\') | (s.ptr[i] == '"') |
+				   ((unsigned char)s.ptr[i] < 0x20);
+		if (special) break;
+	}
+	while (run < s.len && s.ptr[run] != '\\' && s.ptr[run] != '"' &&
+		(unsigned char)s.ptr[run] >= 0x20)
+		run++;
+	return run;
+}
+
 /* Walks the content of a raw string piece by piece: plain runs, then one escape. False at the end or on malformed text. */
 static bool next_piece(
 	struct str *rest, struct str *out_piece, char scratch[static 4], enum err *out_err) {
-	size_t run = 0, len = 0;
+	size_t run = plain_run(*rest), len = 0;
 	if (!rest->len) return false;
-	while (run < rest->len && rest->ptr[run] != '\\' && rest->ptr[run] != '"' &&
-		(unsigned char)rest->ptr[run] >= 0x20)
-		run++;
 	if (run) {
 		*out_piece = str_slice(*rest, 0, run);
 		*rest = str_slice(*rest, run, rest->len);
