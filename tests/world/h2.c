@@ -25,9 +25,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	struct exchange *exchange = find(session, frame->hd.stream_id);
 	if (!exchange || exchange->mark_count + 2 > 2 * WORLD_MAX_HEADERS)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	exchange->marks[exchange->mark_count++] = buf_str(&exchange->head).len;
+	exchange->marks[exchange->mark_count++] = (uint32_t)buf_str(&exchange->head).len;
 	buf_append(&exchange->head, (struct str){ (const char *)name, name_len });
-	exchange->marks[exchange->mark_count++] = buf_str(&exchange->head).len;
+	exchange->marks[exchange->mark_count++] = (uint32_t)buf_str(&exchange->head).len;
 	buf_append(&exchange->head, (struct str){ (const char *)value, value_len });
 	return 0;
 }

@@ -53,8 +53,22 @@ void kube_crd_prune(cJSON *value, const cJSON *schema, cJSON *unknown) {
 	kj_trail_deinit(&path);
 }
 
+/* Whether a default stands in a schema or below it. Asked for each value of each write, so the answer is kept in the node, in a
+ * member that cJSON leaves alone for objects. */
+static bool has_default(const cJSON *schema) {
+	enum { UNKNOWN, NO, YES };
+	if (!schema || schema->valueint != UNKNOWN) return schema && schema->valueint == YES;
+	const cJSON *property;
+	bool has = has_default(kj_get(schema, "items"));
+	cJSON_ArrayForEach(property, kj_get(schema, "properties")) {
+		has |= kj_get(property, "default") || has_default(property);
+	}
+	((cJSON *)schema)->valueint = has ? YES : NO;
+	return has;
+}
+
 void kube_crd_default(cJSON *value, const cJSON *schema) {
-	if (!schema) return;
+	if (!has_default(schema)) return;
 	if (cJSON_IsArray(value)) {
 		cJSON *item;
 		cJSON_ArrayForEach(item, value) kube_crd_default(item, kj_get(schema, "items"));

@@ -67,4 +67,6 @@ bool kj_contains_text(const cJSON *array, const char *text);
 /* Appends the document without blanks. */
 void kj_print(struct buf *buf, const cJSON *item);
 /* The document as a string; free with mem_free. */
+/* As JSON without blanks; free with cJSON_free. */
+char *kj_json(const cJSON *item);
 char *kj_print_text(const cJSON *item);

@@ -109,8 +109,7 @@ cJSON *kube_rev_parse(const struct kube_rev *rev) {
 /* The text starts with kind and apiVersion, so that a list of a built-in kind can leave them out. */
 static struct kube_rev *rev_create(const struct kube_type *type, cJSON *object) {
 	cJSON *kind = kj_detach(object, "kind"), *api_version = kj_detach(object, "apiVersion");
-	char *rest = cJSON_PrintUnformatted(object);
-	assert(rest != NULL);
+	char *rest = kj_json(object);
 	size_t prefix_len = strlen(type->prefix), rest_len = strlen(rest);
 	struct kube_rev *rev = kj_alloc(sizeof(*rev) + prefix_len + rest_len);
 	memcpy(rev->json, type->prefix, prefix_len);

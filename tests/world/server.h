@@ -40,7 +40,7 @@ struct exchange {
 	struct conn *conn;
 	int32_t stream_id; /* HTTP/2; 0: HTTP/1.1 */
 	struct buf head; /* HTTP/2: header names and values, one after the other */
-	size_t marks[2 * WORLD_MAX_HEADERS + 1]; /* where they begin in head */
+	uint32_t marks[2 * WORLD_MAX_HEADERS + 1]; /* where they begin in head */
 	unsigned mark_count;
 	struct buf body;
 	struct world_response out;
