@@ -118,7 +118,7 @@ static bool may_start(const struct akv *akv, struct now now) {
 		akv->synced[KUBE_CLASSES] && akv->synced[KUBE_SYNCS] && akv->synced[KUBE_AKVS];
 	unsigned most = akv->unreachable ? 1 : CALLS_MOST;
 	return synced && !akv->stopped && akv->call_count < most &&
-	       akv->not_before_ns <= now.mono_ns;
+	       akv->not_before_ns <= now.mono_ns && akv->paced_ns <= now.mono_ns;
 }
 
 void akv_turn(struct akv *akv, struct now now) {
@@ -144,8 +144,8 @@ int64_t akv_deadline_ns(const struct akv *akv, struct now now) {
 	int64_t due_ns = timers_next_ns(&akv->table.timers);
 	bool ready = !list_is_empty(&akv->table.ready);
 	if (ready && may_start(akv, now)) return now.mono_ns;
-	if (ready && akv->not_before_ns > now.mono_ns && akv->not_before_ns < due_ns)
-		due_ns = akv->not_before_ns;
+	int64_t held_ns = akv->paced_ns > akv->not_before_ns ? akv->paced_ns : akv->not_before_ns;
+	if (ready && held_ns > now.mono_ns && held_ns < due_ns) due_ns = held_ns;
 	return due_ns;
 }
 
@@ -163,6 +163,11 @@ struct akv *akv_create(struct kube *kube, struct http *http, struct rng *rng, st
 	list_init(&akv->calls);
 	akv_table_init(&akv->table, key);
 	return akv;
+}
+
+void akv_pace_writes(struct akv *akv, int64_t (*wait_ns)(void *arg, int64_t now_ns), void *arg) {
+	akv->write_wait_ns = wait_ns;
+	akv->pace_arg = arg;
 }
 
 void akv_stop(struct akv *akv) {

@@ -28,6 +28,8 @@ struct object_meta;
 /* All pointers are kept. unauthenticated: the API server answered 401. NULL: out of memory. */
 struct akv *akv_create(struct kube *kube, struct http *http, struct rng *rng, struct hash_key key,
 	void (*unauthenticated)(void *arg), void *arg);
+/* Writes wait until wait_ns says 0, which counts one; else how long (ns, > 0). */
+void akv_pace_writes(struct akv *akv, int64_t (*wait_ns)(void *arg, int64_t now_ns), void *arg);
 void akv_destroy(struct akv *akv); /* NULL is fine */
 void akv_stop(struct akv *akv); /* cancels, and asks for nothing any more */
 

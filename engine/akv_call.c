@@ -87,7 +87,13 @@ void akv_call_launch(struct akv *akv, struct akv_call *call) {
 	http_start(akv->http, &call->http.http);
 }
 
-/* The next request of a call that has ended; ERR_THROTTLED: not now. */
+bool akv_may_write(struct akv *akv, struct now now) {
+	int64_t wait_ns = akv->write_wait_ns ? akv->write_wait_ns(akv->pace_arg, now.mono_ns) : 0;
+	akv->paced_ns = now.mono_ns + wait_ns;
+	return !wait_ns;
+}
+
+/* The next request of a call that has ended, which is not counted by itself; ERR_THROTTLED: not now. */
 static enum err chain(struct akv *akv, struct akv_call *call, enum akv_op op, struct now now) {
 	if (akv->not_before_ns > now.mono_ns) return ERR_THROTTLED;
 	kube_call_deinit(&call->http);

@@ -34,6 +34,9 @@ struct akv {
 	unsigned call_count;
 	bool synced[3]; /* by resource */
 	bool stopped;
+	int64_t (*write_wait_ns)(void *arg, int64_t now_ns); /* NULL: no pace */
+	void *pace_arg;
+	int64_t paced_ns; /* no write before */
 	int64_t not_before_ns; /* Retry-After, or a server that cannot be reached */
 	unsigned unreachable; /* times in a row */
 };
@@ -45,6 +48,8 @@ struct akv_call *akv_call_make(struct akv *akv, struct akv_owner *owner, enum ak
 /* Makes, prepares and launches a call about a derived object. */
 enum err akv_call_start(struct akv *akv, struct akv_owner *owner, enum akv_op op,
 	enum kube_resource resource, struct str name);
+/* A write may go now, and is counted; false: not before akv->paced_ns. */
+bool akv_may_write(struct akv *akv, struct now now);
 void akv_call_launch(struct akv *akv, struct akv_call *call);
 void akv_call_free(struct akv *akv, struct akv_call *call); /* cancels */
 /* The call has ended: acts on the answer; then frees it and wakes its owner, or launches what follows. */

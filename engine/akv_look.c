@@ -121,6 +121,8 @@ static enum err tell_status(
 	bool same = !err && summary.digest == owner->status_digest;
 	if (!err && !same && owner->status_retry_ns > now.mono_ns) {
 		note_due(job, owner->status_retry_ns);
+	} else if (!err && !same && !akv_may_write(akv, now)) {
+		note_due(job, akv->paced_ns);
 	} else if (!err && !same) {
 		struct akv_call *call = akv_call_make(akv, owner, AKV_STATUS);
 		err = call ? kube_akv_status_patch(&call->http, akv->kube, akv_owner_ns(owner),
@@ -147,8 +149,13 @@ void akv_look(struct akv *akv, struct akv_owner *owner, struct now now) {
 	if (!owner->uid[0] || owner->deleting) return;
 	look_at_children(akv, owner, &job, now);
 	look_for_rest(owner, &job, now);
-	enum err err = job.found ? akv_call_start(akv, owner, job.op, job.resource, job.name)
-				 : tell_status(akv, owner, &job, now);
+	enum err err = OK;
+	if (!job.found)
+		err = tell_status(akv, owner, &job, now);
+	else if (akv_may_write(akv, now))
+		err = akv_call_start(akv, owner, job.op, job.resource, job.name);
+	else
+		note_due(&job, akv->paced_ns);
 	if (err) note_due(&job, now.mono_ns + AKV_PACE_NS);
 	if (!owner->call) again_at(akv, owner, job.due_ns);
 }

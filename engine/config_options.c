@@ -63,8 +63,9 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"Kubernetes Events at most, one where the condition Ready of a SecretSync turns; "
 		"those above are dropped. 0: no Events." },
 	{ "kubeWritesPerSecond", OPTION_NUMBER, AT(kube_writes_per_s), 0, 1000000, 100, NULL, NULL,
-		"Writes of Secrets in one second at most, of all workers together; after a rest a "
-		"tenth of that may go at once. 0: as many as the API server takes. Whatever stands "
+		"Writes of Secrets, and of what AKVSyncs stand for, in one second at most; after a "
+		"rest a tenth of that may go at once. 0: as many as the API server takes. Whatever "
+		"stands "
 		"here, kvsync waits when the API server answers 429, or 503 with Retry-After." },
 	{ "statusWritesPerSecond", OPTION_NUMBER, AT(status_writes_per_s), 0, 1000000, 50, NULL,
 		NULL,

@@ -183,6 +183,10 @@ static enum err make_secret_watch(struct engine *engine, const struct pool_optio
 	return secret_watch_start(&engine->secret_watch);
 }
 
+static int64_t write_wait_ns(void *arg, int64_t now_ns) {
+	return pool_write_wait_ns(arg, now_ns);
+}
+
 enum err engine_create(const struct engine_options *options, struct engine **out_engine) {
 	assert_main();
 	struct engine *engine = mem_zalloc(sizeof *engine);
@@ -210,6 +214,7 @@ enum err engine_create(const struct engine_options *options, struct engine **out
 			options->pool.kube, engine->http, &engine->rng, key, set_rejected, engine);
 		err = engine->akv ? OK : ERR_NOMEM;
 	}
+	if (!err) akv_pace_writes(engine->akv, write_wait_ns, engine->pool);
 	if (!err) err = make_secret_watch(engine, &options->pool);
 	if (err) {
 		engine_destroy(engine);

@@ -140,10 +140,21 @@ struct object *pool_take_retired(struct pool *pool) {
 	return item ? container_of(item, struct object, item) : NULL;
 }
 
+int64_t pool_write_wait_ns(struct pool *pool, int64_t now_ns) {
+	assert_main();
+	double rate_per_s = pool->settings->kube_writes_per_s;
+	if (rate_per_s <= 0) return 0;
+	return pace_wait_ns(&pool->write_pace, &pool->write_slot, rate_per_s,
+		write_burst(pool->settings), now_ns);
+}
+
 enum err pool_set_settings(struct pool *pool, const struct settings *settings) {
 	assert_main();
 	struct settings *copy = settings_copy(pool, settings);
 	if (!copy) return ERR_NOMEM;
+	/* The workers, who hear of it in their turns, clear what is counted at the old pace. */
+	if (settings->kube_writes_per_s != pool->settings->kube_writes_per_s)
+		pool->write_slot = (struct pace_slot){ 0 };
 	struct settings *old = rcu_swap(pool->settings, copy);
 	rcu_sync();
 	settings_free(old);

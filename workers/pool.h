@@ -63,6 +63,10 @@ struct object *pool_take_retired(struct pool *pool);
 /* Main: publishes new settings. */
 enum err pool_set_settings(struct pool *pool, const struct settings *settings);
 
+/* Main: a write of its own is counted among those of Secrets, and may go now (0); or how long to wait until it may be asked for
+ * again (ns), which gives it its turn. */
+int64_t pool_write_wait_ns(struct pool *pool, int64_t now_ns);
+
 /* Main: Secrets are watched, and list number `list` of them is complete (secret_seen.h); 0: they are not watched. */
 void pool_watch_secrets(struct pool *pool, uint32_t list);
 

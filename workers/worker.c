@@ -249,10 +249,14 @@ bool worker_is_drained(const struct worker *worker) {
 
 /* --- the turn --- */
 
+double write_burst(const struct settings *settings) {
+	double burst = settings->kube_writes_per_s * WRITE_BURST_S;
+	return burst > 1 ? burst : 1;
+}
+
 static void pace_writes(struct worker *worker) {
-	double rate_per_s = worker->settings.kube_writes_per_s, burst = rate_per_s * WRITE_BURST_S;
-	gate_set_pace(&worker->kube_gate, LANE_WRITE, &worker->pool->write_pace, rate_per_s,
-		burst > 1 ? burst : 1);
+	gate_set_pace(&worker->kube_gate, LANE_WRITE, &worker->pool->write_pace,
+		worker->settings.kube_writes_per_s, write_burst(&worker->settings));
 }
 
 /* What may have changed since the vault was met first. `now`: the snapshot, in a read section. */

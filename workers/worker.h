@@ -109,7 +109,8 @@ struct pool {
 	struct inbox retired; /* atomic: producers workers, consumer main */
 	struct hash_key hash_key; /* const */
 	struct pace drift_pace; /* atomic */
-	struct pace write_pace; /* atomic: writes of Secrets */
+	struct pace write_pace; /* atomic: writes of Secrets, and what main writes for AKVSyncs */
+	struct pace_slot write_slot; /* main: its place in that */
 	struct pace status_pace; /* atomic */
 	struct pause kube_pause; /* atomic: what the API server asked for */
 	struct pace group_paces
@@ -131,6 +132,8 @@ struct pool {
 /* worker.c */
 enum err worker_init(struct worker *worker, struct pool *pool,
 	unsigned index); /* into zeroed memory; deinit also after a failure */
+/* Of the writes of Secrets, how many may go at once after a rest. */
+double write_burst(const struct settings *settings);
 void worker_release(struct worker *
 		worker); /* lets go of every object; no reconcile is under way, no other thread runs */
 void worker_deinit(struct worker *worker);

@@ -193,6 +193,37 @@ static void settle(void) {
 	nothing_is_asked();
 }
 
+/* One each ten seconds, as pace_wait_ns() gives them. */
+static int64_t one_in_ten_seconds(void *arg, int64_t now_ns) {
+	int64_t *next_ns = arg;
+	if (*next_ns > now_ns) return *next_ns - now_ns;
+	*next_ns = now_ns + 10 * NS_PER_S;
+	return 0;
+}
+
+/* Class, SecretSync and status are a write each; what waits is asked for when its moment has come, without anything new. */
+static void writes_keep_the_pace_of_all(void **state) {
+	int64_t next_ns = 0;
+	(void)state;
+	akv_pace_writes(t.akv, one_in_ten_seconds, &next_ns);
+	lists_are_complete();
+	tell(KUBE_AKVS, AKV_OF("u1", "1", ONE));
+	turn();
+	give(asked(HTTP_POST, CLASSES "?"), 201, CLASS(ITEM("one")));
+	nothing_is_asked();
+	assert_int_equal(akv_deadline_ns(t.akv, t.now), next_ns);
+	later(9);
+	nothing_is_asked();
+	later(1);
+	give(asked(HTTP_POST, SYNCS "?"), 201, SYNC("one", ""));
+	nothing_is_asked();
+	later(10);
+	give(asked(HTTP_PATCH, STATUS), 200, "{}");
+	later(600);
+	nothing_is_asked();
+	assert_int_equal(t.started, 3);
+}
+
 static void first_the_class_then_the_syncs_then_the_status(void **state) {
 	(void)state;
 	tell(KUBE_AKVS, AKV_OF("u1", "1", TWO));
@@ -552,6 +583,7 @@ static void memory_may_run_out(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		TEST(writes_keep_the_pace_of_all),
 		TEST(first_the_class_then_the_syncs_then_the_status),
 		TEST(nothing_is_asked_after_a_restart),
 		TEST(a_status_that_is_there_is_not_written),

@@ -135,6 +135,40 @@ static void what_waits_in_line_is_joined(void **state) {
 	assert_int_equal(finish_all(), 3);
 }
 
+/* What a key's kind costs is known by its answer, and paid for then: the next key waits as long as for two requests. */
+static void a_dear_key_is_paid_for(void **state) {
+	static const struct {
+		const char *kind;
+		int64_t wait_ns;
+	} rows[] = { { "EC", NS_PER_S }, { "EC-HSM", 2 * NS_PER_S }, { "EC", NS_PER_S } };
+	(void)state;
+	struct settings settings = settings_default();
+	settings.events_per_s = 0;
+	settings.change_detection = CHANGE_BY_GET;
+	settings.drift = DRIFT_OFF;
+	settings.kube_writes_per_s = settings.status_writes_per_s = 0;
+	settings.vault_key_rate_per_s = settings.vault_key_burst = 1;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	b.objects[0].kind = VAULT_KEY;
+	bench_begin();
+	bench_give_token();
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char key[600];
+		snprintf(key, sizeof key,
+			"{\"key\":{\"kid\":\"https://v.vault.azure.net/keys/a/v1\",\"kty\":\"%s\",\"crv\":\"P-256\","
+			"\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\",\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"},"
+			"\"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000}}",
+			rows[i].kind);
+		reply(HTTP_GET, "/keys/a/", 200, key);
+		bench_advance(NS_PER_MS);
+		add_other(&b.spec);
+		bench_advance(rows[i].wait_ns - 10 * NS_PER_MS);
+		assert_int_equal(count_active(HTTP_GET, "/keys/a/"), 0);
+		bench_advance(10 * NS_PER_MS);
+		assert_int_equal(count_active(HTTP_GET, "/keys/a/"), 1);
+	}
+}
+
 static void two_identities_never_share(void **state) {
 	(void)state;
 	static struct spec other;
@@ -254,6 +288,7 @@ int main(void) {
 		FLIGHT_TEST(many_readers_cost_one_get),
 		FLIGHT_TEST(an_answer_is_for_those_who_were_due_before_it_was_asked_for),
 		FLIGHT_TEST(what_waits_in_line_is_joined),
+		FLIGHT_TEST(a_dear_key_is_paid_for),
 		FLIGHT_TEST(two_identities_never_share),
 		FLIGHT_TEST(a_failure_is_not_kept),
 		FLIGHT_TEST(a_throttled_read_goes_out_again_once),

@@ -47,6 +47,36 @@ static void nothing_is_retired_before_it_is(void **state) {
 	assert_ptr_equal(pool_first_queue(b.pool), &pool_worker(b.pool, 0)->queue);
 }
 
+/* Main and the workers write at one pace; another one acts on who waits for his turn. */
+static void writes_of_main_are_counted_with_the_others(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	settings.events_per_s = 0;
+	settings.kube_writes_per_s = 0.1;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	assert_int_equal(pool_write_wait_ns(b.pool, b.now.mono_ns), 0);
+	bench_begin();
+	bench_fetch();
+	assert_null(bench_find(HTTP_POST, SECRETS_URL "?"));
+	bench_advance(9 * NS_PER_S);
+	assert_null(bench_find(HTTP_POST, SECRETS_URL "?"));
+	/* Whoever asks later comes later. */
+	assert_in_range(pool_write_wait_ns(b.pool, b.now.mono_ns), 10 * NS_PER_S, 12 * NS_PER_S);
+	bench_advance(NS_PER_S + NS_PER_MS);
+	assert_non_null(bench_find(HTTP_POST, SECRETS_URL "?"));
+	assert_true(pool_write_wait_ns(b.pool, b.now.mono_ns) > 9 * NS_PER_S);
+	settings.kube_writes_per_s = 10;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	assert_int_equal(pool_write_wait_ns(b.pool, b.now.mono_ns), 0);
+	settings.kube_writes_per_s = 0;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	for (int i = 0; i < 100; i++) assert_int_equal(pool_write_wait_ns(b.pool, b.now.mono_ns), 0);
+	bench_turn();
+}
+
 /* Reads end, and so does a write that is on its way; nothing begins; and nothing that came meanwhile is lost. */
 static void while_paused_nothing_begins(void **state) {
 	(void)state;
@@ -91,6 +121,7 @@ int main(void) {
 		BENCH_TEST(threads_start_and_end_when_they_are_told),
 		BENCH_TEST(a_pool_that_never_started_is_destroyed),
 		BENCH_TEST(nothing_is_retired_before_it_is),
+		BENCH_TEST(writes_of_main_are_counted_with_the_others),
 		BENCH_TEST(while_paused_nothing_begins),
 		BENCH_TEST(nobody_else_turns_a_worker),
 	};
