@@ -340,6 +340,8 @@ class Cluster:
             "--service-account-signing-key-file", self.pki.token_key,
             "--service-account-key-file", self.pki.token_key,
             "--service-account-max-token-expiration", "24h",
+            # Without it open watches keep a server that is asked to stop for a minute.
+            "--shutdown-watch-termination-grace-period", "1s",
         ]
         if self.owner_enforcement:
             flags += ["--enable-admission-plugins", "OwnerReferencesPermissionEnforcement"]
