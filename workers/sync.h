@@ -174,6 +174,8 @@ const struct step *sync_unchanged(struct sync *sync);
 const struct step *sync_cannot_look(struct sync *sync, const struct fault *fault);
 /* After such a probe of a Secret that is ours: STATUS, SETTLE, or the way to write it again. */
 const struct step *sync_judge_drift(struct sync *sync);
+/* After one that found nothing: the values have to be read first. */
+const struct step *sync_create_again(struct sync *sync);
 /* False: what is in the Secret is what the good items ask for. Once sync->digest is made. */
 bool sync_must_write(const struct sync *sync);
 /* The end of a reconcile: a Secret that somebody else changed, and that was written again, is remembered. */

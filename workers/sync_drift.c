@@ -74,7 +74,6 @@ const struct step *sync_unchanged(struct sync *sync) {
 	uint32_t list = sync->worker->secret_list;
 	bool passed_over = !sync->partial && secret_was_partial(sync->object);
 	sync->told = list && (secret_is_lost(sync->object, list) || passed_over);
-	if (is_resting(sync)) return rest_fault(sync);
 	if (!is_due(sync)) return &STEP_STATUS;
 	if (!gate_admits(&sync->worker->kube_gate, &fault)) return sync_cannot_look(sync, &fault);
 	sync->looking = true;
@@ -83,17 +82,18 @@ const struct step *sync_unchanged(struct sync *sync) {
 
 /* --- and what follows --- */
 
+/* Three times in three intervals; polls come a little early or late. */
+static bool is_repaired_often(const struct sync *sync, const struct drift_rest *rest) {
+	int64_t oldest_ns = rest->repaired_ns[rest->next];
+	int64_t age_ns = sync->worker->now.mono_ns - oldest_ns;
+	return oldest_ns && age_ns <= 3 * interval_ns(sync) + interval_ns(sync) / 2;
+}
+
 /* True: one more repair is not what helps. */
 static bool begin_rest(struct sync *sync, const struct theft *theft) {
-	int64_t now_ns = sync->worker->now.mono_ns;
 	struct drift_rest *rest = sync->object->rest;
-	if (!rest) return false;
-	int64_t oldest_ns = rest->repaired_ns[rest->next];
-	/* Polls come a little early or late. */
-	bool too_often =
-		oldest_ns && now_ns - oldest_ns <= 3 * interval_ns(sync) + interval_ns(sync) / 2;
-	if (!too_often) return false;
-	*rest = (struct drift_rest){ .until_ns = now_ns + REST_NS };
+	if (!rest || !is_repaired_often(sync, rest)) return false;
+	*rest = (struct drift_rest){ .until_ns = sync->worker->now.mono_ns + REST_NS };
 	snprintf(rest->field, sizeof rest->field, "%s", theft->field);
 	snprintf(rest->manager, sizeof rest->manager, "%s", theft->manager);
 	return true;
@@ -102,7 +102,7 @@ static bool begin_rest(struct sync *sync, const struct theft *theft) {
 /* A repair that its vault did not let happen is none. Out of memory: it is not counted. */
 void sync_note_repair(const struct sync *sync) {
 	struct object *object = sync->object;
-	if (!sync->repairing || !sync->updated) return;
+	if (!sync->repairing || !(sync->updated || sync->created)) return;
 	if (!object->rest) object->rest = mem_zalloc(sizeof *object->rest);
 	struct drift_rest *rest = object->rest;
 	if (!rest) return;
@@ -121,6 +121,27 @@ const struct step *sync_read_values(struct sync *sync) {
 	return &STEP_VALUES;
 }
 
+/* Less than half an interval ago: it is not a poll that looks. */
+static bool is_repaired_just_now(const struct sync *sync, const struct drift_rest *rest) {
+	unsigned last = (rest->next + DRIFT_REPAIRS - 1) % DRIFT_REPAIRS;
+	int64_t age_ns = sync->worker->now.mono_ns - rest->repaired_ns[last];
+	return rest->repaired_ns[last] && age_ns < interval_ns(sync) / 2;
+}
+
+/* Who deletes it again and again finds it again, but not more than once in a poll. */
+const struct step *sync_create_again(struct sync *sync) {
+	const struct drift_rest *rest = sync->object->rest;
+	assert(sync->looking);
+	if (!rest || !is_repaired_just_now(sync, rest) || !is_repaired_often(sync, rest))
+		return sync_read_values(sync);
+	struct fault fault = fault_make(ERR_FOREIGN,
+		"Secret %.*s/%.*s is deleted again and again: written three times in three "
+		"intervals, it is created anew at the next poll. Find out who deletes it",
+		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
+	fault.retry_after_ns = interval_ns(sync);
+	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
+}
+
 const struct step *sync_judge_drift(struct sync *sync) {
 	struct theft theft = { 0 };
 	struct fault fault = { 0 };
@@ -132,7 +153,7 @@ const struct step *sync_judge_drift(struct sync *sync) {
 		     secret_find_theft(sync->spec, sync, list, &theft);
 	cJSON_Delete(list);
 	if (!taken) return sync->meta.must_settle ? &STEP_SETTLE : &STEP_STATUS;
-	if (begin_rest(sync, &theft)) return rest_fault(sync);
+	if (is_resting(sync) || begin_rest(sync, &theft)) return rest_fault(sync);
 	metric_add(METRIC_DRIFT_REPAIRS, 1);
 	log_info("the Secret was changed by somebody else, it is written again",
 		kv("secretsync", sync->object->key), kv("field", theft.field),

@@ -307,9 +307,7 @@ static const struct step *probe_read(struct sync *sync) {
 	if (err == ERR_NOT_FOUND) {
 		kube_call_deinit(&sync->kube);
 		if (!sync->looking) return &STEP_CREATE;
-		/* Deleted by hand: its values have to be read first. */
-		sync->repairing = true;
-		return sync_read_values(sync);
+		return sync_create_again(sync);
 	}
 	if (sync->looking && is_transient(err)) {
 		kube_call_deinit(&sync->kube);

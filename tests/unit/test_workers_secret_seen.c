@@ -163,6 +163,43 @@ static void a_deletion_is_undone_at_once(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+static void create_again(void) {
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-2", "9", UPDATE_ENTRY));
+	bench_take_status();
+	tell(OURS("s-2", "9", UPDATE_ENTRY));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* At once, three times; then with its polls. Nobody fights for ever as fast as he can. */
+static void what_is_deleted_again_and_again_comes_back_with_polls(void **state) {
+	(void)state;
+	create_and_watch();
+	b.common.interval_ns = 600 * NS_PER_S;
+	for (int i = 0; i < 3; i++) {
+		bench_advance(NS_PER_S);
+		secret_tell_gone(b.object);
+		bench_turn();
+		create_again();
+	}
+	secret_tell_gone(b.object);
+	bench_turn();
+	read_vault();
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	assert_null(bench_find(HTTP_POST, SECRETS_URL "?"));
+	bench_take_status();
+	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
+	assert_text(bench_message(), "deleted again and again");
+	assert_int_equal(bench_active(), 0);
+	b.now.mono_ns += 600 * NS_PER_S;
+	b.now.wall_ns += 600 * NS_PER_S;
+	bench_again();
+	create_again();
+	assert_int_equal(bench_reason(), REASON_CREATE_SUCCEEDED);
+}
+
 /* What the condition asks for is noticed when it is done, not at the next retry. */
 static void a_deletion_that_was_asked_for_is_acted_on_at_once(void **state) {
 	(void)state;
@@ -467,6 +504,7 @@ int main(void) {
 		BENCH_TEST(polls_do_not_probe),
 		BENCH_TEST(an_edit_is_repaired_at_once),
 		BENCH_TEST(a_deletion_is_undone_at_once),
+		BENCH_TEST(what_is_deleted_again_and_again_comes_back_with_polls),
 		BENCH_TEST(a_deletion_that_was_asked_for_is_acted_on_at_once),
 		BENCH_TEST(news_during_a_look_count_again),
 		BENCH_TEST(a_look_that_fails_is_made_again),

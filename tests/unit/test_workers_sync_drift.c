@@ -230,8 +230,9 @@ static void after_three_repairs_comes_an_hour_of_rest(void **state) {
 	(void)state;
 	create_and_look();
 	begin_rest();
-	/* No probe, and the condition stands. */
+	/* No write, and the condition stands. */
 	check();
+	probe(OURS("s-1", "6", EDITED));
 	assert_int_equal(bench_active(), 0);
 	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
 	/* What is new in the vault is written all the same. */
@@ -251,8 +252,35 @@ static void a_whole_write_that_is_no_repair_ends_the_rest(void **state) {
 	vault_says = VALUE("s3cret-value", "v2", "1700000001");
 	begin_rest();
 	check();
+	probe(OURS("s-1", "6", EDITED));
 	assert_int_equal(bench_active(), 0);
 	assert_int_equal(bench_reason(), REASON_PATCH_FAILED);
+}
+
+/* Somebody deletes it to make an end of the fight. */
+static void what_is_deleted_during_the_rest_comes_back(void **state) {
+	(void)state;
+	create_and_look();
+	begin_rest();
+	check();
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_PATCH, DB_URL, 404, NOT_FOUND);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-2", "9", ""));
+	expect_rest(REASON_CREATE_SUCCEEDED, "created");
+	/* It is left alone all the same. */
+	check();
+	probe(OURS("s-2", "10", EDITED));
+	expect_rest(REASON_PATCH_FAILED, "left alone for an hour");
+}
+
+/* The failure does not outlive its cause. */
+static void a_rest_whose_reason_is_gone_is_not_told_of(void **state) {
+	(void)state;
+	create_and_look();
+	begin_rest();
+	check();
+	probe(OURS("s-1", "8", OWNED));
+	expect_rest(REASON_UPDATE_NO_CHANGE, "holds the values");
 }
 
 /* The other keys are still somebody else's. */
@@ -267,6 +295,7 @@ static void a_partial_write_does_not_end_the_rest(void **state) {
 	bench_take_status();
 	b.object->rest = calloc(1, sizeof *b.object->rest);
 	b.object->rest->until_ns = b.now.mono_ns + 3600 * NS_PER_S;
+	bench_set_drift(DRIFT_PROBE);
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
 	reply(HTTP_GET, "/secrets/b/", 404, MISSING);
@@ -276,6 +305,7 @@ static void a_partial_write_does_not_end_the_rest(void **state) {
 	bench_again();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v2", "1700000001"));
 	reply(HTTP_GET, "/secrets/b/", 200, VALUE_OF("b", "v1"));
+	probe(OURS("s-1", "8", EDITED));
 	expect_rest(REASON_PATCH_FAILED, "left alone for an hour");
 }
 
@@ -343,6 +373,8 @@ int main(void) {
 		BENCH_TEST(predecessors_entries_become_ours),
 		BENCH_TEST(after_three_repairs_comes_an_hour_of_rest),
 		BENCH_TEST(a_whole_write_that_is_no_repair_ends_the_rest),
+		BENCH_TEST(what_is_deleted_during_the_rest_comes_back),
+		BENCH_TEST(a_rest_whose_reason_is_gone_is_not_told_of),
 		BENCH_TEST(a_partial_write_does_not_end_the_rest),
 		BENCH_TEST(failed_repairs_are_not_counted),
 		BENCH_TEST(seldom_repairs_need_no_rest),
