@@ -227,11 +227,14 @@ class LocalFleet:
         rate = report.mean_rate(line, cut["from"] + 1, min(cut["until"], during[-1][0] if during else cut["until"]))
         at_cut = max(done for at, done in line if at <= cut["from"])
         left = (self.options.objects - at_cut) / vaults
+        # Whoever's moment came meanwhile says so in his status, and is read once when the way is open again.
+        told = at_cut / vaults * min(1, outage / self.options.interval)
         end = max(at for at, _ in line)
         return {"seconds": outage, "trials": cut["trials"][-1][1] - cut["trials"][0][1],
                 "trials_per_10s": report.most_in_window(cut["trials"], 10),
                 "recovery_s": round(end - cut["until"], 1),
-                "recovery_bound_s": round(TRIAL_S + left / self.options.rate, 1) if self.options.rate else None,
+                "recovery_bound_s": round(TRIAL_S + (left + told) / report.pace_of(self.options.rate), 1) if self.options.rate else None,
+                "healthy_pace": round((vaults - 1) * report.pace_of(self.options.rate), 1) if self.options.rate else None,
                 "healthy_rate_before": round(before * (vaults - 1) / vaults, 1) if before else None,
                 "healthy_rate_during": round(rate, 1) if rate else None,
                 "from_s": round(cut["from"], 2), "until_s": round(cut["until"], 2)}

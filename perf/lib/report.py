@@ -47,6 +47,11 @@ def bound_seconds(objects, vaults, rate):
     return round(objects / (vaults * rate), 3) if rate else None
 
 
+def pace_of(rate):
+    """Requests per second over a longer time, where ten seconds hold ten times the rate with a burst in them, as docs/scale.md has it."""
+    return max((10 * rate - min(20, rate)) / 10, rate / 2)
+
+
 def per(seconds, number):
     """Microseconds each."""
     return round(1e6 * seconds / number, 1) if number else None
@@ -139,9 +144,10 @@ def text(result):
         lines += [f"one vault cut off for {outage['seconds']} s", row("trials in that time", outage["trials"]),
                   row("trials in ten seconds, at most", outage["trials_per_10s"]),
                   row("healthy objects/s before", outage["healthy_rate_before"]),
-                  row("healthy objects/s meanwhile", outage["healthy_rate_during"]),
+                  row("healthy objects/s meanwhile", outage["healthy_rate_during"],
+                      f"(the pace of their vaults, pages of walks included: {outage['healthy_pace']})"),
                   row("all synced after its end", outage["recovery_s"],
-                      f"s (a trial and what was left at the vault's quota: {outage['recovery_bound_s']} s)"),
+                      f"s (a trial, what was left and what told of the outage at the vault's pace: {outage['recovery_bound_s']} s)"),
                   row("429 answers", result["throttled"])]
     if result.get("import_rotation"):
         lines += import_lines(result["import_rotation"])

@@ -56,6 +56,9 @@ class Report(unittest.TestCase):
         self.assertEqual(report.mean_rate(samples, 1, 3), 40)
         self.assertIsNone(report.mean_rate(samples, 1.5, 2.5))
 
+    def test_pace(self):
+        self.assertEqual([report.pace_of(rate) for rate in (280, 12, 1)], [278, 10.8, 0.9])
+
     def test_most_in_a_window(self):
         samples = [(0, 5), (4, 6), (9.9, 6), (10, 7), (14.5, 9), (30, 10)]
         self.assertEqual(report.most_in_window(samples, 10), 3)
@@ -70,7 +73,7 @@ class Report(unittest.TestCase):
                   "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "main_turn_cpu_max_ms": 2, "requests": {"get": 1000, "safety": None},
                   "writes": {"secret": 1000}, "steady": steady, "cpu_us_per_check": 9.5, "rotation": times,
                   "outage": {"seconds": 30, "trials": 3, "trials_per_10s": 1, "healthy_rate_before": 10, "healthy_rate_during": None,
-                             "recovery_s": 12.5, "recovery_bound_s": None},
+                             "recovery_s": 12.5, "recovery_bound_s": None, "healthy_pace": None},
                   "import_rotation": {"imported": 2000, "imported_before": 5, "imported_after": 1500, "throttled": 0, **times,
                                       "since_shown": times},
                   "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}
