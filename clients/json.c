@@ -336,23 +336,33 @@ enum err json_unescape_secret(struct str raw_string, struct secret *out_secret) 
 	return err ? err : secret_err(out_secret);
 }
 
-static bool key_is(struct str raw_key, struct str key) {
+/* Mostly it is written as it is. */
+static bool is_as_written(struct str raw, struct str text) {
+	return raw.len == text.len + 2 && raw.ptr[0] == '"' && raw.ptr[raw.len - 1] == '"' &&
+	       str_eq(str_slice(raw, 1, text.len), text) && str_find_char(text, '\\') == SIZE_MAX &&
+	       str_find_char(text, '"') == SIZE_MAX;
+}
+
+bool json_string_is(struct str raw_string, struct str text) {
 	struct str rest, piece;
 	char scratch[4];
-	enum err err = string_content(raw_key, &rest);
+	if (is_as_written(raw_string, text)) return true;
+	if (raw_string.len < text.len + 2 || str_find_char(raw_string, '\\') == SIZE_MAX)
+		return false;
+	enum err err = string_content(raw_string, &rest);
 	if (err) return false;
 	while (next_piece(&rest, &piece, scratch, &err)) {
-		if (!str_starts(key, piece)) return false;
-		key = str_slice(key, piece.len, key.len);
+		if (!str_starts(text, piece)) return false;
+		text = str_slice(text, piece.len, text.len);
 	}
-	return !err && key.len == 0;
+	return !err && text.len == 0;
 }
 
 enum err json_scan_member(struct str object, const char *key, struct str *out_raw) {
-	struct str raw_key, raw;
+	struct str raw_key, raw, wanted = str_of(key);
 	struct json_items members = json_members(object);
 	while (json_next_member(&members, &raw_key, &raw)) {
-		if (!key_is(raw_key, str_of(key))) continue;
+		if (!json_string_is(raw_key, wanted)) continue;
 		*out_raw = raw;
 		return OK;
 	}

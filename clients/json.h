@@ -34,6 +34,9 @@ bool json_bool(const cJSON *json, const char *path, bool fallback);
  * ERR_NOT_FOUND, or ERR_PARSE where the text is malformed up to the place. Allocates nothing. */
 enum err json_scan_member(struct str object, const char *key, struct str *out_raw);
 
+/* Whether a string as it is written, quotes included, stands for this text. */
+bool json_string_is(struct str raw_string, struct str text);
+
 /* Iterates over the raw elements of an array: false at the end or at a malformed place (then items->err). An empty `array`
  * text yields nothing. */
 struct json_items {

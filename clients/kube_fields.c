@@ -30,6 +30,27 @@ bool kube_entry_must_settle(const cJSON *entry) {
 	return (is_ours(entry) && update) || is_predecessor(entry);
 }
 
+static bool is_known(struct str manager, bool *out_predecessor) {
+	static const char *const names[] = KUBE_PREDECESSORS;
+	*out_predecessor = false;
+	if (json_string_is(manager, STR(KUBE_FIELD_MANAGER))) return true;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		*out_predecessor |= json_string_is(manager, str_of(names[i]));
+	return *out_predecessor;
+}
+
+bool kube_raw_entry_must_settle(struct str entry) {
+	struct str manager = STR_NULL, operation = STR_NULL, subresource = STR_NULL;
+	bool predecessor;
+	if (json_scan_member(entry, "manager", &manager) != OK || !is_known(manager, &predecessor))
+		return false;
+	if (json_scan_member(entry, "subresource", &subresource) == OK &&
+		!json_string_is(subresource, STR("")))
+		return false;
+	return predecessor || (json_scan_member(entry, "operation", &operation) == OK &&
+				      json_string_is(operation, STR("Update")));
+}
+
 static const cJSON *child(const cJSON *json, const char *name) {
 	return cJSON_IsObject(json) ? cJSON_GetObjectItemCaseSensitive(json, name) : NULL;
 }

@@ -18,6 +18,8 @@ enum kube_field_set { KUBE_FIELD_DATA, KUBE_FIELD_LABEL, KUBE_FIELD_ANNOTATION }
 
 /* An entry that kube_secret_settle merges: an Update of ours, or anything of a predecessor. Subresources are not looked at. */
 bool kube_entry_must_settle(const cJSON *entry);
+/* The same of an entry as it is written: each write of a Secret is answered with some. Malformed ones say false. */
+bool kube_raw_entry_must_settle(struct str entry);
 /* The entry that our applies own. */
 bool kube_entry_is_apply(const cJSON *entry);
 

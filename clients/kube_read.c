@@ -46,16 +46,13 @@ static enum err read_owners(struct str metadata, struct kube_meta *meta) {
 	return copy_member(first, "uid", meta->owner_uid, sizeof meta->owner_uid);
 }
 
-static enum err read_managed_fields(
-	struct str metadata, struct kube_meta *meta, struct fault *fault) {
-	struct str raw = member(metadata, "managedFields");
-	cJSON *json = NULL;
+static enum err read_managed_fields(struct str metadata, struct kube_meta *meta) {
+	struct str raw = member(metadata, "managedFields"), entry;
 	if (!raw.len) raw = STR("[]");
-	enum err err = json_parse(raw, &json, fault);
-	if (err) return err;
-	for (const cJSON *entry = json->child; entry; entry = entry->next)
-		meta->must_settle |= kube_entry_must_settle(entry);
-	cJSON_Delete(json);
+	struct json_items entries = json_items(raw);
+	while (json_next_item(&entries, &entry))
+		meta->must_settle |= kube_raw_entry_must_settle(entry);
+	if (entries.err) return entries.err;
 	buf_init(&meta->managed_fields, MANAGED_FIELDS_BYTES);
 	buf_append(&meta->managed_fields, raw);
 	return buf_err(&meta->managed_fields);
@@ -81,7 +78,7 @@ enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct 
 		err = copy_member(metadata, "resourceVersion", meta.resource_version,
 			sizeof meta.resource_version);
 	if (!err) err = read_owners(metadata, &meta);
-	if (!err) err = read_managed_fields(metadata, &meta, fault);
+	if (!err) err = read_managed_fields(metadata, &meta);
 	if (err) {
 		kube_meta_deinit(&meta);
 		if (err == ERR_NOMEM)

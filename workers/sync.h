@@ -159,6 +159,9 @@ const struct step *sync_fetch_all(struct sync *sync);
 /* Which objects and versions the data items need. An item that names nothing has no read, and has failed. ERR_NOMEM. */
 enum err sync_plan_reads(struct sync *sync);
 void sync_reads_free(struct sync *sync);
+/* source_find() in the class of this SecretSync, cheaper for what it reads. */
+const struct spc_object *sync_find_object(
+	const struct sync *sync, struct str source_path, unsigned *out_index);
 /* The value that a source path stands for, with the read that brings it; NULL: the path names nothing. */
 const struct sync_value *sync_find_value(
 	const struct sync *sync, struct str source_path, const struct sync_read **out_read);

@@ -47,7 +47,7 @@ static enum err convert_item(struct sync *sync, unsigned item) {
 	const struct sync_read *read = NULL;
 	struct str source = sync->spec->items[item].source_path;
 	if (!sync_find_value(sync, source, &read)) return OK;
-	(void)source_find(sync->spc, source, &index);
+	(void)sync_find_object(sync, source, &index);
 	if (!read->values[index].fetched) return OK;
 	enum err err = make_output(sync, item, read, &read->values[index], &fault);
 	if (!err || err == ERR_NOMEM) return err;

@@ -81,10 +81,23 @@ void sync_reads_free(struct sync *sync) {
 	sync->read_count = 0;
 }
 
+/* A class has hundreds of objects, a SecretSync reads few of them. What is read and has this very path was found by it: it is
+ * the first of the class that yields it. */
+const struct spc_object *sync_find_object(
+	const struct sync *sync, struct str source_path, unsigned *out_index) {
+	for (unsigned i = 0; i < sync->read_count; i++) {
+		const struct spc_object *object = sync->reads[i].object;
+		if (object->history >= 2 || !str_eq(object->path, source_path)) continue;
+		*out_index = 0;
+		return object;
+	}
+	return source_find(sync->spc, source_path, out_index);
+}
+
 const struct sync_value *sync_find_value(
 	const struct sync *sync, struct str source_path, const struct sync_read **out_read) {
 	unsigned index = 0;
-	const struct spc_object *object = source_find(sync->spc, source_path, &index);
+	const struct spc_object *object = sync_find_object(sync, source_path, &index);
 	struct sync_read *read = object ? find_read(sync, object) : NULL;
 	*out_read = read;
 	return read && index < read->value_count ? &read->values[index] : NULL;

@@ -12,7 +12,7 @@
 static bool is_input_fault(const struct sync *sync, unsigned item, struct fault *out_fault) {
 	unsigned index = 0;
 	const struct spc_object *object =
-		source_find(sync->spc, sync->spec->items[item].source_path, &index);
+		sync_find_object(sync, sync->spec->items[item].source_path, &index);
 	enum err err = object ? source_check_part(sync->spec, item, object, out_fault)
 			      : source_unknown(sync->spec, item, sync->spc, out_fault);
 	return err != OK;

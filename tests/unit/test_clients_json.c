@@ -144,6 +144,21 @@ static void malformed_objects_are_an_error_up_to_the_place(void **state) {
 	expect_member("{\"value\":1,,,", "value", OK, "1");
 }
 
+static void a_string_is_compared_by_what_it_stands_for(void **state) {
+	(void)state;
+	assert_true(json_string_is(STR("\"kvsync\""), STR("kvsync")));
+	assert_true(json_string_is(STR("\"\""), STR("")));
+	assert_true(json_string_is(STR("\"k\\u0076\\u0073ync\""), STR("kvsync")));
+	assert_true(json_string_is(STR("\"a\\\\b\""), STR("a\\b")));
+	assert_false(json_string_is(STR("\"a\\b\""), STR("a\\b"))); /* an escape, not a backslash */
+	assert_false(json_string_is(STR("\"kvsyn\""), STR("kvsync")));
+	assert_false(json_string_is(STR("\"kvsync2\""), STR("kvsync")));
+	assert_false(json_string_is(STR("\"k\\u0076sync2\""), STR("kvsync")));
+	assert_false(json_string_is(STR("12345678"), STR("234567")));
+	assert_false(json_string_is(STR("\""), STR("")));
+	assert_false(json_string_is(STR_NULL, STR("")));
+}
+
 static void arrays_are_walked(void **state) {
 	static const char *const good[] = { "1", "\"a,]\"", "{\"b\":[2]}", "[]", "null" };
 	struct json_items items = json_items(STR("[1, \"a,]\" ,{\"b\":[2]},[], null ] "));
@@ -243,6 +258,7 @@ int main(void) {
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(a_member_is_found_as_it_is_written),
 		cmocka_unit_test(malformed_objects_are_an_error_up_to_the_place),
+		cmocka_unit_test(a_string_is_compared_by_what_it_stands_for),
 		cmocka_unit_test(arrays_are_walked),
 		cmocka_unit_test(members_are_walked_with_their_raw_names),
 		cmocka_unit_test(strings_are_decoded_exactly),

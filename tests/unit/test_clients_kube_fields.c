@@ -36,6 +36,14 @@ static void each_set_has_its_place(void **state) {
 	assert_false(kube_fields_owned(list, KUBE_FIELD_ANNOTATION, STR("a.b/c")));
 }
 
+static bool must_settle_as_written(const cJSON *entry) {
+	char *text = cJSON_PrintUnformatted(entry);
+	assert_non_null(text);
+	bool settles = kube_raw_entry_must_settle(str_of(text));
+	cJSON_free(text);
+	return settles;
+}
+
 static void ours_are_all_that_become_ours(void **state) {
 	(void)state;
 	static const char *const lists[] = {
@@ -47,14 +55,22 @@ static void ours_are_all_that_become_ours(void **state) {
 		parse(lists[i]);
 		assert_true(kube_fields_owned(list, KUBE_FIELD_DATA, STR("k")));
 		assert_true(kube_entry_must_settle(list->child));
+		assert_true(must_settle_as_written(list->child));
 		assert_false(kube_entry_is_apply(list->child));
 	}
 	parse("[" ENTRY(OURS, "Apply", "", "") "," ENTRY(OURS, "Update", ",\"subresource\":\"status\"",
 		"\"f:data\":{\"f:k\":{}}") "," ENTRY("kubectl", "Update", "", "") "]");
 	assert_true(kube_entry_is_apply(list->child));
 	assert_false(kube_fields_owned(list, KUBE_FIELD_DATA, STR("k")));
-	for (const cJSON *entry = list->child; entry; entry = entry->next)
+	for (const cJSON *entry = list->child; entry; entry = entry->next) {
 		assert_false(kube_entry_must_settle(entry));
+		assert_false(must_settle_as_written(entry));
+	}
+	assert_true(kube_raw_entry_must_settle(
+		STR("{\"manager\":\"secrets\\u002dstore-sync-controller\",\"subresource\":\"\",\"operation\":\"Update\"}")));
+	assert_false(kube_raw_entry_must_settle(STR("{\"manager\":\"" OURS "\"}")));
+	assert_false(kube_raw_entry_must_settle(STR("{\"manager\":7,\"operation\":\"Update\"}")));
+	assert_false(kube_raw_entry_must_settle(STR("[")));
 }
 
 static void the_rival_is_the_owner_or_who_wrote_last(void **state) {
