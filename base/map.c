@@ -98,15 +98,33 @@ void map_remove(struct map *map, struct map_node *node) {
 	map->_count--;
 }
 
+static void visit_bucket(
+	struct map_node *node, void (*visit)(struct map_node *node, void *arg), void *arg) {
+	while (node) {
+		struct map_node *next = node->_next;
+		visit(node, arg);
+		node = next;
+	}
+}
+
+/* The old array first: what is moved out of it meanwhile is met in the new one. When another array begins, all is walked again. */
+bool map_walk(struct map *map, struct map_walk *walk, size_t buckets,
+	void (*visit)(struct map_node *node, void *arg), void *arg) {
+	if (walk->_size != map->_size[0]) *walk = (struct map_walk){ ._size = map->_size[0] };
+	for (; buckets > 0; buckets--) {
+		size_t old_size = map->_buckets[1] ? map->_size[1] : 0;
+		if (!walk->_in_new && walk->_at >= old_size)
+			*walk = (struct map_walk){ ._size = walk->_size, ._in_new = true };
+		if (walk->_in_new && walk->_at >= map->_size[0]) return true;
+		visit_bucket(map->_buckets[walk->_in_new ? 0 : 1][walk->_at++], visit, arg);
+	}
+	return false;
+}
+
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *arg), void *arg) {
 	for (int table = 0; table < 2; table++) {
 		for (size_t i = 0; map->_buckets[table] && i < map->_size[table]; i++) {
-			struct map_node *node = map->_buckets[table][i];
-			while (node) {
-				struct map_node *next = node->_next;
-				visit(node, arg);
-				node = next;
-			}
+			visit_bucket(map->_buckets[table][i], visit, arg);
 		}
 	}
 }

@@ -31,5 +31,14 @@ struct map_node *map_find(const struct map *map, struct str key);
 /* The key must not be in the map. ERR_NOMEM only for the very first insert; later growth that fails is retried. */
 enum err map_insert(struct map *map, struct map_node *node);
 void map_remove(struct map *map, struct map_node *node); /* must be in */
+/* A walk over a map that goes on over many calls, while nodes come and go. Zeroed: at the beginning. */
+struct map_walk {
+	size_t _size, _at;
+	bool _in_new;
+};
+/* Goes on with at most `buckets` buckets, of some nodes each; true: it is over. Who is in from its beginning to its end is visited
+ * at least once; who comes meanwhile perhaps. visit may remove the node it is given. */
+bool map_walk(struct map *map, struct map_walk *walk, size_t buckets,
+	void (*visit)(struct map_node *node, void *arg), void *arg);
 /* Calls visit for each node; it may remove the node it is given. */
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *arg), void *arg);

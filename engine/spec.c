@@ -365,7 +365,7 @@ static enum err draft_common(
 static size_t draft_bytes(const struct draft *d, bool usable) {
 	const struct object_meta *meta = d->meta;
 	size_t bytes = sizeof(struct spec);
-	if (!meta->kept) bytes += meta->name.len + meta->uid.len;
+	if (!meta->kept) bytes += meta->name.len + meta->uid.len + 1;
 	if (!usable) return bytes;
 	bytes += d->item_count * sizeof *d->items;
 	for (unsigned i = 0; i < d->item_count; i++)
@@ -401,7 +401,7 @@ static enum err snapshot(
 	if (usable) fill_items(spec, &block, d);
 	const struct object_meta *meta = d->meta;
 	spec->name = meta->kept ? meta->name : block_str(&block, meta->name);
-	spec->uid = meta->kept ? meta->uid : block_str(&block, meta->uid);
+	spec->uid = meta->kept ? meta->uid.ptr : block_text(&block, meta->uid);
 	spec->generation = meta->generation;
 	spec->deleting = meta->deleting;
 	*out_spec = spec;

@@ -16,7 +16,7 @@ struct object_meta {
 		version; /* version: the resourceVersion; "" where it is not told */
 	int64_t generation;
 	bool deleting; /* a deletionTimestamp is set */
-	bool kept; /* the strings outlive every snapshot that is built with them */
+	bool kept; /* the strings outlive every snapshot that is built with them; a NUL stands behind uid */
 };
 
 /* ERR_INVALID when namespace, name or uid is missing or malformed: such an object cannot even have

@@ -6,7 +6,7 @@
 #include "engine/retire.h"
 #include "engine/spec.h"
 
-enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, KEY_BYTES = 512 };
+enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, SWEPT_PER_TURN = 4000, KEY_BYTES = 512 };
 
 struct store {
 	struct queue *first;
@@ -16,12 +16,13 @@ struct store {
 	struct intern accesses, commons; /* what snapshots share */
 	struct map syncs; /* struct object */
 	struct map classes; /* struct spc_cell */
-	struct list seen[STORE_KINDS]; /* in the list that runs, or since it ended */
-	struct list unseen[STORE_KINDS]; /* not yet in the list that runs */
+	uint32_t list_number
+		[STORE_KINDS]; /* of the list that runs, or ran last: who carries it was seen in it, or came since */
 	bool listing[STORE_KINDS]; /* a list runs */
 	bool distrusts[STORE_KINDS]; /* until the next complete list */
 	int64_t doubted_ns; /* what distrusts[STORE_SYNCS] is about; see object_tell() */
-	bool sweeping[STORE_KINDS]; /* the list is complete: what is unseen goes */
+	bool sweeping[STORE_KINDS]; /* the list is complete: what was not seen goes */
+	struct map_walk walk[STORE_KINDS]; /* how far that has got */
 	struct list
 		fanout; /* cells whose objects are to be told; of the first some may be told already */
 	struct list todo; /* the objects of that first one that are not */
@@ -63,7 +64,6 @@ static struct spc_cell *make_cell(struct store *store, struct str ns, struct str
 	cell = spc_cell_create(key);
 	if (!cell) return NULL;
 	list_init(&cell->turn_link);
-	list_init(&cell->seen_link);
 	if (map_insert(&store->classes, &cell->node) == OK) return cell;
 	spc_cell_unref(cell);
 	return NULL;
@@ -105,12 +105,6 @@ static void publish_class(struct store *store, struct spc_cell *cell, struct spc
 	tell_objects(store, cell);
 }
 
-/* In the list that runs, or since it ended. */
-static void see(struct store *store, enum store_kind kind, struct list *seen_link) {
-	list_remove(seen_link);
-	list_push_back(&store->seen[kind], seen_link);
-}
-
 static uint16_t version_hash(const struct object_meta *id) {
 	return (uint16_t)hash64_stable(id->version);
 }
@@ -128,7 +122,7 @@ static enum err class_upsert(
 	struct spc_cell *cell = make_cell(store, id->ns, id->name);
 	if (!cell) return ERR_NOMEM;
 	bool known = cell->now != NULL;
-	if (known) see(store, STORE_CLASSES, &cell->seen_link);
+	cell->list_number = store->list_number[STORE_CLASSES];
 	bool anew = is_anew(store, STORE_CLASSES, cell->version_hash, id);
 	cell->version_hash = version_hash(id);
 	if (known && !anew && cell->now->generation == id->generation &&
@@ -140,17 +134,13 @@ static enum err class_upsert(
 		release_cell(store, cell);
 		return err;
 	}
-	if (!known) {
-		list_push_back(&store->seen[STORE_CLASSES], &cell->seen_link);
-		store->class_count++;
-	}
+	if (!known) store->class_count++;
 	publish_class(store, cell, spc);
 	return OK;
 }
 
 static void class_remove(struct store *store, struct spc_cell *cell) {
 	assert(cell->now);
-	list_remove(&cell->seen_link);
 	store->class_count--;
 	publish_class(store, cell, NULL);
 	release_cell(store, cell);
@@ -179,10 +169,9 @@ static void publish_spec(struct store *store, struct object *object, struct spec
 /* The last add of this object; its worker hands it back. */
 static void object_close(struct store *store, struct object *object) {
 	map_remove(&store->syncs, &object->node);
-	list_remove(&object->seen_link);
-	list_push_back(&store->closing, &object->seen_link);
-	store->closing_count++;
 	publish_spec(store, object, NULL);
+	list_push_back(&store->closing, &object->cell_link);
+	store->closing_count++;
 	queue_close(&object->item);
 }
 
@@ -222,7 +211,7 @@ static enum err object_add(
 		object_destroy(object);
 		return err;
 	}
-	list_push_back(&store->seen[STORE_SYNCS], &object->seen_link);
+	object->list_number = store->list_number[STORE_SYNCS];
 	object->version_hash = version_hash(id);
 	publish_spec(store, object, spec);
 	queue_add(&object->item);
@@ -266,7 +255,7 @@ static enum err sync_upsert(struct store *store, const struct object_meta *id, c
 		object = NULL;
 	}
 	if (object) {
-		see(store, STORE_SYNCS, &object->seen_link);
+		object->list_number = store->list_number[STORE_SYNCS];
 		anew = is_anew(store, STORE_SYNCS, object->version_hash, id);
 		object->version_hash = version_hash(id);
 		if (!anew && is_same(object, id)) return OK;
@@ -291,45 +280,37 @@ struct store *store_create(struct queue *first, struct hash_key key,
 	store->cells = (struct cell_source){ referenced_cell, &store->commons };
 	map_init(&store->syncs, key, object_key);
 	map_init(&store->classes, key, cell_key);
-	for (unsigned kind = 0; kind < STORE_KINDS; kind++) {
-		list_init(&store->seen[kind]);
-		list_init(&store->unseen[kind]);
-	}
 	list_init(&store->fanout);
 	list_init(&store->todo);
 	list_init(&store->closing);
 	return store;
 }
 
-static void drop_objects(struct list *head) {
-	for (struct list *node; (node = list_pop(head));) {
-		struct object *object = container_of(node, struct object, seen_link);
-		list_remove(&object->cell_link);
-		object_destroy(object);
-	}
+static void drop_object(struct object *object) {
+	list_remove(&object->cell_link);
+	object_destroy(object);
+}
+
+static void drop_known_object(struct map_node *node, void *arg) {
+	map_remove(&((struct store *)arg)->syncs, node);
+	drop_object(container_of(node, struct object, node));
 }
 
 static void drop_cell(struct map_node *node, void *arg) {
 	struct store *store = arg;
 	struct spc_cell *cell = container_of(node, struct spc_cell, node);
-	list_remove(&cell->seen_link);
 	list_remove(&cell->turn_link);
 	map_remove(&store->classes, node);
 	spc_cell_unref(cell);
-}
-
-static void forget_object(struct map_node *node, void *arg) {
-	map_remove(&((struct store *)arg)->syncs, node);
 }
 
 void store_destroy(struct store *store) {
 	if (!store) return;
 	assert_main();
 	retire_flush(&store->retired);
-	map_each(&store->syncs, forget_object, store);
-	drop_objects(&store->seen[STORE_SYNCS]);
-	drop_objects(&store->unseen[STORE_SYNCS]);
-	drop_objects(&store->closing);
+	map_each(&store->syncs, drop_known_object, store);
+	for (struct list *node; (node = list_first(&store->closing));)
+		drop_object(container_of(node, struct object, cell_link));
 	map_each(&store->classes, drop_cell, store);
 	map_deinit(&store->syncs);
 	map_deinit(&store->classes);
@@ -353,7 +334,7 @@ static bool knows_class(struct store *store, struct str key, const struct object
 		    str_eq(cell->now->uid, meta->uid) &&
 		    !is_anew(store, STORE_CLASSES, cell->version_hash, meta);
 	if (!same) return false;
-	see(store, STORE_CLASSES, &cell->seen_link);
+	cell->list_number = store->list_number[STORE_CLASSES];
 	cell->version_hash = version_hash(meta);
 	return true;
 }
@@ -368,7 +349,7 @@ bool store_knows(struct store *store, enum store_kind kind, const struct object_
 	bool same = object && str_eq(object_uid(object), meta->uid) && is_same(object, meta) &&
 		    !is_anew(store, STORE_SYNCS, object->version_hash, meta);
 	if (!same) return false;
-	see(store, STORE_SYNCS, &object->seen_link);
+	object->list_number = store->list_number[STORE_SYNCS];
 	object->version_hash = version_hash(meta);
 	return true;
 }
@@ -399,7 +380,7 @@ void store_distrust(struct store *store, enum store_kind kind, int64_t doubted_n
 
 void store_list_begin(struct store *store, enum store_kind kind) {
 	assert_main();
-	list_splice(&store->unseen[kind], &store->seen[kind]);
+	store->list_number[kind]++;
 	store->sweeping[kind] = false;
 	store->listing[kind] = true;
 }
@@ -407,13 +388,14 @@ void store_list_begin(struct store *store, enum store_kind kind) {
 void store_list_end(struct store *store, enum store_kind kind) {
 	assert_main();
 	store->sweeping[kind] = true;
+	store->walk[kind] = (struct map_walk){ 0 };
 	store->distrusts[kind] = store->listing[kind] = false;
 }
 
 void store_take_retired(struct store *store, struct object **object) {
 	assert_main();
-	assert(list_is_linked(&(*object)->seen_link) && !(*object)->spec);
-	list_remove(&(*object)->seen_link);
+	assert(list_is_linked(&(*object)->cell_link) && !(*object)->spec);
+	list_remove(&(*object)->cell_link);
 	store->closing_count--;
 	retire_object(&store->retired, take(*object));
 }
@@ -437,18 +419,34 @@ static void fanout_slice(struct store *store) {
 	}
 }
 
+struct sweep {
+	struct store *store;
+	unsigned deletes;
+};
+
+static void sweep_class(struct map_node *node, void *arg) {
+	struct sweep *sweep = arg;
+	struct spc_cell *cell = container_of(node, struct spc_cell, node);
+	if (!cell->now || cell->list_number == sweep->store->list_number[STORE_CLASSES]) return;
+	class_remove(sweep->store, cell);
+	sweep->deletes++;
+}
+
+static void sweep_sync(struct map_node *node, void *arg) {
+	struct sweep *sweep = arg;
+	struct object *object = container_of(node, struct object, node);
+	if (object->list_number == sweep->store->list_number[STORE_SYNCS]) return;
+	object_close(sweep->store, object);
+	sweep->deletes++;
+}
+
 static void sweep_slice(struct store *store, enum store_kind kind) {
-	if (!store->sweeping[kind]) return;
-	for (unsigned deletes = 0; deletes < DELETES_PER_TURN; deletes++) {
-		struct list *node = list_pop(&store->unseen[kind]);
-		if (!node) {
-			store->sweeping[kind] = false;
-			return;
-		}
-		if (kind == STORE_CLASSES)
-			class_remove(store, container_of(node, struct spc_cell, seen_link));
-		else
-			object_close(store, container_of(node, struct object, seen_link));
+	struct sweep sweep = { store, 0 };
+	struct map *map = kind == STORE_CLASSES ? &store->classes : &store->syncs;
+	for (unsigned i = 0; i < SWEPT_PER_TURN && store->sweeping[kind]; i++) {
+		if (sweep.deletes >= DELETES_PER_TURN) return;
+		store->sweeping[kind] = !map_walk(map, &store->walk[kind], 1,
+			kind == STORE_CLASSES ? sweep_class : sweep_sync, &sweep);
 	}
 }
 

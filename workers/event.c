@@ -72,7 +72,7 @@ static bool is_alphanumeric(char c) {
 static void write_name(const struct worker *worker, const struct spec *spec, const char *reason,
 	char out_name[static NAME_BYTES + 1]) {
 	char turn[256];
-	int len = snprintf(turn, sizeof turn, "%.*s %s %" PRId64, STR_ARG(spec->uid), reason,
+	int len = snprintf(turn, sizeof turn, "%.*s %s %" PRId64, STR_ARG(spec_uid(spec)), reason,
 		worker->now.wall_ns);
 	uint64_t number = hash64_stable((struct str){ turn, (size_t)len });
 	struct str name = str_slice(spec->name, 0, NAME_BYTES - SUFFIX_BYTES);
@@ -90,7 +90,7 @@ static enum err event_build(
 		&(struct kube_event){ .name = str_of(name),
 			.ns = spec->common->ns,
 			.sync_name = spec->name,
-			.sync_uid = spec->uid,
+			.sync_uid = spec_uid(spec),
 			.reason = str_of(reason),
 			.message = str_of(ready->message),
 			.warning = ready->value != CONDITION_TRUE,

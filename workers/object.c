@@ -29,13 +29,13 @@ const char *object_class_name(enum object_class class) {
 
 enum err object_create(struct str key, struct str uid, struct status *status, struct queue *home,
 	struct object **out_object) {
-	struct object *object = mem_zalloc(sizeof *object + key.len + 1 + uid.len + 1);
+	struct object *object =
+		mem_zalloc(offsetof(struct object, key) + key.len + 1 + uid.len + 1);
 	if (!object) return ERR_NOMEM;
 	memcpy(object->key, key.ptr, key.len);
 	memcpy(object->key + key.len + 1, uid.ptr, uid.len);
 	queue_item_init(&object->item, home);
 	list_init(&object->cell_link);
-	list_init(&object->seen_link);
 	list_init(&object->ready);
 	list_init(&object->all);
 	list_init(&object->seen_order);

@@ -57,8 +57,8 @@ struct object {
 	struct spec *spec; /* rcu: writer main; NULL: the SecretSync is gone */
 
 	struct map_node node; /* main */
-	struct list cell_link; /* main: in spc_cell.objects */
-	struct list seen_link; /* main: marks of a relist */
+	struct list
+		cell_link; /* main: in spc_cell.objects; of one that is gone, in the store's list of those */
 
 	_Atomic(struct told_status *)
 		told; /* atomic: acq_rel; owned by whoever takes it out; see object_tell */
@@ -94,6 +94,7 @@ struct object {
 	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	_Atomic uint32_t
 		secret_seen; /* atomic: relaxed; writers main and home: see secret_seen.h */
+	uint32_t list_number; /* main: of the list that it was seen in last */
 	uint32_t identity_hash; /* home: of its identity, namespace included */
 	union {
 		struct scan_link one;

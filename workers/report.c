@@ -187,11 +187,11 @@ static enum err build(struct report *report, const struct spec *spec) {
 	const struct status *status = &report->object->status;
 	struct buf json;
 	buf_init(&json, STATUS_BYTES);
-	status_write(status, worker->settings.names, spec->uid, &json);
+	status_write(status, worker->settings.names, spec_uid(spec), &json);
 	enum err err = buf_err(&json);
 	if (!err) {
 		err = kube_status_patch(&report->kube, worker->pool->options.kube, spec->common->ns,
-			spec->name, spec->uid, buf_str(&json));
+			spec->name, spec_uid(spec), buf_str(&json));
 	}
 	buf_deinit(&json);
 	report->ready = status->conditions[CONDITION_READY];

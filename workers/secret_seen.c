@@ -46,7 +46,7 @@ enum err secret_judge(
 	const struct spec *spec, const struct kube_meta *meta, enum secret_verdict *out_verdict) {
 	struct theft theft;
 	cJSON *list = NULL;
-	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), spec->uid);
+	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), spec_uid(spec));
 	*out_verdict = SECRET_TOUCHED;
 	if (meta->deleting || !owned || !meta->has_label || !meta->has_annotation) return OK;
 	enum err err = json_parse(buf_str(&meta->managed_fields), &list, NULL);

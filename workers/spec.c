@@ -23,6 +23,12 @@ struct str block_str(struct block *block, struct str s) {
 	return (struct str){ copy, s.len };
 }
 
+const char *block_text(struct block *block, struct str s) {
+	char *copy = block_alloc(block, s.len + 1, 1);
+	if (s.len) memcpy(copy, s.ptr, s.len);
+	return copy;
+}
+
 /* Reference counts: an increment needs no order, the last decrement must see every earlier use. */
 static void ref_get(_Atomic unsigned *ref) {
 	unsigned before = atomic_fetch_add_explicit(ref, 1, memory_order_relaxed);
@@ -42,7 +48,7 @@ void spc_unref(struct spc *spc) {
 }
 
 struct spc_cell *spc_cell_create(struct str key) {
-	struct spc_cell *cell = mem_zalloc(sizeof *cell + key.len + 1);
+	struct spc_cell *cell = mem_zalloc(offsetof(struct spc_cell, key) + key.len + 1);
 	if (!cell) return NULL;
 	memcpy(cell->key, key.ptr, key.len);
 	atomic_init(&cell->ref, 1);
@@ -73,6 +79,10 @@ void spec_unref(struct spec *spec) {
 	spc_cell_unref(spec->cell);
 	interned_put((struct interned *)spec->common);
 	mem_free(spec);
+}
+
+struct str spec_uid(const struct spec *spec) {
+	return str_of(spec->uid);
 }
 
 struct str spec_class_name(const struct spec *spec) {

@@ -88,13 +88,13 @@ void spc_unref(struct spc *spc); /* NULL is fine */
 /* The stable place of a class that objects point to, whether the class exists or not. */
 struct spc_cell {
 	_Atomic unsigned ref; /* atomic: acq_rel; objects' specs and the store hold one each */
-	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
+	uint32_t list_number; /* main: of the list that the class was seen in last */
 	struct spc *now; /* rcu: writer main; NULL: no such class */
 	struct map_node node; /* main */
 	struct list objects; /* main: objects whose current spec names this class */
 	struct list
 		turn_link; /* main: in the store's list of cells whose objects are to be told of a change */
-	struct list seen_link; /* main: marks of a relist, while there is a class */
+	uint16_t version_hash; /* main: of the resourceVersion that was seen last */
 	char key[]; /* const: "namespace/name", with its NUL */
 };
 
@@ -135,13 +135,15 @@ struct spec {
 	bool deleting; /* a deletionTimestamp is set: not reconciled */
 	struct spec_common *common; /* holds a reference */
 	struct spc_cell *cell; /* holds a reference; NULL when the class name is unusable */
-	struct str name, uid; /* in the block, or the object's */
+	struct str name; /* in the block, or the object's */
+	const char *uid; /* likewise; see spec_uid() */
 	int64_t generation;
 	const struct spec_item *items;
 };
 
 void spec_unref(struct spec *spec); /* NULL is fine */
 struct str spec_class_name(const struct spec *spec); /* empty: unusable */
+struct str spec_uid(const struct spec *spec);
 
 /* A bump allocator for one snapshot: all strings and arrays of it in one block. */
 struct block {
@@ -152,3 +154,4 @@ enum err block_init(struct block *block, size_t bytes);
 void *block_alloc(struct block *block, size_t bytes,
 	size_t align); /* asserts that it fits: size it beforehand */
 struct str block_str(struct block *block, struct str s);
+const char *block_text(struct block *block, struct str s); /* with a NUL, which counts */

@@ -66,12 +66,6 @@ enum err status_objects_begin(
 	return err;
 }
 
-static const char *block_text(struct block *block, struct str s) {
-	char *copy = block_alloc(block, s.len + 1, 1);
-	if (s.len) memcpy(copy, s.ptr, s.len);
-	return copy;
-}
-
 void status_objects_add(struct status *status, struct block *block,
 	const struct status_object *object, struct str name, struct str version) {
 	struct status_object *added = &status->objects[status->object_count++];

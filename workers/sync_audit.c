@@ -23,7 +23,7 @@ static const char *what_of(const struct step *write) {
 static const char *why_of(const struct sync *sync, const struct step *write) {
 	const struct object *object = sync->object;
 	const struct status *status = &object->status;
-	struct str uid = sync->spec->uid;
+	struct str uid = spec_uid(sync->spec);
 	if (!status_has_synced(status)) return "first-write";
 	if (write == &STEP_CREATE) return "secret-missing";
 	if (!status_is_ours(status, uid)) return "taken-over";
@@ -73,7 +73,7 @@ void sync_audit(const struct sync *sync, const struct step *write, bool certain)
 	buf_init(&objects, OBJECTS_BYTES);
 	unsigned left_out = list_objects(sync, &objects);
 	log_audit(certain ? "secret written" : "secret maybe written",
-		kv("secretsync", sync->object->key), kv_str("uid", spec->uid),
+		kv("secretsync", sync->object->key), kv_str("uid", spec_uid(spec)),
 		kv_str("secret", spec->name), kv("what", what_of(write)),
 		kv("why", why_of(sync, write)), kv_str("vault", spc->access->vault_url),
 		kv("identity", identity_of(spc)), kv_str("tenant", spc->access->tenant),

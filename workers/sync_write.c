@@ -105,7 +105,7 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 		.name = spec->name,
 		.type = spec->common->type,
 		.owner_name = spec->name,
-		.owner_uid = spec->uid,
+		.owner_uid = spec_uid(spec),
 		.labels = shape.labels,
 		.label_count = spec->common->label_count + 1,
 		.annotations = shape.annotations,
@@ -275,7 +275,8 @@ static const struct step *not_ours(struct sync *sync, enum blame blame, const ch
  * demanded only where kvsync itself wrote last: the Secrets of its predecessor carry none and are taken over. */
 static const struct step *judge_owner(struct sync *sync) {
 	const struct kube_meta *meta = &sync->meta;
-	bool owned = meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), sync->spec->uid);
+	bool owned =
+		meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), spec_uid(sync->spec));
 	if (meta->deleting) return wait_for_collection(sync);
 	if (!owned && meta->has_label && meta->owner_count == 1 && meta->owner_is_sync)
 		return wait_for_collection(sync);
@@ -287,7 +288,7 @@ static const struct step *judge_owner(struct sync *sync) {
 		return not_ours(sync, BLAME_ANNOTATION,
 			"carries the annotation " KUBE_MANAGED_KEY " with another value than \"\"");
 	}
-	if (!meta->has_annotation && status_is_ours(&sync->object->status, sync->spec->uid)) {
+	if (!meta->has_annotation && status_is_ours(&sync->object->status, spec_uid(sync->spec))) {
 		return not_ours(sync, BLAME_ANNOTATION,
 			"does not carry the annotation " KUBE_MANAGED_KEY " any more");
 	}

@@ -336,7 +336,7 @@ static inline int bench_setup_workers(unsigned workers) {
 		.type = STR("Opaque") };
 	b.spec = (struct spec){ .common = &b.common,
 		.name = STR("db"),
-		.uid = STR("o-1"),
+		.uid = "o-1",
 		.generation = 1,
 		.items = b.items,
 		.item_count = 1 };

@@ -147,6 +147,63 @@ static void test_twice_is_a_mistake(void **state) {
 	map_deinit(&map);
 }
 
+struct visits {
+	struct map *map;
+	bool removes; /* every third that is met */
+};
+
+static void visit_some(struct map_node *node, void *arg) {
+	struct visits *visits = arg;
+	struct entry *entry = (struct entry *)node;
+	entry->visits++;
+	if (!visits->removes || (entry - entries) % 3) return;
+	map_remove(visits->map, node);
+	entry->in = false;
+}
+
+/* A slice at a time, while others come, go, and make the table grow: who was in all the while is met. */
+static void a_walk_meets_all_that_stay(void **state) {
+	(void)state;
+	for (unsigned slice = 1; slice < 50; slice += 7) {
+		struct map map;
+		struct map_walk walk = { 0 };
+		struct visits visits = { &map, slice % 2 == 0 };
+		setup(NULL);
+		map_init(&map, key, key_of);
+		int added = 0, stayed = 700 + (int)slice;
+		for (; added < stayed; added++) {
+			assert_int_equal(map_insert(&map, &entries[added].node), OK);
+			entries[added].in = true;
+		}
+		unsigned slices = 0;
+		while (!map_walk(&map, &walk, slice, visit_some, &visits)) {
+			assert_true(slices++ < 20000);
+			for (int i = 0; i < 5 && added < ENTRIES; i++, added++) {
+				assert_int_equal(map_insert(&map, &entries[added].node), OK);
+				entries[added].in = true;
+			}
+			/* One of the late ones goes again. */
+			int gone = added - 3;
+			if (gone >= stayed && entries[gone].in) map_remove(&map, &entries[gone].node), entries[gone].in = false;
+		}
+		for (int i = 0; i < stayed; i++)
+			if (!entries[i].visits) fail_msg("slice %u: entry %d was not met", slice, i);
+		assert_true(added > stayed);
+		check_all(&map);
+		map_deinit(&map);
+	}
+}
+
+static void a_walk_of_nothing_is_over(void **state) {
+	(void)state;
+	struct map map;
+	struct map_walk walk = { 0 };
+	struct visits visits = { &map, false };
+	map_init(&map, key, key_of);
+	assert_true(map_walk(&map, &walk, 1, visit_some, &visits));
+	map_deinit(&map);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_empty, setup),
@@ -155,6 +212,8 @@ int main(void) {
 		cmocka_unit_test_setup(test_each_may_remove, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 		cmocka_unit_test_setup(test_twice_is_a_mistake, setup),
+		cmocka_unit_test(a_walk_meets_all_that_stay),
+		cmocka_unit_test_setup(a_walk_of_nothing_is_over, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,7 +76,7 @@ static void test_usable(void **state) {
 	assert_str(spec->common->fault, "");
 	assert_str(spec->common->ns, "ns");
 	assert_str(spec->name, "one");
-	assert_str(spec->uid, "u-1");
+	assert_str(spec_uid(spec), "u-1");
 	assert_int_equal(spec->generation, 3);
 	assert_false(spec->deleting);
 	assert_str(spec_class_name(spec), "class");

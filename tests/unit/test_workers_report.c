@@ -35,7 +35,7 @@ static void add_others(unsigned count) {
 		memcpy(&specs[i], &b.spec, sizeof specs[i]);
 		specs[i].common = &wrong;
 		specs[i].name = str_of(names[i]);
-		specs[i].uid = str_of(uids[i]);
+		specs[i].uid = uids[i];
 		assert_int_equal(
 			object_create(str_of(key), str_of(uids[i]), &none, pool_first_queue(b.pool), &others[i]), OK);
 		rcu_swap(others[i]->spec, &specs[i]);

@@ -110,7 +110,7 @@ static void after_a_restart_a_force_is_a_changed_request(void **state) {
 
 static void a_secret_of_the_predecessor_is_taken_over(void **state) {
 	(void)state;
-	assert_int_equal(status_read_hash(&b.status, b.spec.uid, STR("abc")), OK);
+	assert_int_equal(status_read_hash(&b.status, spec_uid(&b.spec), STR("abc")), OK);
 	bench_begin();
 	bench_fetch();
 	write_again();

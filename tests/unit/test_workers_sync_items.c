@@ -43,7 +43,7 @@ static struct bench *bench_create(unsigned count, const char *type) {
 	}
 	b->common = (struct spec_common){ .type = str_of(type) };
 	b->spec = (struct spec){ .common = &b->common,
-		.uid = STR("uid"),
+		.uid = "uid",
 		.items = b->items,
 		.item_count = count };
 	b->spc = (struct spc){ .access = &b->access, .objects = b->objects, .object_count = count };

@@ -130,7 +130,7 @@ static void a_foreign_secret_is_never_written(void **state) {
 }
 
 static void set_status(const char *hash) {
-	assert_int_equal(status_read_hash(&b.status, b.spec.uid, str_of(hash)), OK);
+	assert_int_equal(status_read_hash(&b.status, spec_uid(&b.spec), str_of(hash)), OK);
 	b.status.last_successful_s = 1799990000;
 	assert_int_equal(status_set(&b.status, CONDITION_CREATED, CONDITION_TRUE, REASON_CREATE_SUCCEEDED,
 				 STR("x"), 1, 1799990000),
