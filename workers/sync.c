@@ -177,6 +177,7 @@ void sync_put_back_writes(struct worker *worker) {
 void sync_cancel(struct sync *sync) {
 	struct object *object = sync->object;
 	assert(!sync->running);
+	sync_audit_cancelled(sync);
 	object->shard->running--;
 	sync_free(sync);
 	queue_done(&object->item);

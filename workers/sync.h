@@ -215,6 +215,8 @@ void sync_plan_check(struct sync *sync);
 /* Logs the write of the Secret that the step CREATE, APPLY or PATCH made. certain: the server said that it is done; else
  * its answer was lost. Before the status of this reconcile replaces the object's. */
 void sync_audit(const struct sync *sync, const struct step *write, bool certain);
+/* sync_write.c: the same for a write whose answer is not waited for. */
+void sync_audit_cancelled(const struct sync *sync);
 /* The Secret is as this spec asks: a later change of spec.forceSynchronization is told from others. */
 void sync_remember_force(struct sync *sync);
 

@@ -417,3 +417,13 @@ static const struct step *patch_run(struct sync *sync) {
 }
 
 const struct step STEP_PATCH = { "patch", patch_run };
+
+/* --- the end of a reconcile that is cancelled --- */
+
+void sync_audit_cancelled(const struct sync *sync) {
+	const struct step *write = sync->kube_next == &CREATE_READ  ? &STEP_CREATE
+				   : sync->kube_next == &APPLY_READ ? &STEP_APPLY
+				   : sync->kube_next == &PATCH_READ ? &STEP_PATCH
+								    : NULL;
+	if (write && gate_has_sent(&sync->kube_gate)) sync_audit(sync, write, false);
+}

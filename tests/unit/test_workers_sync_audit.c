@@ -172,6 +172,23 @@ static void a_lost_answer_is_said_to_be_one(void **state) {
 	assert_audit(2, "msg=\"secret written\"");
 }
 
+/* The drain is over: the write is on its way, and nobody waits for its answer. */
+static void a_write_that_a_stop_cuts_off_is_told_of(void **state) {
+	for (int sent = 0; sent < 2; sent++) {
+		bench_begin();
+		bench_fetch();
+		request(HTTP_POST, SECRETS_URL "?")->maybe_sent = sent;
+		pool_stop(b.pool, 0);
+		bench_turn();
+		assert_int_equal(audit_count, sent);
+		if (sent) assert_audit(1, "msg=\"secret maybe written\" secretsync=apps/db");
+		if (sent) break;
+		bench_teardown(state);
+		bench_setup(state);
+		log_redirect(collect, NULL);
+	}
+}
+
 static void a_refused_write_has_no_line(void **state) {
 	(void)state;
 	bench_begin();
@@ -214,6 +231,7 @@ int main(void) {
 		AUDIT_TEST(a_partial_write_and_its_completion),
 		AUDIT_TEST(a_repair_is_told_apart),
 		AUDIT_TEST(a_lost_answer_is_said_to_be_one),
+		AUDIT_TEST(a_write_that_a_stop_cuts_off_is_told_of),
 		AUDIT_TEST(a_refused_write_has_no_line),
 		AUDIT_TEST(many_long_names_are_bounded),
 	};
