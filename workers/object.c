@@ -89,10 +89,7 @@ bool object_hear(struct object *object, int64_t now_ns) {
 	status_deinit(&object->status);
 	object->status = told->status;
 	mem_free(told);
-	if (doubted) {
-		mem_free(take(object->status.other_hash));
-		object->status.hash = HASH_NONE;
-	}
+	if (doubted) status_drop_hash(&object->status);
 	/* Our own last write: there is nothing to begin anew. */
 	if (same && !doubted) return false;
 	const struct condition *ready = &object->status.conditions[CONDITION_READY];

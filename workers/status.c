@@ -40,10 +40,20 @@ static void message_free(char *message) {
 	mem_free(message);
 }
 
+struct str status_other_hash(const struct status *status) {
+	return status->hash == HASH_OTHER ? str_of(status->other_hash) : STR("");
+}
+
+void status_drop_hash(struct status *status) {
+	if (status->hash == HASH_OTHER) mem_free(status->other_hash);
+	status->hash = HASH_NONE;
+	memset(status->digest, 0, sizeof status->digest);
+}
+
 void status_deinit(struct status *status) {
 	for (int i = 0; i < CONDITION_COUNT; i++) message_free(status->conditions[i].message);
 	mem_free(status->objects);
-	mem_free(status->other_hash);
+	status_drop_hash(status);
 	*status = (struct status){ 0 };
 }
 
@@ -91,7 +101,8 @@ static enum err copy_objects(const struct status *from, struct status *to) {
 enum err status_copy(const struct status *status, struct status *out_copy) {
 	struct status copy = *status;
 	copy.objects = NULL;
-	bool good = copy_text(status->other_hash, &copy.other_hash);
+	bool good = status->hash != HASH_OTHER || copy_text(status->other_hash, &copy.other_hash);
+	if (!good) copy.hash = HASH_NONE;
 	for (int i = 0; i < CONDITION_COUNT; i++) {
 		char *message = status->conditions[i].message;
 		copy.conditions[i].message = message ? message_copy(str_of(message)) : NULL;
@@ -123,8 +134,9 @@ static bool object_equal(const struct status_object *a, const struct status_obje
 }
 
 static bool hash_equal(const struct status *a, const struct status *b) {
-	return a->hash == b->hash && text_equal(a->other_hash, b->other_hash) &&
-	       memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+	if (a->hash != b->hash) return false;
+	if (a->hash == HASH_OTHER) return text_equal(a->other_hash, b->other_hash);
+	return memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
 bool status_equal(const struct status *a, const struct status *b) {
@@ -332,23 +344,17 @@ static bool is_own_digest(const struct status *status) {
 }
 
 bool status_is_ours(const struct status *status, struct str uid) {
-	return is_own_digest(status) || own_part(str_of(status->other_hash), uid).len > 0;
+	return is_own_digest(status) || own_part(status_other_hash(status), uid).len > 0;
 }
 
 bool status_is_anothers(const struct status *status, struct str uid) {
-	struct str text = str_of(status->other_hash);
+	struct str text = status_other_hash(status);
 	return str_starts(text, HASH_MARK) && !own_part(text, uid).len;
-}
-
-static void drop_hash(struct status *status) {
-	mem_free(take(status->other_hash));
-	status->hash = HASH_NONE;
-	memset(status->digest, 0, sizeof status->digest);
 }
 
 void status_set_hash(
 	struct status *status, const unsigned char digest[static SHA256_BYTES], bool partial) {
-	drop_hash(status);
+	status_drop_hash(status);
 	status->hash = partial ? HASH_OURS_PARTIAL : HASH_OURS;
 	memcpy(status->digest, digest, sizeof status->digest);
 }
@@ -360,7 +366,7 @@ enum err status_read_hash(struct status *status, struct str uid, struct str text
 	struct str own = own_part(text, uid), hex = str_slice(own, 0, DIGEST_HEX);
 	struct str rest = str_slice(own, DIGEST_HEX, own.len);
 	bool partial = str_eq(rest, PARTIAL_MARK);
-	drop_hash(status);
+	status_drop_hash(status);
 	if (!text.len) return OK;
 	if (hex_decode(hex, digest, sizeof digest) == OK && (partial || !rest.len)) {
 		hex_encode(digest, sizeof digest, again);
@@ -369,15 +375,17 @@ enum err status_read_hash(struct status *status, struct str uid, struct str text
 			return OK;
 		}
 	}
-	status->other_hash = mem_strdup(text);
-	if (status->other_hash) status->hash = HASH_OTHER;
-	return status->other_hash ? OK : ERR_NOMEM;
+	char *copy = mem_strdup(text);
+	if (!copy) return ERR_NOMEM;
+	status->other_hash = copy;
+	status->hash = HASH_OTHER;
+	return OK;
 }
 
 void status_write_hash(const struct status *status, struct str uid, struct buf *out_text) {
 	char hex[SHA256_HEX_BYTES];
 	if (!is_own_digest(status)) {
-		buf_append(out_text, str_of(status->other_hash));
+		buf_append(out_text, status_other_hash(status));
 		return;
 	}
 	hex_encode(status->digest, sizeof status->digest, hex);

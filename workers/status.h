@@ -67,14 +67,16 @@ enum __attribute__((packed)) status_hash {
 /* As small as it can be with names: there is one for every SecretSync. */
 struct status {
 	struct condition conditions[CONDITION_COUNT];
-	char *other_hash; /* owned: the text, where `hash` is HASH_OTHER; else NULL */
 	struct status_object *objects; /* owned: one block, texts included */
 	uint32_t last_successful_s; /* unix seconds; 0: never */
 	uint32_t secret_created_s; /* unix seconds; 0: not known */
 	int32_t observed_generation;
 	uint16_t object_count;
 	enum status_hash hash;
-	unsigned char digest[SHA256_BYTES]; /* of a hash that is ours */
+	union {
+		unsigned char digest[SHA256_BYTES]; /* of a hash that is ours */
+		char *other_hash; /* owned: the text of one that is HASH_OTHER */
+	};
 };
 
 void status_deinit(struct status *status); /* idempotent */
@@ -100,6 +102,11 @@ void status_objects_add(struct status *status, struct block *block,
 /* The whole status object of the SecretSync `uid` as JSON. */
 void status_write(
 	const struct status *status, enum reason_names names, struct str uid, struct buf *out_json);
+
+/* The text of a hash that is none of ours; empty: there is none such. */
+struct str status_other_hash(const struct status *status);
+/* As if nothing were known of what was written. */
+void status_drop_hash(struct status *status);
 
 /* True when the Secret is known to have been written for this uid, by kvsync or (a hash of another form) by its predecessor. */
 bool status_has_synced(const struct status *status);
