@@ -25,6 +25,10 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MANIFESTS = ROOT / "deploy" / "manifests"
+CRDS = {re.search(r"^  name: (\S+)", path.read_text(), re.MULTILINE).group(1): path
+        for path in sorted(MANIFESTS.glob("*-crd-*.yaml"))}
+# What a kvsync acts on, wherever it is.
+ACTED_ON = {"secretsyncs.secret-sync.x-k8s.io": "SecretSync", "akvsyncs.secret-sync.x-k8s.io": "AKVSync"}
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from cluster import ClusterError, wait_for  # noqa: E402
@@ -54,6 +58,7 @@ class LocalApi:
     """The local API server, asked over HTTPS."""
 
     name = "the local world"
+    context = None
 
     def __init__(self, world):
         directory = pathlib.Path(world.facts["kubeconfig"]).parent
@@ -212,16 +217,16 @@ def federate(world, issuer, ns):
 
 @contextlib.contextmanager
 def engine(directory, api, world):
-    environment = world.environment()
-    with Engine(directory / "kvsync", api.kubeconfig, environment,
-                f"rotationPollIntervalInSeconds: {INTERVAL}\n") as process:
+    arguments = ["--context", api.context] if api.context else []
+    with Engine(directory / "kvsync", api.kubeconfig, world.environment(),
+                f"rotationPollIntervalInSeconds: {INTERVAL}\n", arguments=arguments) as process:
         process.wait_for_line("ready")
         yield process
 
 
 def run_local(directory):
     heading("local Kubernetes API, Key Vault and Microsoft Entra")
-    crds = [argument for path in sorted(MANIFESTS.glob("*-crd-*.yaml")) for argument in ("--crd", path)]
+    crds = [argument for path in CRDS.values() for argument in ("--crd", path)]
     issuer = "https://issuer.example/quickstart/"
     with World(directory / "world", seed=local_seed([]), arguments=["--issuer", issuer, *crds]) as world:
         api = LocalApi(world)
@@ -238,41 +243,59 @@ def run_local(directory):
 def ask(question, yes):
     if yes:
         return
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise ClusterError("nothing was done")
 
 
-def check_cluster_is_free(api, crds):
-    """kvsync watches all namespaces: with SecretSyncs of somebody's it would look for their secrets in the local vault."""
-    if not crds["secretsyncs.secret-sync.x-k8s.io"]:
-        return
-    others = json.loads(api.kubectl("get", "secretsyncs", "--all-namespaces", "-o", "json"))["items"]
-    if others:
-        raise ClusterError(f"this cluster has {len(others)} SecretSync objects already; the tour would act on them with a "
-                           "vault that is not theirs: choose another cluster")
+def check_cluster_is_free(api, present):
+    """kvsync watches all namespaces: with objects of somebody's it would look for their secrets in the local vault."""
+    for name, kind in ACTED_ON.items():
+        if name not in present:
+            continue
+        others = json.loads(api.kubectl("get", name, "--all-namespaces", "-o", "json"))["items"]
+        if others:
+            raise ClusterError(f"this cluster has {len(others)} {kind} objects already; the tour would act on them with a "
+                               "vault that is not theirs: choose another cluster")
 
 
-def install_crds(api, present):
-    created = []
-    for path in sorted(MANIFESTS.glob("*-crd-*.yaml")):
-        name = re.search(r"^  name: (\S+)", path.read_text(), re.MULTILINE).group(1)
-        if present[name]:
+def install(api, ns, present, created):
+    """Each thing that was made is in `created` at once, so that it goes again whatever comes next."""
+    for name, path in CRDS.items():
+        if name in present:
             say(f"{name} is there: left as it is")
             continue
         api.kubectl("create", "-f", str(path))
-        created.append(name)
+        created.append(("crd", name))
         say(f"created {name}")
-    api.kubectl("wait", "--for=condition=Established", "crd", *present, "--timeout=30s")
-    return created
+    api.kubectl("wait", "--for=condition=Established", "crd", *CRDS, "--timeout=30s")
+    api.kubectl("create", "namespace", ns)
+    created.append(("namespace", ns))
+
+
+def remove(api, created):
+    """The last first. True when all of it is gone; what could not be removed is named."""
+    heading("cleaning up what this tour created")
+    good = True
+    for kind, name in reversed(created):
+        try:
+            api.kubectl("delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=120s")
+            say(f"removed {kind} {name}")
+        except ClusterError as error:
+            good = False
+            say(f"NOT removed: {kind} {name}: {error}")
+    return good
 
 
 def run_cluster(directory, options):
     api = ClusterApi(options.kubeconfig, options.context)
-    names = ("secretproviderclasses.secrets-store.csi.x-k8s.io", "secretsyncs.secret-sync.x-k8s.io")
-    present = {name: api.has_crd(name) for name in names}
+    present = {name for name in CRDS if api.has_crd(name)}
     check_cluster_is_free(api, present)
     ns = f"kvsync-quickstart-{secrets.token_hex(3)}"
-    missing = [name for name in names if not present[name]]
+    missing = [name for name in CRDS if name not in present]
     heading(f"{api.name}: {api.kubectl('config', 'current-context').strip() if not options.context else options.context}")
     say(f"This creates the namespace {ns}" + (f" and the CRDs {', '.join(missing)}" if missing else "") +
         ", runs kvsync on this machine with your own credentials, and removes again what it created.")
@@ -281,21 +304,16 @@ def run_cluster(directory, options):
     jwks = json.loads(api.kubectl("get", "--raw", "/openid/v1/jwks"))
     created = []
     try:
-        created = install_crds(api, present)
-        api.kubectl("create", "namespace", ns)
+        install(api, ns, present, created)
         with World(directory / "world", seed=local_seed([{"issuer": configuration["issuer"], "jwks": jwks}])) as world:
             federate(world, configuration["issuer"], ns)
             with engine(directory, api, world):
                 say("kvsync runs")
                 tour(api, world, ns)
     finally:
-        heading("cleaning up what this tour created")
-        with contextlib.suppress(ClusterError):
-            api.kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait=true")
-        for name in created:
-            with contextlib.suppress(ClusterError):
-                api.kubectl("delete", "crd", name, "--ignore-not-found")
-        say(f"removed {', '.join([ns, *created])}")
+        gone = remove(api, created)
+    if not gone:
+        raise ClusterError("something that it created is left in the cluster, see above")
 
 
 def main():

@@ -15,11 +15,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 class Engine:
     """Start and stop it by `with`; an end with another code than 0 is an error."""
 
-    def __init__(self, directory, kubeconfig, environment, config="", binary=None):
+    def __init__(self, directory, kubeconfig, environment, config="", binary=None, arguments=()):
         self.directory = pathlib.Path(directory)
         self.kubeconfig = kubeconfig
         self.environment = environment
         self.config = config
+        self.arguments = arguments
         self.binary = pathlib.Path(binary or os.environ.get("KVSYNC", ROOT / "build/release/kvsync"))
         self.process = None
 
@@ -33,7 +34,8 @@ class Engine:
         config.write_text(self.config + port)
         self.lines = []
         self.process = subprocess.Popen(
-            [str(self.binary), "run", "--kubeconfig", str(self.kubeconfig), "--config", str(config)],
+            [str(self.binary), "run", "--kubeconfig", str(self.kubeconfig), "--config", str(config),
+             *self.arguments],
             stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
             env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.environment})
         self.reader = threading.Thread(target=self._read, daemon=True)
