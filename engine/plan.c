@@ -74,6 +74,7 @@ static void target_free(struct plan_target *target) {
 	status_deinit(&target->status);
 	spec_unref(target->spec);
 	spc_unref(target->spc);
+	mem_free(target->read);
 	plan_record_deinit(&target->record);
 	mem_free(target);
 }

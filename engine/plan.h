@@ -37,7 +37,7 @@ struct plan_row {
 	char *name; /* owned */
 	unsigned item; /* of the spec; PLAN_NO_ITEM: none fills it */
 	enum plan_action action;
-	char version[VAULT_VERSION_BYTES]; /* that would be in the Secret; "": not known */
+	char version[VAULT_VERSION_BYTES]; /* whose value `after` is; "": none, or not known */
 	struct plan_digest before, after;
 	char *message; /* owned; NULL: none */
 };
@@ -56,6 +56,8 @@ struct plan_target {
 	enum reason reason; /* of the condition Ready that would be written; REASON_NONE: none */
 	char *message; /* owned; NULL: none */
 	struct status status; /* that would be written */
+	char (*read)
+		[VAULT_VERSION_BYTES]; /* owned; by item of the spec, what was read for the write; NULL: nothing was */
 	struct spec *spec; /* references; NULL: not planned */
 	struct spc *spc;
 	struct plan_row *rows; /* owned */

@@ -87,8 +87,15 @@ static enum plan_action value_action(
 	return same_digest(&row->before, &row->after) ? PLAN_UNCHANGED : PLAN_UPDATE;
 }
 
+/* Of what is refused the status tells the version before. */
 static void set_version(const struct plan_target *target, struct plan_row *row, struct str source) {
 	const struct status_object *object = status_find_object(&target->status, source);
+	if (row->action == PLAN_FAILED) return;
+	if (row->action == PLAN_REFUSED) {
+		if (target->read && row->after.known)
+			snprintf(row->version, sizeof row->version, "%s", target->read[row->item]);
+		return;
+	}
 	if (object) snprintf(row->version, sizeof row->version, "%s", object->version);
 }
 
@@ -105,12 +112,12 @@ static enum err add_item(struct plan *plan, struct plan_target *target, unsigned
 	enum err err = add_row(target, KUBE_FIELD_DATA, key, all, &row);
 	if (err) return err;
 	row->item = item;
-	set_version(target, row, wanted->source_path);
 	err = digest_of(plan, plan_entry(before, key), &row->before);
 	if (!err) err = digest_of(plan, plan_entry(after, key), &row->after);
 	if (err) return err;
 	if (!all) row->action = value_action(target, row, failure != NULL);
 	if (record->write == WRITE_NONE && row->action == PLAN_UNCHANGED) row->after = row->before;
+	set_version(target, row, wanted->source_path);
 	struct str message = json_str(failure, "message");
 	if (message.len && !(row->message = mem_strdup(message))) return ERR_NOMEM;
 	return OK;

@@ -9,6 +9,7 @@
 #include "engine/plan_impl.h"
 #include "engine/store.h"
 #include "workers/pool.h"
+#include "workers/sync.h"
 
 /* --- the doors --- */
 
@@ -96,6 +97,38 @@ enum err plan_open_pool(struct plan *plan) {
 
 /* --- what steps tell; called in a turn of the worker --- */
 
+static const struct sync *find_sync(struct plan *plan, const struct object *object) {
+	struct list *syncs = &pool_worker(plan->pool, 0)->syncs;
+	list_for_each (link, syncs) {
+		const struct sync *sync = container_of(link, struct sync, link);
+		if (sync->object == object) return sync;
+	}
+	return NULL;
+}
+
+static enum err keep_versions(struct plan_target *target, const struct sync *sync) {
+	unsigned count = sync->spec->item_count;
+	mem_free(target->read);
+	target->read = mem_zalloc((count ? count : 1) * sizeof *target->read);
+	if (!target->read) return ERR_NOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		const struct sync_read *read = NULL;
+		if (sync_item_fault(sync, i, NULL)) continue;
+		const struct sync_value *value =
+			sync_find_value(sync, sync->spec->items[i].source_path, &read);
+		memcpy(target->read[i], value->row.version, sizeof target->read[i]);
+	}
+	return OK;
+}
+
+/* After CONVERT: what it is about to write. */
+static enum err note_values(
+	struct plan *plan, struct plan_target *target, const struct object *object, enum err err) {
+	const struct sync *sync = find_sync(plan, object);
+	target->record.has_values = true;
+	return err || !sync ? OK : keep_versions(target, sync);
+}
+
 static void note_step(void *arg, const struct object *object, const char *step, enum err err) {
 	struct plan *plan = arg;
 	struct str key = str_of(object->key);
@@ -103,7 +136,10 @@ static void note_step(void *arg, const struct object *object, const char *step, 
 	struct plan_target *target =
 		node ? container_of(node, struct plan_target, record.node) : NULL;
 	if (!target || target->ended) return;
-	if (str_eq(str_of(step), STR("convert"))) target->record.has_values = true;
+	if (str_eq(str_of(step), STR("convert"))) {
+		enum err failed = note_values(plan, target, object, err);
+		if (failed) plan->failed = failed;
+	}
 	if (!str_eq(str_of(step), STR("end"))) return;
 	target->spec = spec_borrow((struct object *)object);
 	if (target->spec && target->spec->cell) target->spc = spc_borrow(target->spec->cell);

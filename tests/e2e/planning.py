@@ -134,9 +134,11 @@ def a_plan_names_what_is_refused(lab):
                             action="refused")
     check("cannot be changed to kubernetes.io/ssh-auth" in one["message"], f"{one}")
     lab.cluster.kubectl("patch", "secret", "plan-r", "-n", NAMESPACE, "--type=merge", "-p", '{"immutable": true}')
-    planner.ask(*objects, code=0, action="unchanged")
+    _, rows = planner.ask(*objects, code=0, action="unchanged")
+    held = rows["k"]["version"]
     lab.put("plan-r", "another value that is refused")
-    one, _ = planner.ask(*objects, code=1, action="refused")
+    one, rows = planner.ask(*objects, code=1, action="refused")
+    check(rows["k"].get("version") not in (None, held) and "newDigest" in rows["k"], f"not the version of the new value: {rows}")
     check("immutable" in one["message"] and "kubectl delete secret" in one["message"], f"{one}")
 
 

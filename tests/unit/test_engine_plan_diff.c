@@ -50,6 +50,7 @@ static int tear_down(void **state) {
 	}
 	mem_free(target.rows);
 	mem_free(target.message);
+	mem_free(target.read);
 	spec_unref(target.spec);
 	status_deinit(&target.status);
 	plan_record_deinit(&target.record);
@@ -190,6 +191,56 @@ static void test_hidden(void **state) {
 	assert_non_null(strstr(target.message, "may not get it"));
 }
 
+static void had_written(const char *version) {
+	struct status_object object = { 0 };
+	struct block block;
+	assert_int_equal(status_objects_begin(&target.status, 2, 6 + 2 * strlen(version), &block), OK);
+	status_objects_add(&target.status, &block, &object, STR("one"), str_of(version));
+	status_objects_add(&target.status, &block, &object, STR("two"), str_of(version));
+}
+
+static void has_read(const char *a, const char *b) {
+	target.read = mem_zalloc(2 * sizeof *target.read);
+	assert_non_null(target.read);
+	strcpy(target.read[0], a);
+	strcpy(target.read[1], b);
+}
+
+/* The version beside a digest is the one that has it, whatever the status still says. */
+static void test_versions_of_what_is_refused(void **state) {
+	(void)state;
+	had_written("old");
+	has_read("new", "");
+	before(BEFORE("{\"a\":\"eA==\",\"b\":\"eA==\"}", "{}", ""));
+	after(WRITE_APPLY, AFTER("{\"a\":\"eQ==\"}", "{}"));
+	ready(CONDITION_FALSE, REASON_UPDATE_FAILED_LABEL, "it is not ours");
+	conclude(ERR_FOREIGN, PLAN_REFUSED);
+	assert_true(row("a")->after.known && !row("b")->after.known);
+	assert_string_equal(row("a")->version, "new");
+	assert_string_equal(row("b")->version, "");
+}
+
+static void test_versions_of_what_fails(void **state) {
+	(void)state;
+	had_written("old");
+	ready(CONDITION_FALSE, REASON_UPDATE_FAILED_PROVIDER, "the vault is away");
+	conclude(ERR_NETWORK, PLAN_FAILED);
+	assert_string_equal(row("a")->version, "");
+}
+
+static void test_versions_of_what_is_written_in_part(void **state) {
+	(void)state;
+	had_written("old");
+	before(BEFORE("{\"a\":\"eA==\",\"b\":\"eQ==\"}", "{}", ""));
+	after(WRITE_PATCH, AFTER("{\"a\":\"bmV3\"}", "{}"));
+	ready(CONDITION_FALSE, REASON_PARTIAL,
+		"[{\"targetKey\":\"a\",\"result\":\"synced\"},"
+		"{\"targetKey\":\"b\",\"result\":\"kept\",\"message\":\"why b failed\"}]");
+	conclude(OK, PLAN_FAILED);
+	assert_string_equal(row("a")->version, "old");
+	assert_string_equal(row("b")->version, "");
+}
+
 static void test_refused(void **state) {
 	(void)state;
 	before(BEFORE("{\"a\":\"eA==\"}", "{}", ""));
@@ -242,6 +293,9 @@ int main(void) {
 		case_of(test_nothing_written),
 		case_of(test_partial),
 		case_of(test_hidden),
+		case_of(test_versions_of_what_is_refused),
+		case_of(test_versions_of_what_fails),
+		case_of(test_versions_of_what_is_written_in_part),
 		case_of(test_refused),
 		case_of(test_refused_by_the_server),
 		case_of(test_failed),
