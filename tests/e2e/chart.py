@@ -110,6 +110,39 @@ def its_variants(helm, cluster):
     return pod["ConfigMap", "kvsync"]["data"]["config.yaml"]
 
 
+def its_pod(helm, cluster, *settings):
+    spec = objects(cluster, helm.render("--set-json", ",".join(settings)))["Deployment", "kvsync"]["spec"]["template"]["spec"]
+    return spec, spec["containers"][0]
+
+
+def what_the_pod_follows(helm, cluster):
+    spec, container = its_pod(helm, cluster, "config.workers=2")
+    check("by default it has the status port, probes and 30 s to end", container["ports"][0]["containerPort"] == 8081
+          and "livenessProbe" in container and spec["terminationGracePeriodSeconds"] == 30, spec)
+    spec, container = its_pod(helm, cluster, "config.statusPort=0", "config.shutdownGraceInSeconds=0")
+    check("without a status port there is none, and no probe", not {"ports", "livenessProbe", "readinessProbe"} & set(container),
+          container)
+    check("a grace of 0 leaves time to end", spec["terminationGracePeriodSeconds"] == 10, spec)
+    spec, container = its_pod(helm, cluster, "config.shutdownGraceInSeconds=600",
+                              'volumes=[{"name": "ca", "configMap": {"name": "my-ca"}}]',
+                              'volumeMounts=[{"name": "ca", "mountPath": "/etc/ca", "readOnly": true}]')
+    check("the pod gets longer than kvsync's grace", spec["terminationGracePeriodSeconds"] == 610, spec)
+    check("volumes come beside kvsync's own", [one["name"] for one in spec["volumes"]] == ["config", "ca"]
+          and [one["mountPath"] for one in container["volumeMounts"]] == ["/etc/kvsync", "/etc/ca"], spec)
+
+
+def wrong_values_are_refused(helm):
+    for setting, word in (("configs.workers=2", "configs"), ("replicas=2", "replicas"), ("config.workers=0", "/config/workers"),
+                          ("config.rotationPollInterval=5", "rotationPollInterval"), ("config.statusPort=65536", "statusPort"),
+                          ("config.logLevel=loud", "logLevel"), ("image.repo=x", "repo")):
+        try:
+            helm.render("--set", setting)
+        except ClusterError as error:
+            check(f"{setting} is refused by name", word in str(error), error)
+        else:
+            check(f"{setting} is refused by name", False, "it was rendered")
+
+
 def configuration_is_understood(text):
     program = pathlib.Path(os.environ.get("KVSYNC", ROOT / "build/release/kvsync"))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -165,6 +198,8 @@ def main():
         with Cluster(pathlib.Path(directory) / "render") as cluster:
             same_as_the_manifests(helm, cluster)
             configuration_is_understood(its_variants(helm, cluster))
+            what_the_pod_follows(helm, cluster)
+            wrong_values_are_refused(helm)
         try:
             life(helm, pathlib.Path(directory))
         except Failed as error:

@@ -10,7 +10,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "engine/config.h"
+#include "clients/json.h"
+#include "engine/config_options.h"
 
 static enum err parse(const char *text, struct config *config, struct fault *fault) {
 	return config_parse(str_of(text), "f.yaml", config, fault);
@@ -267,6 +268,72 @@ static void test_documentation(void **state) {
 	buf_deinit(&table);
 }
 
+static cJSON *text_of_some(void) {
+	cJSON *text = cJSON_CreateObject();
+	cJSON_AddStringToObject(text, "type", "string");
+	cJSON_AddNumberToObject(text, "minLength", 1);
+	return text;
+}
+
+static cJSON *list_of(cJSON *entries) {
+	cJSON *list = cJSON_CreateObject();
+	cJSON_AddStringToObject(list, "type", "array");
+	cJSON_AddItemToObject(list, "items", entries);
+	return list;
+}
+
+/* What a chart may take for an option, in the words of JSON Schema. */
+static cJSON *schema_of(const struct option_row *option) {
+	cJSON *schema;
+	switch (option->type) {
+	case OPTION_NUMBER:
+		schema = cJSON_CreateObject();
+		cJSON_AddStringToObject(schema, "type", "integer");
+		cJSON_AddNumberToObject(schema, "minimum", (double)option->low);
+		cJSON_AddNumberToObject(schema, "maximum", (double)option->high);
+		return schema;
+	case OPTION_CHOICE:
+		schema = cJSON_CreateObject();
+		if (strcmp(option->choices[0], "false") == 0) {
+			cJSON_AddStringToObject(schema, "type", "boolean");
+			return schema;
+		}
+		cJSON *choices = cJSON_AddArrayToObject(schema, "enum");
+		for (unsigned i = 0; option->choices[i]; i++)
+			cJSON_AddItemToArray(choices, cJSON_CreateString(option->choices[i]));
+		return schema;
+	case OPTION_NAMES:
+		return list_of(text_of_some());
+	case OPTION_GROUPS:
+		return list_of(list_of(text_of_some()));
+	default:
+		return text_of_some();
+	}
+}
+
+/* deploy/chart/values.schema.json takes the keys and ranges that the program takes, no more and no fewer. */
+static void test_schema_of_the_chart(void **state) {
+	(void)state;
+	static char text[1 << 16];
+	FILE *file = fopen("../../deploy/chart/values.schema.json", "r");
+	assert_non_null(file);
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
+	fclose(file);
+	struct fault fault = { 0 };
+	cJSON *schema = NULL, *wanted = cJSON_CreateObject();
+	assert_int_equal(json_parse(str_of(text), &schema, &fault), OK);
+	const cJSON *config = json_get(json_get(schema, "properties"), "config");
+	assert_true(cJSON_IsFalse(json_get(config, "additionalProperties")));
+	for (unsigned i = 0; i < CONFIG_OPTION_COUNT; i++)
+		cJSON_AddItemToObject(wanted, CONFIG_OPTIONS[i].key, schema_of(&CONFIG_OPTIONS[i]));
+	if (!cJSON_Compare(json_get(config, "properties"), wanted, true)) {
+		fprintf(stderr, "%s\n", cJSON_PrintUnformatted(wanted));
+		fail_msg("properties.config.properties has to be what stands above");
+	}
+	cJSON_Delete(wanted);
+	cJSON_Delete(schema);
+}
+
 static void test_no_memory(void **state) {
 	(void)state;
 	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n"
@@ -301,6 +368,7 @@ int main(void) {
 		cmocka_unit_test(test_written_config_reads_back),
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_documentation),
+		cmocka_unit_test(test_schema_of_the_chart),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
