@@ -5,6 +5,8 @@
 
 enum { SOON_TRIES = 3 };
 
+static const int64_t TOGETHER_NS = 100 * NS_PER_MS;
+
 void schedule_ready(struct object *object, enum object_class class) {
 	assert(object->shard);
 	timer_stop(&object->shard->worker->timers, &object->timer);
@@ -47,6 +49,12 @@ int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns) {
 	return now.mono_ns + interval_ns - since_ns;
 }
 
+/* The first of the moments, the same for all, that is not before. */
+static int64_t together_ns(int64_t at_ns) {
+	int64_t over_ns = at_ns % TOGETHER_NS;
+	return over_ns ? at_ns + TOGETHER_NS - over_ns : at_ns;
+}
+
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
 	int64_t interval_ns = spec->common->interval_ns ? spec->common->interval_ns
 							: worker->settings.poll_interval_ns;
@@ -59,8 +67,11 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	 * the polls' moments. */
 	bool covered = scan_covers(object);
 	object->due = covered && safety_ns <= poll_ns ? CLASS_SAFETY : CLASS_PERIODIC;
-	set_timer(worker, object,
-		(object->due == CLASS_SAFETY ? safety_ns : poll_ns) + schedule_jitter_ns(worker));
+	int64_t at_ns =
+		(object->due == CLASS_SAFETY ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
+	/* Where walks tell of changes a poll asks nobody anything, and a turn of its own would be all that it costs. */
+	if (covered && object->due == CLASS_PERIODIC) at_ns = together_ns(at_ns);
+	set_timer(worker, object, at_ns);
 }
 
 /* At the next moment of its first name after that, of which each second has one: all who have read the same share the answer. */

@@ -206,6 +206,29 @@ static void checks_keep_their_phase(void **state) {
 	assert_true(latest - earliest > common.interval_ns / 2);
 }
 
+/* Where walks tell of changes a poll only looks at what is in memory: a tenth of a second's worth in one turn. Safety re-reads
+ * are requests, and keep moments of their own. */
+static void polls_that_ask_nobody_come_together(void **state) {
+	struct fixture *f = *state;
+	struct spec_common common = { .interval_ns = 600 * NS_PER_S };
+	struct spec spec = { .common = &common };
+	for (int i = 0; i < OBJECTS; i++) {
+		struct object *object = f->objects[i];
+		schedule_check(&f->worker, object, &spec);
+		int64_t moment_ns = timer_at_ns(&object->timer);
+		object->listed = true;
+		schedule_check(&f->worker, object, &spec);
+		int64_t at_ns = timer_at_ns(&object->timer);
+		object->listed = false;
+		if (object->due == CLASS_SAFETY) {
+			assert_int_equal(at_ns, moment_ns);
+		} else {
+			assert_in_range(at_ns - moment_ns, 0, 100 * NS_PER_MS - 1);
+			assert_int_equal(at_ns % (100 * NS_PER_MS), 0);
+		}
+	}
+}
+
 /* The product's option: on top of the moment, drawn anew each time, up to the bound. */
 static void jitter_comes_on_top(void **state) {
 	struct fixture *f = *state;
@@ -366,6 +389,7 @@ int main(void) {
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),
+		TEST(polls_that_ask_nobody_come_together),
 		TEST(jitter_comes_on_top),
 		TEST(a_change_waits_for_its_jitter_and_no_longer),
 		TEST(the_last_class_is_served_in_bounded_time),
