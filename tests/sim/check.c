@@ -16,6 +16,7 @@ void sim_check_deinit(struct sim *sim) {
 
 void sim_check_forget(struct sim *sim) {
 	sim->checks.running_count = 0;
+	memset(sim->checks.given_up, 0, sizeof sim->checks.given_up);
 	sim_upstream_forget(sim);
 	struct sim_paced *paced[] = { &sim->checks.secret_writes, &sim->checks.statuses,
 		&sim->checks.all_vaults, &sim->checks.vaults[0], &sim->checks.vaults[1],
@@ -88,11 +89,21 @@ void sim_check_text(struct sim *sim, const char *where, struct str text) {
 }
 
 /* The time of a line is the machine's own. */
+/* A walk that faults have made too long is said to be given up for a day: its objects are read by GET until the next start. */
+static void note_given_up(struct sim *sim, struct str line) {
+	if (str_find(line, STR("listing takes too long")) == SIZE_MAX) return;
+	for (unsigned v = 0; v < sim->vault_count; v++) {
+		if (str_find(line, str_of(sim_vault(sim, v)->host)) != SIZE_MAX)
+			sim->checks.given_up[v] = true;
+	}
+}
+
 void sim_check_log(struct str line, void *arg) {
 	struct sim *sim = arg;
 	size_t from = str_find(line, STR(" level="));
 	struct str rest = str_trim(str_slice(line, from == SIZE_MAX ? 0 : from + 1, line.len));
 	sim_check_text(sim, "a log line", rest);
+	note_given_up(sim, rest);
 	sim_note(sim, "log: %.*s", STR_ARG(rest));
 	if (sim->options->verbose)
 		printf("%lld %.*s\n", (long long)(sim->now_ns / NS_PER_S), STR_ARG(rest));

@@ -248,6 +248,7 @@ static bool has_no_list(const struct sim *sim, unsigned vault) {
 static bool is_listed(const struct sim *sim, const struct sim_sync *sync) {
 	const struct sim_spc *spc = &sim->spcs[sync->spc];
 	if (sim->change_detection != CHANGE_BY_LIST || has_no_list(sim, spc->vault)) return false;
+	if (sim->checks.given_up[spc->vault]) return false;
 	if (sync->interval_s && sync->interval_s < sim->default_interval_s) return false;
 	for (unsigned i = 0; i < sync->item_count; i++) {
 		if (spc->objects[sync->items[i].object].history) return false;

@@ -199,6 +199,7 @@ struct sim_checks {
 	struct sim_uid *uids; /* every SecretSync there ever was */
 	unsigned uid_count;
 	struct sim_told told[SIM_ASKERS][HOST_COUNT];
+	bool given_up[SIM_MAX_VAULTS]; /* it was said that the vault is not listed any more */
 	struct sim_paced secret_writes, statuses, vaults[SIM_MAX_VAULTS], all_vaults;
 	uint64_t requests[ROW_COUNT];
 	uint64_t product_writes; /* of what is stored, by the product */

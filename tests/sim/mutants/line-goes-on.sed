@@ -1,3 +1,3 @@
 # workers/worker.c: what stands in line goes out while the upstream controller runs
-# first: 8
+# first: 34
 s/^\tsync_put_back_writes(worker);$//
