@@ -157,7 +157,7 @@ void shard_dequeue(struct object *object) {
 
 void shard_hold(struct object *object, struct list *line) {
 	assert(!list_is_linked(&object->ready));
-	shard_charge(object, object->wait_class, -1);
+	shard_recount(object, object->wait_class, 1, 0);
 	object->held = true;
 	object->shard->worker->waiting[object->wait_class]++;
 	list_push_back(line, &object->ready);
@@ -184,11 +184,12 @@ static void share(struct shard *shard, enum object_class class, int requests) {
 	}
 }
 
-void shard_charge(const struct object *object, enum object_class class, int requests) {
+void shard_recount(const struct object *object, enum object_class class, int from, int to) {
 	struct shard *shard = object->shard;
-	if (!requests) return;
-	share(shard, class, requests);
-	line_charge(&shard->ready[class], object->identity_hash, requests);
+	if (from == to) return;
+	share(shard, class, to - from);
+	/* A turn is a turn, for the work that it is. */
+	line_charge(&shard->ready[class], object->identity_hash, (to ? to : 1) - (from ? from : 1));
 }
 
 /* The first class behind the most urgent one that is owed a request; else that one. CLASS_COUNT: nobody waits. */

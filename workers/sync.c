@@ -75,11 +75,12 @@ static void plan_anew(struct sync *sync) {
 }
 
 void sync_count_requests(struct sync *sync, unsigned requests) {
-	int now = (int)requests, before = (int)sync->counted;
 	struct object *object = sync->object;
-	shard_charge(object, sync->class, (now ? now : 1) - (before ? before : 1));
-	if (object->paced) class_pace_charge(object->shard, sync->spec, sync->spc, now - before);
-	sync->counted = requests;
+	int now = (int)requests;
+	shard_recount(object, sync->class, (int)sync->counted, now);
+	if (object->paced)
+		class_pace_charge(object->shard, sync->spec, sync->spc, now - (int)sync->paid);
+	sync->counted = sync->paid = requests;
 }
 
 static void finish(struct sync *sync) {
@@ -143,7 +144,8 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	sync->worker = worker;
 	sync->object = object;
 	sync->class = object->wait_class;
-	sync->counted = object->granted;
+	sync->counted = 1;
+	sync->paid = object->granted;
 	object->granted = false;
 	sync->step = &STEP_BORROW;
 	list_init(&sync->link);

@@ -96,8 +96,8 @@ struct sync {
 	const struct step *step;
 	bool running; /* inside sync_run: a nested wake-up only notes that it happened */
 	bool woken;
-	unsigned
-		counted; /* requests, in the shares of its class and identity (there one at least), and by the pace of its SecretProviderClass */
+	unsigned counted; /* requests, in the shares of its class and identity */
+	unsigned paid; /* the same by the pace of its SecretProviderClass, should there be one */
 	unsigned
 		asked; /* requests to the vault that this reconcile made, for itself and for who shares them */
 

@@ -149,8 +149,9 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */
 /* The next one, which is counted as one request; NULL: nobody waits. */
 struct object *shard_next(struct shard *shard);
-/* A reconcile, begun for `class`, is found to need so many requests more (or fewer: negative) than were counted for it. */
-void shard_charge(const struct object *object, enum object_class class, int requests);
+/* Of a reconcile that was begun for `class` as many requests as `from` are counted; it needs `to`. Who asks for nothing has nothing of
+ * his class's share. */
+void shard_recount(const struct object *object, enum object_class class, int from, int to);
 /* What shard_next() gave is not begun, but waits in `line`; and goes back in line, before others of its identity. */
 void shard_hold(struct object *object, struct list *line);
 void shard_release(struct object *object);

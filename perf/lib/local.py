@@ -336,7 +336,9 @@ class LocalFleet:
                 "seconds": round(time.monotonic() - began, 1), "throttled": after["throttled"] - before["throttled"],
                 "bound_s": report.bound_seconds(self.imported, self.options.vaults, self.options.rate),
                 **{name: times[name] for name in ("count", "pending", "p50", "p99", "max")},
-                "since_shown": times.get("sinceShown")}
+                "since_shown": times.get("sinceShown"),
+                "requests": report.requests_of(report.difference(after["labels"], before["labels"]),
+                                               report.difference(after["counts"], before["counts"]))}
 
     def relist(self):
         """The watch of SecretSyncs expires: all of them are listed again, while somebody asks /livez."""

@@ -98,6 +98,8 @@ def import_lines(found):
             + (f", {found['pending']} never came" if found["pending"] else ""),
             f"  from the list that shows it: {shown['count']:,} timed, p50 {shown['p50']:.3f} s, p99 {shown['p99']:.3f} s, "
             f"max {shown['max']:.3f} s",
+            row("the import took", found["seconds"], f"s from the rotation on (the quota's bound for all of it: {found['bound_s']} s)"),
+            f"  requests: {counts_line(found['requests'])}",
             row("429 answers", found["throttled"])]
 
 

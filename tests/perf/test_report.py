@@ -75,7 +75,7 @@ class Report(unittest.TestCase):
                   "outage": {"seconds": 30, "trials": 3, "trials_per_10s": 1, "healthy_rate_before": 10, "healthy_rate_during": None,
                              "recovery_s": 12.5, "recovery_bound_s": None, "healthy_pace": None},
                   "import_rotation": {"imported": 2000, "imported_before": 5, "imported_after": 1500, "throttled": 0, **times,
-                                      "since_shown": times},
+                                      "since_shown": times, "seconds": 9, "bound_s": 7, "requests": {"list": 33}},
                   "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}
         text = report.text(result)
         for part in ("1,000 SecretSyncs", "1.50 x of the quota's bound", "250.5 us", "safety ?", "9.5 us", "1 never came",

@@ -137,7 +137,7 @@ static void shares_of_classes_are_of_requests(void **state) {
 		struct object *next = shard_next(f->shard);
 		enum object_class class = next->wait_class;
 		if (class == CLASS_NEW) {
-			shard_charge(next, class, 39);
+			shard_recount(next, class, 1, 40);
 			fresh += 40;
 			continue;
 		}
@@ -148,11 +148,28 @@ static void shares_of_classes_are_of_requests(void **state) {
 	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
 }
 
+/* Whoever has nothing to ask uses up no share: those of his class that have do not wait behind him. */
+static void what_asks_for_nothing_has_no_share(void **state) {
+	struct fixture *f = *state;
+	for (int i = 0; i < 30; i++) shard_enqueue(f->shard, f->objects[i], CLASS_SEEN);
+	unsigned turns = 0;
+	for (unsigned seen = 0; seen < 30; turns++) {
+		if (!list_is_linked(&f->objects[40 + turns % 20]->ready))
+			shard_enqueue(f->shard, f->objects[40 + turns % 20], CLASS_NEW);
+		struct object *next = shard_next(f->shard);
+		if (next->wait_class != CLASS_SEEN) continue;
+		seen++;
+		shard_recount(next, CLASS_SEEN, 1, 0);
+	}
+	assert_in_range(turns, 30 + 15, 30 + 25);
+	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
+}
+
 /* What a class had while nobody more urgent waited was nobody else's, and is not held against it. */
 static void what_was_free_is_not_held_against_a_class(void **state) {
 	struct fixture *f = *state;
 	for (int i = 0; i < 20; i++) shard_enqueue(f->shard, f->objects[i], CLASS_SEEN);
-	for (int i = 0; i < 10; i++) shard_charge(shard_next(f->shard), CLASS_SEEN, 100);
+	for (int i = 0; i < 10; i++) shard_recount(shard_next(f->shard), CLASS_SEEN, 1, 100);
 	unsigned turns = 0;
 	for (enum object_class class = CLASS_NEW; class != CLASS_SEEN; turns++) {
 		if (!list_is_linked(&f->objects[40]->ready)) shard_enqueue(f->shard, f->objects[40], CLASS_NEW);
@@ -385,6 +402,7 @@ int main(void) {
 		TEST(urgent_classes_come_first_in_order_of_arrival),
 		TEST(no_class_starves),
 		TEST(shares_of_classes_are_of_requests),
+		TEST(what_asks_for_nothing_has_no_share),
 		TEST(what_was_free_is_not_held_against_a_class),
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
