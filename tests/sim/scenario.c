@@ -12,6 +12,8 @@ static const int64_t OUTAGE_NS = 150 * NS_PER_S;
 static const int64_t RESTART_NS = 29 * NS_PER_S;
 /* Where Secrets are watched, what others do is undone in this time, at the slowest limit of writes; no poll is as short. */
 static const int64_t MEDDLED_NS = 20 * NS_PER_S;
+/* An AKVSync one of whose names is a stranger's is tried again every five minutes; what it says of its other parts follows then. */
+static const int64_t AKV_NS = 320 * NS_PER_S;
 enum { WRITES_OF_MEDDLING = 40 };
 
 /* --- the plan --- */
@@ -210,6 +212,18 @@ static void silent_restart(struct sim *sim, struct sim_event *event) {
 	sim_at(sim, event, sim->now_ns + RESTART_NS);
 }
 
+/* At the slowest limit statuses go out some seconds apart. */
+static void stop_quietly(struct sim *sim, struct sim_event *event) {
+	if (sim->recovery_writes != sim->checks.product_writes) {
+		sim->recovery_writes = sim->checks.product_writes;
+		sim_at(sim, event, sim->now_ns + LOOK_NS);
+		return;
+	}
+	sim_engine_stop(sim, false);
+	event->fire = silent_restart;
+	sim_at(sim, event, sim->now_ns + NS_PER_S);
+}
+
 /* No failure outlives its cause by more than an interval; and what follows from the last of them is written, too. */
 static void recovering(struct sim *sim, struct sim_event *event) {
 	const char *what = sim_unsettled(sim);
@@ -224,9 +238,8 @@ static void recovering(struct sim *sim, struct sim_event *event) {
 	}
 	sim_recovery_end(sim);
 	sim_note(sim, "the outage is forgotten");
-	sim_engine_stop(sim, false);
-	event->fire = silent_restart;
-	sim_at(sim, event, sim->now_ns + NS_PER_S);
+	event->fire = stop_quietly;
+	sim_at(sim, event, sim->now_ns + (sim->akv_count ? AKV_NS : LOOK_NS));
 }
 
 /* Whatever was due meanwhile has failed. */
