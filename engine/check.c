@@ -6,6 +6,7 @@
 #include "engine/akv_plan.h"
 #include "engine/crd.h"
 #include "engine/field.h"
+#include "engine/placeholder.h"
 #include "engine/schema.h"
 #include "engine/text.h"
 #include "workers/source.h"
@@ -73,6 +74,7 @@ static void collect(struct fault_sink *sink, const struct fault *fault) {
 	struct collector *c = container_of(sink, struct collector, sink);
 	const struct manifest *manifest = c->result->objects[c->object].manifest;
 	const struct check_object *object = &c->result->objects[c->object];
+	if (object->is_template) return;
 	struct field_place place = { .line = object->line - manifest->line_offset };
 	/* The fields of a derived object stand nowhere in the file. */
 	if (!object->derived)
@@ -235,16 +237,40 @@ static enum err derive(struct check_result *result, unsigned index) {
 
 /* --- each --- */
 
+enum { NAMES_BYTES = 4096 };
+
+/* As it comes from a template: what else is wrong with it goes once that is mended. */
+static enum err check_filled(struct check_result *result, unsigned index) {
+	struct check_object *object = &result->objects[index];
+	struct collector c = collector(result, index, true);
+	struct buf names;
+	if (object->derived) return OK;
+	buf_init(&names, NAMES_BYTES);
+	placeholder_list(object->manifest->json, &names);
+	enum err err = buf_err(&names) == ERR_NOMEM ? ERR_NOMEM : OK;
+	if (!err && buf_str(&names).len) {
+		tell(&c,
+			"placeholders are not filled in: %.300s. This file is a template: envsubst "
+			"<FILE | kubectl apply -f -",
+			buf_cstr(&names));
+		object->is_template = true;
+	}
+	buf_deinit(&names);
+	return err ? err : c.err;
+}
+
 static enum err check_one(
 	struct check_result *result, unsigned index, const struct check_options *options) {
 	struct check_object *object = &result->objects[index];
 	struct collector c = collector(result, index, true);
+	enum err err = check_filled(result, index);
+	if (err) return err;
 	read_name(result, index, options->ns);
 	if (object->kind == CHECK_ACCOUNT) return c.err;
+	if (object->kind == CHECK_AKVSYNC && object->is_template) return c.err;
 	/* What is derived may move the objects. */
-	enum err err = object->kind == CHECK_AKVSYNC
-			       ? derive(result, index)
-			       : apply_rules(object, &options->defaults, &c.sink);
+	err = object->kind == CHECK_AKVSYNC ? derive(result, index)
+					    : apply_rules(object, &options->defaults, &c.sink);
 	object = &result->objects[index];
 	if (object->derived) return err ? err : c.err;
 	c.only_new = true;
@@ -327,7 +353,7 @@ static enum err check_class(struct check_result *result, struct check_object **s
 	if (class_name.len == 0) return OK;
 	object->class = find(result, sorted, CHECK_CLASS, object->ns, class_name);
 	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
-	if (!object->class || spec->common->fault.len) return c.err;
+	if (!object->class || object->class->is_template || spec->common->fault.len) return c.err;
 	/* Of a class with a fault the objects may be known, or not. */
 	const struct spc *spc = object->class->spc;
 	if (spc->access->fault.len && !spc->object_count) return c.err;
@@ -436,12 +462,36 @@ static int by_place(const void *a, const void *b) {
 	return strcmp(x->field, y->field);
 }
 
+/* A name that was mistyped must not pass for files without a fault. */
+static enum err check_found(struct check_result *result, const struct check_options *options) {
+	const unsigned *kinds = result->kinds;
+	unsigned found = kinds[CHECK_SYNC] + kinds[CHECK_CLASS] + kinds[CHECK_AKVSYNC];
+	char text[512], others[64] = "";
+	if (!options->for_plan) found += kinds[CHECK_ACCOUNT];
+	if (!options->paths || found || result->fault_count) return OK;
+	if (options->path_count > 1)
+		snprintf(others, sizeof others, ", nor in the %d other%s that %s named",
+			options->path_count - 1, options->path_count > 2 ? "s" : "",
+			options->path_count > 2 ? "were" : "was");
+	snprintf(text, sizeof text,
+		"nothing to %s is in it%s: no SecretSync, SecretProviderClass%s AKVSync%s. A "
+		"folder "
+		"is searched for .yaml, .yml and .json",
+		options->for_plan ? "plan" : "check", others, options->for_plan ? " or" : ",",
+		options->for_plan ? "" : " or ServiceAccount");
+	struct check_note note = {
+		.file = options->paths[0], .object = CHECK_NO_OBJECT, .is_fault = true
+	};
+	return add_note(result, note, STR(""), str_of(text));
+}
+
 enum err check_manifests(const struct manifests *manifests, const struct check_options *options,
 	struct check_result *out_result) {
 	struct check_result result = { .manifests = manifests };
 	enum err err = collect_objects(&result);
 	for (unsigned i = 0; i < result.count && !err; i++) err = check_one(&result, i, options);
 	if (!err) err = check_together(&result, options->classes_elsewhere);
+	if (!err) err = check_found(&result, options);
 	if (err) {
 		check_result_deinit(&result);
 		return err;

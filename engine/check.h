@@ -19,6 +19,7 @@ struct check_object {
 	struct str ns, name; /* "" where it is not usable */
 	unsigned line;
 	unsigned faults; /* found in it */
+	bool is_template; /* it has placeholders that nobody filled in: nothing else is said of it */
 	cJSON *derived; /* owned; of an object that an AKVSync stands for; NULL: it stands in the file itself */
 	unsigned from; /* index of that AKVSync */
 	struct spec *spec; /* of a SecretSync */
@@ -41,6 +42,10 @@ struct check_options {
 	struct str ns; /* of objects that do not name one */
 	struct spc_defaults defaults;
 	bool classes_elsewhere; /* a class that is not in the files may be in the cluster */
+	bool for_plan; /* accounts alone are nothing to plan */
+	char *const *
+		paths; /* what was named: a fault where nothing of ours is in it; NULL: not asked */
+	int path_count;
 };
 
 struct check_result {

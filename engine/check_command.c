@@ -59,6 +59,8 @@ static enum err judge(const struct check_command *command, struct manifests *man
 	struct check_options options = {
 		.ns = command->ns ? str_of(command->ns) : STR("default"),
 		.defaults = config_classes(config),
+		.paths = command->files,
+		.path_count = command->file_count,
 	};
 	enum err err = manifests_read_all(manifests, command->files, command->file_count);
 	return err ? err : check_manifests(manifests, &options, out_result);

@@ -42,6 +42,8 @@ struct doc_limits {
 	unsigned keys; /* of one mapping */
 	bool allow_alias; /* anchors, aliases and merge keys; at most 64 aliases */
 	bool only_document; /* a second document is an error; otherwise it is not looked at */
+	unsigned
+		lines_before; /* of the file before the text: faults that name a further line count it in; out_place does not */
 };
 
 struct doc_place {

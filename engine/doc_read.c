@@ -186,7 +186,8 @@ static enum err check_key(struct reader *r, const struct doc_node *mapping, unsi
 		if (!str_eq(resolve(r->nodes, i)->text, text)) continue;
 		return refuse(r, ERR_INVALID, node_mark(&r->nodes[index]),
 			"the key \"%.*s\" stands here for the second time; the first is in line %u",
-			(int)(text.len < 80 ? text.len : 80), text.ptr, r->nodes[i].line);
+			(int)(text.len < 80 ? text.len : 80), text.ptr,
+			r->limits->lines_before + r->nodes[i].line);
 	}
 	return OK;
 }

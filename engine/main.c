@@ -70,7 +70,8 @@ static const char CHECK_USAGE[] =
 	"                     token on are skipped\n"
 	"\n"
 	"Exit code: 0 no fault, 1 at least one fault or failed connection, 2 the command line is "
-	"wrong.\n";
+	"wrong. Misspelt kinds,\n"
+	"and files with nothing in them to check, are faults.\n";
 
 static const char PLAN_USAGE[] =
 	"kvsync plan FILE... [-o json] [--namespace NAME] [--config FILE]\n"

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "engine/doc_json.h"
+#include "engine/lookalike.h"
 #include "engine/text.h"
 
 static const struct doc_limits LIMITS = {
@@ -89,6 +90,7 @@ static enum err add_fault(
 }
 
 static enum err count_ignored(struct manifests *all, struct str kind) {
+	if (!kind.len) kind = STR("(without kind)");
 	for (unsigned i = 0; i < all->ignored_count; i++) {
 		if (!str_eq(kind, str_of(all->ignored[i].kind))) continue;
 		all->ignored[i].count++;
@@ -152,6 +154,18 @@ static enum err add_list(struct part *part, const struct doc *doc, const struct 
 	return err;
 }
 
+/* Fields of spec that only the kinds have that are read. */
+static bool is_ours_by_fields(const struct doc *doc, const struct doc_node *node) {
+	static const char *const fields[] = { "secretProviderClassName", "secretObject",
+		"keyvaultName" };
+	const struct doc_node *spec = doc_find(doc, node, STR("spec"));
+	for (size_t i = 0; spec && spec->kind == DOC_MAPPING && i < sizeof fields / sizeof *fields;
+		i++) {
+		if (doc_find(doc, spec, str_of(fields[i]))) return true;
+	}
+	return false;
+}
+
 /* An object, or the objects of a list. */
 static enum err add_node(struct part *part, const struct doc *doc, const struct doc_node *node) {
 	if (node->kind != DOC_MAPPING) {
@@ -161,25 +175,37 @@ static enum err add_node(struct part *part, const struct doc *doc, const struct 
 					 "is no object: a manifest begins with "
 					 "apiVersion and kind");
 	}
+	struct fault fault;
 	struct str kind = scalar(doc, node, STR("kind"));
 	const struct doc_node *items = doc_find(doc, node, STR("items"));
 	if (str_ends(kind, STR("List")) && items && items->kind == DOC_SEQUENCE)
 		return add_list(part, doc, items);
+	if (lookalike_judge(scalar(doc, node, STR("apiVersion")), kind, &fault))
+		return add_fault(part->all, part->file, part->line_offset + node->line, fault.text);
 	if (part->all->_wanted(kind)) return add_object(part, doc, node);
-	return count_ignored(part->all, kind.len ? kind : STR("?"));
+	if (!kind.len && is_ours_by_fields(doc, node))
+		return add_fault(part->all, part->file, part->line_offset + node->line,
+			"kind is missing, and this looks like a SecretSync, a SecretProviderClass "
+			"or "
+			"an AKVSync");
+	return count_ignored(part->all, kind);
 }
 
 /* --- documents --- */
 
-/* The word behind a "kind:" at the beginning of a line, for documents that are not read. */
-static struct str kind_at_sight(struct str source) {
+/* The word behind such a key at the beginning of a line, for documents that are not read; "": there is none. */
+static struct str word_at_sight(struct str source, struct str key) {
 	while (source.ptr) {
 		struct str line = str_next(&source, '\n');
-		if (!str_starts(line, STR("kind:"))) continue;
-		line = str_trim(str_slice(line, 5, line.len));
+		if (!str_starts(line, key)) continue;
+		line = str_trim(str_slice(line, key.len, line.len));
 		return str_next(&line, ' ');
 	}
-	return STR("?");
+	return STR("");
+}
+
+static struct str kind_at_sight(struct str source) {
+	return word_at_sight(source, STR("kind:"));
 }
 
 static bool is_blank(struct str source) {
@@ -190,14 +216,24 @@ static bool is_blank(struct str source) {
 	return true;
 }
 
+static bool has_one_of(struct str source, const char *const *words, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		if (str_find(source, str_of(words[i])) != SIZE_MAX) return true;
+	}
+	return false;
+}
+
 /* A document without any of these words holds nothing that is read: it may be a template, or nested deeper than our bounds. */
 static bool may_matter(struct str source) {
 	static const char *const words[] = { "SecretSync", "SecretProviderClass", "AKVSync",
 		"ServiceAccount" };
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (str_find(source, str_of(words[i])) != SIZE_MAX) return true;
-	}
-	return false;
+	static const char *const signs[] = { "secret-sync.x-k8s.io", "secrets-store.csi.x-k8s.io",
+		"secretProviderClassName:", "secretObject:", "keyvaultName:" };
+	struct str kind = kind_at_sight(source);
+	struct fault ignored;
+	if (has_one_of(source, words, sizeof words / sizeof *words)) return true;
+	if (lookalike_judge(word_at_sight(source, STR("apiVersion:")), kind, &ignored)) return true;
+	return !kind.len && has_one_of(source, signs, sizeof signs / sizeof *signs);
 }
 
 static enum err read_part(struct part *part) {
@@ -209,7 +245,9 @@ static enum err read_part(struct part *part) {
 	if (!text) return ERR_NOMEM;
 	text->next = part->all->_texts;
 	part->all->_texts = text;
-	enum err err = doc_parse(part->source, &LIMITS, &text->doc, &place, &fault);
+	struct doc_limits limits = LIMITS;
+	limits.lines_before = part->line_offset;
+	enum err err = doc_parse(part->source, &limits, &text->doc, &place, &fault);
 	if (err == ERR_NOMEM) return err;
 	if (err)
 		return add_fault(part->all, part->file, part->line_offset + place.line, fault.text);
@@ -266,6 +304,8 @@ static enum err read_source(struct manifests *all, const char *file, struct str 
 	struct str mark = STR("\xEF\xBB\xBF");
 	if (is_utf16(text))
 		return whole_fault(all, file, "is UTF-16; save it as UTF-8, which kvsync reads");
+	if (text.len && memchr(text.ptr, 0, text.len))
+		return whole_fault(all, file, "is no text: it holds a byte of value 0");
 	if (str_starts(text, mark)) text = str_slice(text, mark.len, text.len);
 	return read_text(all, file, text);
 }

@@ -31,7 +31,7 @@ struct manifest_fault {
 };
 
 struct manifest_kind {
-	char *kind; /* "?" when it does not say */
+	char *kind; /* "(without kind)" when it does not say */
 	unsigned count;
 };
 
@@ -44,7 +44,8 @@ struct manifests {
 	bool (*_wanted)(struct str kind);
 };
 
-/* `wanted` tells kinds apart that are read from those that are only counted; the latter need not even be good YAML. */
+/* What is nearly of a kind that kvsync reads (lookalike.h) is a fault.
+ * `wanted` tells kinds apart that are read from those that are only counted; the latter need not even be good YAML. */
 void manifests_init(struct manifests *manifests, bool (*wanted)(struct str kind));
 void manifests_deinit(struct manifests *manifests); /* idempotent */
 

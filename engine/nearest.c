@@ -1,6 +1,7 @@
 #include "engine/nearest.h"
 
 #include <ctype.h>
+#include <limits.h>
 
 enum { KEY_BYTES = 64, FAR = 5 };
 
@@ -9,8 +10,8 @@ static unsigned least(unsigned a, unsigned b, unsigned c) {
 	return ab < c ? ab : c;
 }
 
-/* Single-character edits between two keys, case aside. */
-static unsigned edits(struct str a, struct str b) {
+unsigned nearest_edits(struct str a, struct str b) {
+	if (a.len > KEY_BYTES || b.len > KEY_BYTES) return UINT_MAX;
 	unsigned row[KEY_BYTES + 1];
 	for (unsigned j = 0; j <= b.len; j++) row[j] = j;
 	for (unsigned i = 1; i <= a.len; i++) {
@@ -34,7 +35,7 @@ struct nearest nearest_init(struct str key) {
 void nearest_offer(struct nearest *nearest, const char *word) {
 	struct str key = nearest->_key, other = str_of(word);
 	if (key.len < 3 || key.len > KEY_BYTES || other.len > KEY_BYTES) return;
-	unsigned distance = edits(key, other);
+	unsigned distance = nearest_edits(key, other);
 	if (str_starts(other, key) || str_starts(key, other)) distance = 0;
 	if (distance >= nearest->_fewest || distance * 2 > key.len) return;
 	nearest->_fewest = distance;

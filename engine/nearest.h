@@ -11,3 +11,6 @@ struct nearest {
 
 struct nearest nearest_init(struct str key);
 void nearest_offer(struct nearest *nearest, const char *word);
+
+/* Edits of single characters, capitals aside, that make one of the other; UINT_MAX where one is longer than 64 bytes. */
+unsigned nearest_edits(struct str a, struct str b);

@@ -39,6 +39,9 @@ static enum err judge(const struct plan_command *command, const struct config *c
 		.ns = command->ns ? str_of(command->ns) : STR("default"),
 		.defaults = config_classes(config),
 		.classes_elsewhere = true,
+		.for_plan = true,
+		.paths = command->files,
+		.path_count = command->file_count,
 	};
 	enum err err = manifests_read_all(manifests, command->files, command->file_count);
 	return err ? err : check_manifests(manifests, &options, out_checked);

@@ -47,6 +47,10 @@ static int tear_down(void **state) {
 	"}\nspec:\n  serviceAccountName: sa\n  secretProviderClassName: " class                         \
 	"\n  secretObject:\n    data: [{sourcePath: one, targetKey: k}]\n"
 
+#define AKVSYNC(entry)                                                                          \
+	"apiVersion: secret-sync.x-k8s.io/v1alpha1\nkind: AKVSync\nmetadata: {name: akv}\nspec:\n" \
+	"  keyvaultName: vault\n  tenantID: t\n  clientID: c\n  serviceAccountName: sa\n  objects:\n  - " entry "\n"
+
 static enum err judge(struct manifests *manifests, struct check_result *result, const char *path) {
 	struct check_options options = {
 		.ns = STR("default"),
@@ -89,7 +93,7 @@ static void test_reading(void **state) {
 	assert_int_equal(result.kinds[CHECK_ACCOUNT], 1);
 	assert_non_null(strstr(table, "\nSecretSync default/one (Opaque)\n  vault     https://vault.vault.azure.net\n"));
 	assert_non_null(strstr(table, "  k    one          secret one  newest\n"));
-	assert_non_null(strstr(table, "Other kinds, not checked: 1 Service, 1 ?, 1 Role\n"));
+	assert_non_null(strstr(table, "Other kinds, not checked: 1 Service, 1 (without kind), 1 Role\n"));
 	assert_true(check_is_sound(&result.objects[result.count - 1]));
 	mem_free(table);
 	check_result_deinit(&result);
@@ -108,6 +112,15 @@ static void test_unreadable(void **state) {
 		{ "a: 1\n---\n- SecretSync\n", "is no object", 3 },
 		{ "kind: SecretSync\napiVersion: secret-sync.x-k8s.io/v1alpha1\nmetadata: {name: \"a\\0b\"}\n", "NUL byte", 3 },
 		{ "\xFF\xFEk", "is UTF-16", 0 },
+		{ "kind: a\n---\nkind: SecretSync\nb: 1\nspec: 1\nspec: 2\n", "the first is in line 5", 6 },
+		{ "kind: secretsync\napiVersion: secret-sync.x-k8s.io/v1alpha1\n", "did you mean SecretSync", 1 },
+		{ "a: 1\n---\nkind: SecretSyncs\napiVersion: v1\n", "did you mean SecretSync", 3 },
+		{ "kind: SecretSync\n", "apiVersion is missing", 1 },
+		{ "kind: SecretSync\napiVersion: secretsync.x-k8s.io/v1alpha1\n", "did you mean secret-sync.x-k8s.io/v1alpha1?", 1 },
+		{ "kind: AKVSync\napiVersion: v1\n", "did you mean secret-sync.x-k8s.io/v1alpha1?", 1 },
+		{ "apiVersion: secret-sync.x-k8s.io/v1alpha1\n", "kind is missing beside", 1 },
+		{ "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: Strange\n", "\"Strange\" is none of apiVersion", 1 },
+		{ "metadata: {}\nspec: {secretProviderClassName: x}\n", "kind is missing, and this looks like", 1 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char path[128];
@@ -130,6 +143,78 @@ static void test_unreadable(void **state) {
 	assert_int_equal(judge(&manifests, &result, "/nonexistent"), OK);
 	assert_int_equal(result.notes[0].line, 0);
 	assert_string_equal(result.notes[0].text, "cannot be read: No such file or directory");
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+}
+
+/* Kinds of others, whatever they are called and hold, are no fault, and need not be good YAML. */
+static void test_others(void **state) {
+	(void)state;
+	write_file("o.yaml",
+		"kind: SecretProviderClassPodStatus\napiVersion: secrets-store.csi.x-k8s.io/v1\n---\n"
+		"kind: secretsync\napiVersion: example.com/v1\n---\nkind: Secret\napiVersion: v1\n---\n"
+		"kind: SecretStore\napiVersion: external-secrets.io/v1\n---\nkind: Service\napiVersion: v1\n---\n"
+		"kind: Deployment\nspec: {secretProviderClassName: {{ .x }}\n---\nspec: {keyvault: 1}\n---\n"
+		"kind: ServiceAccount\napiVersion: example.com/v1\n");
+	struct manifests manifests;
+	struct check_result result;
+	assert_int_equal(judge(&manifests, &result, folder), OK);
+	if (result.note_count) fail_msg("line %u: %s", result.notes[0].line, result.notes[0].text);
+	assert_int_equal(result.count, 0);
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+}
+
+static void judge_paths(bool for_plan, char *const *paths, int count, const char *says) {
+	struct manifests manifests;
+	struct check_result result;
+	struct check_options options = {
+		.ns = STR("default"),
+		.defaults = { .cloud = cloud_find(STR("AzurePublicCloud")) },
+		.for_plan = for_plan,
+		.paths = paths,
+		.path_count = count,
+	};
+	manifests_init(&manifests, check_wants);
+	assert_int_equal(manifests_read_all(&manifests, paths, count), OK);
+	assert_int_equal(check_manifests(&manifests, &options, &result), OK);
+	assert_int_equal(result.fault_count, says != NULL);
+	if (says) {
+		assert_string_equal(result.notes[0].file, paths[0]);
+		if (!strstr(result.notes[0].text, says)) fail_msg("%s", result.notes[0].text);
+	}
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+}
+
+/* Nothing of ours in what was named: one fault, and none where another file has some. */
+static void test_nothing_found(void **state) {
+	(void)state;
+	char words[96], account[96];
+	snprintf(words, sizeof words, "%s/words.txt", folder);
+	snprintf(account, sizeof account, "%s/account.yaml", folder);
+	write_file("words.txt", "hello\n");
+	judge_paths(false, (char *[]){ folder }, 1, "nothing to check is in it:");
+	judge_paths(false, (char *[]){ words, folder }, 2, "in it, nor in the 1 other that was named: ");
+	write_file("account.yaml", "kind: ServiceAccount\napiVersion: v1\nmetadata: {name: a}\n");
+	judge_paths(false, (char *[]){ words, account }, 2, NULL);
+	judge_paths(true, (char *[]){ account }, 1, "nothing to plan is in it");
+}
+
+/* A template as it is: one fault for each object, and no other. */
+static void test_placeholders(void **state) {
+	(void)state;
+	write_file("t.yaml", SYNC("'${NAME}'", "${CLASS}") "---\n" CLASS("'${CLASS}'") "---\n" AKVSYNC("secretInAKV: ${ONE}"));
+	write_file("u.yaml", "kind: ServiceAccount\napiVersion: v1\nmetadata: {name: a, annotations: {b: '${C}'}}\n");
+	struct manifests manifests;
+	struct check_result result;
+	assert_int_equal(judge(&manifests, &result, folder), OK);
+	for (unsigned i = 0; i < result.note_count; i++) {
+		if (!strstr(result.notes[i].text, "placeholders are not filled in: ${"))
+			fail_msg("line %u: %s", result.notes[i].line, result.notes[i].text);
+	}
+	assert_int_equal(result.fault_count, 3);
+	assert_non_null(strstr(result.notes[0].text, ": ${NAME}, ${CLASS}. This file is a template"));
 	check_result_deinit(&result);
 	manifests_deinit(&manifests);
 }
@@ -164,10 +249,6 @@ static void test_together(void **state) {
 	check_result_deinit(&result);
 	manifests_deinit(&manifests);
 }
-
-#define AKVSYNC(entry)                                                                          \
-	"apiVersion: secret-sync.x-k8s.io/v1alpha1\nkind: AKVSync\nmetadata: {name: akv}\nspec:\n" \
-	"  keyvaultName: vault\n  tenantID: t\n  clientID: c\n  serviceAccountName: sa\n  objects:\n  - " entry "\n"
 
 /* What an AKVSync stands for is judged and listed, too; its faults stand at the AKVSync. */
 static void test_akvsync(void **state) {
@@ -226,6 +307,9 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reading, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nothing_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_placeholders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_akvsync, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
