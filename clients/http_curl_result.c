@@ -95,7 +95,7 @@ static enum err timed_out(const struct transfer *transfer, struct str host) {
 static enum err refused_by_proxy(const struct transfer *transfer, struct str host, long status) {
 	return network_fault(transfer->req, host,
 		"the proxy named by HTTPS_PROXY answered %ld to CONNECT: allow this host there, or "
-		"name it in NO_PROXY",
+		"name it in NO_PROXY; or there is no such host, and the vault's name is wrong",
 		status);
 }
 

@@ -51,7 +51,8 @@ static enum err read_text(const cJSON *object, const char *path, const char *key
 	const cJSON *value = member(object, key);
 	*out_text = json_str(value, "");
 	if (!value || cJSON_IsString(value)) return OK;
-	return fault_set(fault, ERR_INVALID, "%s%s has to be a string", path, key);
+	return fault_set(fault, ERR_INVALID, "%s%s has to be a string%s", path, key,
+		cJSON_IsObject(value) || cJSON_IsArray(value) ? "" : ": put it into quotes");
 }
 
 /* A whole number; absent is `fallback`. */

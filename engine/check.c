@@ -137,6 +137,13 @@ const cJSON *check_json(const struct check_object *object) {
 	return object->derived ? object->derived : object->manifest->json;
 }
 
+/* YAML reads n, yes and 12 without quotes as no texts. */
+static bool is_text_or_none(const cJSON *json, const char *key) {
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(json, "metadata"), key);
+	return !value || cJSON_IsNull(value) || cJSON_IsString(value);
+}
+
 static void read_name(struct check_result *result, unsigned index, struct str default_ns) {
 	struct check_object *object = &result->objects[index];
 	struct collector c = collector(result, index, true);
@@ -144,9 +151,12 @@ static void read_name(struct check_result *result, unsigned index, struct str de
 	object->name = text_at(json, "metadata", "name");
 	object->ns = text_at(json, "metadata", "namespace");
 	if (object->ns.len == 0) object->ns = default_ns;
-	if (object->name.len == 0) {
-		tell(&c, "metadata.name is not set, or no string; it is the name of the %s",
-			KINDS[object->kind]);
+	if (!is_text_or_none(json, "namespace"))
+		tell(&c, "metadata.namespace has to be a string: put it into quotes");
+	if (!is_text_or_none(json, "name")) {
+		tell(&c, "metadata.name has to be a string: put it into quotes");
+	} else if (object->name.len == 0) {
+		tell(&c, "metadata.name is not set; it is the name of the %s", KINDS[object->kind]);
 	} else if (!text_is_dns_name(object->name)) {
 		tell(&c,
 			"metadata.name \"%.*s\" is no name; it has lower-case letters, digits, "
@@ -337,6 +347,10 @@ static void tell_no_class(
 			"\"%.*s\": a SecretSync reads by a class of its own namespace",
 			TEXT_ARG(class_name), TEXT_ARG(object->ns), TEXT_ARG(other->ns));
 		return;
+	}
+	for (unsigned i = 0; i < result->manifests->fault_count; i++) {
+		/* Told of already: it could not be read. */
+		if (str_find(result->manifests->faults[i].source, class_name) != SIZE_MAX) return;
 	}
 	tell(c,
 		"spec.secretProviderClassName \"%.*s\" is not among these files (namespace "

@@ -114,17 +114,27 @@ static void write_sync(const struct check_object *object, struct buf *out) {
 	for (unsigned i = 0; i < spec->item_count; i++) write_item(&spec->items[i], spc, w, out);
 }
 
+/* "1 AKVSync (for 7 SecretSyncs)" */
+static void write_kind(const struct check_result *result, unsigned kind, struct buf *out) {
+	unsigned count = result->kinds[kind], derived = 0;
+	const char *plural = kind == CHECK_CLASS ? "es" : "s";
+	buf_printf(out, "%u %s%s", count, KIND_NAMES[kind], count == 1 ? "" : plural);
+	for (unsigned i = 0; i < result->count && kind == CHECK_AKVSYNC; i++)
+		derived += result->objects[i].derived && result->objects[i].kind == CHECK_SYNC;
+	if (derived) buf_printf(out, " (for %u SecretSync%s)", derived, derived == 1 ? "" : "s");
+}
+
 static void write_counts(const struct check_result *result, struct buf *out) {
 	const struct manifests *manifests = result->manifests;
+	bool first = true;
 	buf_append(out, STR("\n"));
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		unsigned count = result->kinds[i];
-		if (!count && i > CHECK_CLASS) continue;
-		buf_printf(out, "%s%u %s%s", i ? ", " : "", count, KIND_NAMES[i],
-			count == 1         ? ""
-			: i == CHECK_CLASS ? "es"
-					   : "s");
+		if (!result->kinds[i]) continue;
+		if (!first) buf_append(out, STR(", "));
+		write_kind(result, i, out);
+		first = false;
 	}
+	if (first) buf_append(out, STR("No object"));
 	buf_printf(out, ": %u fault%s\n", result->fault_count, result->fault_count == 1 ? "" : "s");
 	if (!manifests->ignored_count && !result->foreign_count) return;
 	buf_append(out, STR("Other kinds, not checked:"));

@@ -239,20 +239,55 @@ static enum err take_event(
 	}
 }
 
-static enum err syntax_error(struct reader *r, const yaml_parser_t *parser) {
-	if (parser->error == YAML_MEMORY_ERROR) return ERR_NOMEM;
-	yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
-	return refuse(r, ERR_INVALID, mark, "not YAML: %s",
-		parser->problem ? parser->problem : "syntax error");
+static bool has_tab(struct str text, size_t line_number) {
+	struct str line = STR("");
+	for (size_t i = 0; i <= line_number && text.ptr; i++) line = str_next(&text, '\n');
+	for (size_t i = 0; i < line.len; i++) {
+		if (line.ptr[i] == '\t') return true;
+		if (line.ptr[i] != ' ') return false;
+	}
+	return false;
 }
 
-static enum err read_events(struct reader *r, yaml_parser_t *parser) {
+/* What to do about what the parser says; "": nothing better is known. */
+static const char *remedy(const char *problem, bool tab) {
+	static const struct {
+		const char *problem, *remedy;
+	} remedies[] = {
+		{ "mapping values are not allowed", "; indent this line as those beside it, or put "
+						    "a text that has \": \" in it into "
+						    "quotes" },
+		{ "did not find expected key", "; indent this line as those beside it, by blanks" },
+		{ "did not find expected '-' indicator",
+			"; indent this line as those beside it, by blanks" },
+		{ "could not find expected ':'", "; write \"key: value\", with a blank behind the "
+						 "colon" },
+		{ "found character that cannot start any token",
+			"; put a text that begins with @, % or ` into quotes" },
+	};
+	if (tab) return "; indent by blanks: this line begins with a tab";
+	for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
+		if (str_starts(str_of(problem), str_of(remedies[i].problem)))
+			return remedies[i].remedy;
+	}
+	return "";
+}
+
+static enum err syntax_error(struct reader *r, const yaml_parser_t *parser, struct str text) {
+	if (parser->error == YAML_MEMORY_ERROR) return ERR_NOMEM;
+	yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
+	const char *problem = parser->problem ? parser->problem : "syntax error";
+	return refuse(r, ERR_INVALID, mark, "not YAML: %s%s", problem,
+		remedy(problem, has_tab(text, mark.line)));
+}
+
+static enum err read_events(struct reader *r, yaml_parser_t *parser, struct str text) {
 	unsigned documents = 0;
 	bool end = false;
 	enum err err = OK;
 	while (!err && !end) {
 		yaml_event_t event;
-		if (!yaml_parser_parse(parser, &event)) return syntax_error(r, parser);
+		if (!yaml_parser_parse(parser, &event)) return syntax_error(r, parser, text);
 		err = take_event(r, &event, &documents, &end);
 		yaml_event_delete(&event);
 		if (!err && r->full) err = fault_set(r->fault, ERR_TOO_LARGE, "too many texts");
@@ -281,7 +316,7 @@ enum err doc_parse(struct str text, const struct doc_limits *limits, struct doc 
 	/* libyaml asserts that there is a pointer, also to no bytes. */
 	yaml_parser_set_input_string(
 		&parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
-	err = read_events(&r, &parser);
+	err = read_events(&r, &parser, text);
 	if (err) goto out;
 	*out_doc = (struct doc){
 		.nodes = take(r.nodes),

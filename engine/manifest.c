@@ -249,8 +249,11 @@ static enum err read_part(struct part *part) {
 	limits.lines_before = part->line_offset;
 	enum err err = doc_parse(part->source, &limits, &text->doc, &place, &fault);
 	if (err == ERR_NOMEM) return err;
-	if (err)
-		return add_fault(part->all, part->file, part->line_offset + place.line, fault.text);
+	if (err) {
+		err = add_fault(part->all, part->file, part->line_offset + place.line, fault.text);
+		if (!err) part->all->faults[part->all->fault_count - 1].source = part->source;
+		return err;
+	}
 	const struct doc_node *root = doc_at(&text->doc, DOC_ROOT);
 	return root ? add_node(part, &text->doc, root) : OK;
 }

@@ -28,6 +28,7 @@ struct manifest_fault {
 	char *file;
 	unsigned line; /* 0: the file as a whole */
 	char *text;
+	struct str source; /* the document that could not be read; STR_NULL: it could */
 };
 
 struct manifest_kind {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/nearest.h"
 #include "engine/text.h"
 
 enum { NUMBER_BYTES = 64, NAME_MOST = 127, PATH_MOST = 1024 };
@@ -163,6 +164,9 @@ static bool find_kind(struct str type, enum vault_kind *out_kind) {
 static enum err check_type(const struct fields *f, struct fault *fault) {
 	enum vault_kind kind;
 	if (find_kind(f->type, &kind)) return OK;
+	if (f->type.len == 0)
+		return fault_set(fault, ERR_INVALID,
+			"objectType is not set; it has to be secret, key or cert");
 	return fault_set(fault, ERR_INVALID,
 		"objectType has to be secret, key or cert, not \"%.*s\"", TEXT_ARG(f->type));
 }
@@ -247,6 +251,8 @@ enum err item_read(const struct doc *doc, const struct doc_node *item,
 	if (err) return err;
 	struct str path = fields.alias.len ? fields.alias : fields.name;
 	err = check_fields(&fields, path, fault);
+	/* A fault of the name itself names it. */
+	if (err && str_starts(str_of(fault->text), STR("objectName "))) return err;
 	if (err) return fault_prefix(fault, err, "objectName \"%.*s\"", TEXT_ARG(fields.name));
 	return store(&fields, path, out_object);
 }
@@ -263,15 +269,45 @@ static bool is_mode(struct str text) {
 	return text.len > 0 && mode <= INT32_MAX;
 }
 
-bool item_has_note(const struct doc *doc, const struct doc_node *item, struct fault *out_note) {
-	struct str name = STR_NULL, mode = STR_NULL;
-	if (text_field(doc, item, "objectName", &name, NULL)) return false;
-	if (text_field(doc, item, "filePermission", &mode, NULL)) return false;
+static bool note_on_field(struct str name, struct str key, struct fault *out_note) {
+	static const char *const fields[] = { "objectName", "objectAlias", "objectVersion",
+		"objectVersionHistory", "objectType", "objectFormat", "objectEncoding",
+		"filePermission" };
+	struct nearest nearest = nearest_init(key);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		if (str_eq(key, str_of(fields[i]))) return false;
+		nearest_offer(&nearest, fields[i]);
+	}
+	*out_note = fault_make(ERR_INVALID,
+		"objectName \"%.*s\": %.*s is no field of an object, and has no effect%s%s%s",
+		TEXT_ARG(name), TEXT_ARG(key), nearest.word ? "; did you mean " : "",
+		nearest.word ? nearest.word : "", nearest.word ? "?" : "");
+	return true;
+}
+
+static bool note_on_mode(struct str name, struct str mode, struct fault *out_note) {
 	if (!mode.len || is_mode(mode)) return false;
-	return fault_set(out_note, ERR_INVALID,
+	*out_note = fault_make(ERR_INVALID,
 		"objectName \"%.*s\": filePermission \"%.*s\" is no octal number. It has no "
 		"effect on a Secret; for a file write 0644, for example",
 		TEXT_ARG(name), TEXT_ARG(mode));
+	return true;
+}
+
+void item_tell_notes(const struct doc *doc, const struct doc_node *item,
+	void (*tell)(void *arg, struct fault *note), void *arg) {
+	struct str name = STR(""), mode = STR("");
+	struct fault note;
+	if (!item || item->kind != DOC_MAPPING) return;
+	(void)text_field(doc, item, "objectName", &name, NULL);
+	if (!text_field(doc, item, "filePermission", &mode, NULL) &&
+		note_on_mode(name, mode, &note))
+		tell(arg, &note);
+	for (unsigned i = item->first; i; i = doc->nodes[doc->nodes[i].next].next) {
+		const struct doc_node *key = doc_at(doc, i);
+		bool merge = !key->is_string && str_eq(key->text, STR("<<"));
+		if (!merge && note_on_field(name, key->text, &note)) tell(arg, &note);
+	}
 }
 
 void item_free(struct spc_object *object) {

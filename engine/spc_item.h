@@ -12,8 +12,9 @@ enum err item_read(const struct doc *doc, const struct doc_node *item,
 	struct spc_object *out_object, struct fault *fault);
 void item_free(struct spc_object *object); /* idempotent */
 
-/* True when a good item says something that has no effect, and looks like a mistake; *out_note says what. */
-bool item_has_note(const struct doc *doc, const struct doc_node *item, struct fault *out_note);
+/* Tells of what an item says without effect, and what looks like a mistake: fields that nobody knows, a filePermission that is none. */
+void item_tell_notes(const struct doc *doc, const struct doc_node *item,
+	void (*tell)(void *arg, struct fault *note), void *arg);
 
 /* objectVersionHistory as the provider's YAML library reads an int32: decimal, 0x, 0o, 0b, leading
  * 0 (octal), with underscores; floats are cut, null is 0, negative numbers count as 0. ERR_INVALID

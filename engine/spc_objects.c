@@ -41,15 +41,16 @@ struct item_place {
 	struct fault_sink *sink; /* NULL: nobody */
 };
 
+static void tell_note(void *arg, struct fault *note) {
+	const struct item_place *place = arg;
+	(void)fault_prefix(note, note->err, "array[%u]", place->index);
+	place->sink->note(place->sink, note);
+}
+
 static enum err read_mapping(const struct doc *doc, const struct doc_node *item,
 	const struct item_place *place, struct spc_object *out_object, struct fault *fault) {
-	struct fault note;
-	enum err err = item_read(doc, item, out_object, fault);
-	bool wanted = !err && place->sink && place->sink->note;
-	if (!wanted || !item_has_note(doc, item, &note)) return err;
-	(void)fault_prefix(&note, note.err, "array[%u]", place->index);
-	place->sink->note(place->sink, &note);
-	return OK;
+	if (place->sink && place->sink->note) item_tell_notes(doc, item, tell_note, (void *)place);
+	return item_read(doc, item, out_object, fault);
 }
 
 /* A string item is a document of its own; its lines count from its own beginning. */

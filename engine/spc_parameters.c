@@ -1,5 +1,10 @@
 #include "engine/spc_parameters.h"
 
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/nearest.h"
 #include "engine/text.h"
 
 #define OBJECTS_PATH "spec.parameters.objects"
@@ -19,7 +24,11 @@ static enum err text_of(
 	*out_value = STR("");
 	if (!value || cJSON_IsNull(value)) return OK;
 	if (!cJSON_IsString(value))
-		return fault_set(fault, ERR_INVALID, "spec.parameters.%s has to be a string", key);
+		return fault_set(fault, ERR_INVALID, "spec.parameters.%s has to be a string: %s",
+			key,
+			cJSON_IsObject(value) || cJSON_IsArray(value)
+				? "write YAML into a text, by a | behind the key's colon"
+				: "put it into quotes");
 	*out_value = text_trim(str_of(value->valuestring));
 	return OK;
 }
@@ -215,11 +224,14 @@ static enum err check_tenant(struct str tenant, struct fault *fault) {
 		TEXT_ARG(tenant));
 }
 
+static const char *client_key(const struct spc_parameters *p) {
+	return p->identity == IDENTITY_MACHINE ? "userAssignedIdentityID" : "clientID";
+}
+
 static enum err check_client(const struct spc_parameters *p, struct fault *fault) {
 	if (p->client.len == 0 || text_is_word(p->client, 253, "-._")) return OK;
 	return fault_set(fault, ERR_INVALID,
-		"spec.parameters.%s \"%.*s\" is no client id; it is a UUID",
-		p->identity == IDENTITY_MACHINE ? "userAssignedIdentityID" : "clientID",
+		"spec.parameters.%s \"%.*s\" is no client id; it is a UUID", client_key(p),
 		TEXT_ARG(p->client));
 }
 
@@ -285,6 +297,60 @@ static enum err read_objects(struct reading *r) {
 	return err ? fault_prefix(r->fault, err, OBJECTS_PATH) : OK;
 }
 
+__attribute__((format(printf, 2, 3))) static void tell_note(
+	const struct reading *r, const char *format, ...) {
+	struct fault_sink *sink = r->source->sink;
+	struct fault note = { .err = ERR_INVALID };
+	va_list args;
+	if (!sink || !sink->note) return;
+	va_start(args, format);
+	vsnprintf(note.text, sizeof note.text, format, args);
+	va_end(args);
+	sink->note(sink, &note);
+}
+
+/* Upstream takes them without a word. */
+static void note_unknown(const struct reading *r) {
+	static const char *const known[] = { "keyvaultName", "tenantID", "tenantId", "cloudName",
+		"cloudEnvFileName", "clientID", "servicePrincipalSecretName", "usePodIdentity",
+		"useVMManagedIdentity", "useAzureTokenProxy", "userAssignedIdentityID", "objects",
+		"vaultRequestsPer10Seconds" };
+	const cJSON *one;
+	cJSON_ArrayForEach(one, r->source->parameters) {
+		struct str key = str_of(one->string);
+		struct nearest nearest = nearest_init(key);
+		bool found = false;
+		for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+			found |= str_eq(key, str_of(known[i]));
+			nearest_offer(&nearest, known[i]);
+		}
+		if (!found)
+			tell_note(r,
+				"spec.parameters.%.*s is no parameter that kvsync knows, and has "
+				"no "
+				"effect%s%s%s",
+				TEXT_ARG(key), nearest.word ? "; did you mean " : "",
+				nearest.word ? nearest.word : "", nearest.word ? "?" : "");
+	}
+}
+
+static bool is_uuid(struct str text) {
+	for (size_t i = 0; i < text.len; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		if (dash ? text.ptr[i] != '-' : !isxdigit((unsigned char)text.ptr[i])) return false;
+	}
+	return text.len == 36;
+}
+
+static void note_client(const struct reading *r) {
+	const struct spc_parameters *p = r->out;
+	if (p->failed || p->client.len == 0 || is_uuid(p->client)) return;
+	tell_note(r,
+		"spec.parameters.%s \"%.*s\" is no UUID, which client ids are (8-4-4-4-12 "
+		"hexadecimal digits); it is neither the identity's name nor its resource id",
+		client_key(p), TEXT_ARG(p->client));
+}
+
 /* A class that reads nothing never asks a vault: its name does not matter. */
 static enum err check_last(struct reading *r) {
 	struct spc_parameters *out = r->out;
@@ -293,6 +359,7 @@ static enum err check_last(struct reading *r) {
 	if (asks && out->vault.len) err = pass(r, check_vault(out->vault, r->fault));
 	if (!err) err = pass(r, check_tenant(out->tenant, r->fault));
 	if (!err) err = pass(r, check_client(out, r->fault));
+	if (!err) note_client(r);
 	return err ? err : pass(r, read_pace(r->source->parameters, out, r->fault));
 }
 
@@ -303,6 +370,7 @@ enum err spc_parameters_read(const struct spc_source *source, struct spc_paramet
 	const cJSON *parameters = source->parameters;
 	unsigned mode = MODE_COUNT;
 	*out = (struct spc_parameters){ 0 };
+	note_unknown(&reading);
 	enum err err = pass(&reading, read_mode(parameters, &mode, fault));
 	if (!err) err = pass(&reading, read_vault(parameters, out, fault));
 	if (!err) err = pass(&reading, read_tenant(parameters, out, fault));

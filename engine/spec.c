@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/nearest.h"
 #include "engine/secret_type.h"
 #include "engine/spec_rules.h"
 #include "engine/text.h"
@@ -62,7 +63,8 @@ static enum err text_member(const cJSON *object, const char *key, const char *pa
 	const cJSON *value = member(object, key);
 	*out_text = json_text(value);
 	if (!value || cJSON_IsString(value)) return OK;
-	return fault_set(fault, ERR_INVALID, "%s%s has to be a string", path, key);
+	return fault_set(fault, ERR_INVALID, "%s%s has to be a string%s", path, key,
+		cJSON_IsObject(value) || cJSON_IsArray(value) ? "" : ": put it into quotes");
 }
 
 static enum err name_member(const cJSON *object, const char *key, const char *what,
@@ -194,6 +196,24 @@ static enum err read_pairs(struct draft *draft, const cJSON *map, const struct p
 	return OK;
 }
 
+/* Any type is good; one that is spelled almost as a known one hardly is what was meant. */
+static void note_type(struct draft *draft) {
+	static const char *const known[] = { "Opaque", "kubernetes.io/tls",
+		"kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/dockercfg",
+		"kubernetes.io/dockerconfigjson", "bootstrap.kubernetes.io/token" };
+	const char *meant = NULL;
+	if (!draft->sink || !draft->sink->note) return;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (str_eq(draft->type, str_of(known[i]))) return;
+		if (nearest_edits(draft->type, str_of(known[i])) <= 2) meant = known[i];
+	}
+	if (!meant) return;
+	struct fault note = fault_make(ERR_INVALID,
+		"spec.secretObject.type \"%.*s\" is none of Kubernetes' own; did you mean %s?",
+		TEXT_ARG(draft->type), meant);
+	draft->sink->note(draft->sink, &note);
+}
+
 static enum err read_type(const cJSON *secret, struct draft *draft) {
 	enum err err =
 		text_member(secret, "type", "spec.secretObject.", &draft->type, &draft->fault);
@@ -205,6 +225,7 @@ static enum err read_type(const cJSON *secret, struct draft *draft) {
 			"kubernetes.io/service-account-token: the cluster would fill such a Secret "
 			"with a login of its own");
 	}
+	note_type(draft);
 	if (draft->type.len <= 253) return OK;
 	return fault_set(
 		&draft->fault, ERR_INVALID, "spec.secretObject.type is longer than 253 characters");

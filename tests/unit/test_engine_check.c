@@ -116,6 +116,8 @@ static void test_unreadable(void **state) {
 		{ "kind: secretsync\napiVersion: secret-sync.x-k8s.io/v1alpha1\n", "did you mean SecretSync", 1 },
 		{ "a: 1\n---\nkind: SecretSyncs\napiVersion: v1\n", "did you mean SecretSync", 3 },
 		{ "kind: SecretSync\n", "apiVersion is missing", 1 },
+		{ "kind: SecretSync\n\tspec: 1\n", "this line begins with a tab", 2 },
+		{ "kind: SecretSync\n  spec: 1\n", "indent this line as those beside it", 2 },
 		{ "kind: SecretSync\napiVersion: secretsync.x-k8s.io/v1alpha1\n", "did you mean secret-sync.x-k8s.io/v1alpha1?", 1 },
 		{ "kind: AKVSync\napiVersion: v1\n", "did you mean secret-sync.x-k8s.io/v1alpha1?", 1 },
 		{ "apiVersion: secret-sync.x-k8s.io/v1alpha1\n", "kind is missing beside", 1 },
@@ -219,6 +221,34 @@ static void test_placeholders(void **state) {
 	manifests_deinit(&manifests);
 }
 
+/* YAML's own words for texts: told, and not taken for a namespace that was left out. */
+static void test_names_that_are_no_texts(void **state) {
+	(void)state;
+	write_file("n.yaml", "kind: ServiceAccount\napiVersion: v1\nmetadata: {name: 12, namespace: n}\n");
+	struct manifests manifests;
+	struct check_result result;
+	assert_int_equal(judge(&manifests, &result, folder), OK);
+	assert_int_equal(result.fault_count, 2);
+	assert_non_null(strstr(result.notes[0].text, "metadata.name has to be a string: put it into quotes"));
+	assert_non_null(strstr(result.notes[1].text, "metadata.namespace has to be a string: put it into quotes"));
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+}
+
+/* A class in a document that is no YAML is not said to be missing, too. */
+static void test_class_that_is_no_yaml(void **state) {
+	(void)state;
+	write_file("s.yaml", SYNC("one", "broken") "---\n" SYNC("two", "absent") "---\nkind: SecretProviderClass\nmetadata: {name: broken\n");
+	struct manifests manifests;
+	struct check_result result;
+	assert_int_equal(judge(&manifests, &result, folder), OK);
+	assert_int_equal(result.fault_count, 2);
+	assert_non_null(strstr(result.notes[0].text, "\"absent\" is not among these files"));
+	assert_non_null(strstr(result.notes[1].text, "not YAML"));
+	check_result_deinit(&result);
+	manifests_deinit(&manifests);
+}
+
 /* Objects against each other; kinds of another API group are nobody's. */
 static void test_together(void **state) {
 	(void)state;
@@ -261,7 +291,7 @@ static void test_akvsync(void **state) {
 	assert_int_equal(result.fault_count, 1);
 	assert_int_equal(result.notes[0].line, 1);
 	assert_non_null(strstr(table, "akv.yaml:1: SecretSync default/one (of the AKVSync): metadata.name \"one\" is there twice"));
-	assert_non_null(strstr(table, "1 SecretSync, 1 SecretProviderClass, 1 AKVSync: 1 fault\n"));
+	assert_non_null(strstr(table, "1 SecretSync, 1 SecretProviderClass, 1 AKVSync (for 1 SecretSync): 1 fault\n"));
 	mem_free(table);
 	check_result_deinit(&result);
 	manifests_deinit(&manifests);
@@ -310,6 +340,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nothing_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_placeholders, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_that_are_no_texts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_class_that_is_no_yaml, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_akvsync, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
