@@ -1,5 +1,7 @@
-/* base/heap.h - an intrusive binary heap of deadlines with O(log n) removal. One owner, no locking.
+/* base/heap.h - an intrusive heap of deadlines, four children to a node, with O(log n) removal. One owner, no locking.
  *
+ * Deadlines stand in the heap's array, four of siblings in a cache line: with 50,000 timers a look into every node on the way
+ * down was a sixth of the CPU of a fleet at rest.
  * Ties are served in the order of insertion, so that a simulation is deterministic. The heap grows its array on insert;
  * heap_reserve() beforehand makes inserts infallible.
  */
@@ -12,13 +14,17 @@
 #include "base/err.h"
 
 struct heap_node {
-	int64_t _at_ns;
 	uint64_t _seq;
 	size_t _index; /* position + 1; 0 when not in a heap */
 };
 
+struct heap_slot {
+	int64_t _at_ns;
+	struct heap_node *_node;
+};
+
 struct heap {
-	struct heap_node **_nodes;
+	struct heap_slot *_slots;
 	size_t _len;
 	size_t _cap;
 	uint64_t _next_seq;
@@ -36,8 +42,8 @@ int64_t heap_first_ns(const struct heap *heap); /* INT64_MAX when empty */
 size_t heap_len(const struct heap *heap);
 
 /* Of a node that is in a heap: its deadline, and its place among ties (later insertions and moves have greater ones). */
-static inline int64_t heap_node_ns(const struct heap_node *node) {
-	return node->_at_ns;
+static inline int64_t heap_node_ns(const struct heap *heap, const struct heap_node *node) {
+	return heap->_slots[node->_index - 1]._at_ns;
 }
 static inline uint64_t heap_node_seq(const struct heap_node *node) {
 	return node->_seq;

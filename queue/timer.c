@@ -39,8 +39,9 @@ bool timer_is_set(const struct timer *timer) {
 	return heap_contains(&timer->_node);
 }
 
-int64_t timer_at_ns(const struct timer *timer) {
-	return heap_contains(&timer->_node) ? heap_node_ns(&timer->_node) : INT64_MAX;
+int64_t timer_at_ns(const struct timers *timers, const struct timer *timer) {
+	return heap_contains(&timer->_node) ? heap_node_ns(&timers->_heap, &timer->_node)
+					    : INT64_MAX;
 }
 
 int64_t timers_next_ns(const struct timers *timers) {

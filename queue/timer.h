@@ -30,7 +30,8 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 enum err timer_set(struct timers *timers, struct timer *timer, int64_t at_ns);
 void timer_stop(struct timers *timers, struct timer *timer); /* harmless when not set */
 bool timer_is_set(const struct timer *timer);
-int64_t timer_at_ns(const struct timer *timer); /* NEVER_NS when not set */
+int64_t timer_at_ns(
+	const struct timers *timers, const struct timer *timer); /* NEVER_NS when not set */
 
 /* Fires, earliest first, every timer that was due at `now_ns` when the call began; one that is set to a due time by a
  * fire function waits for the next call. At most `limit` timers (0: no limit). Returns the next deadline. */

@@ -97,7 +97,8 @@ void scan_hurry(struct object *object) {
 		if (link_at(object, i)->name->known || scan->mode == SCAN_GET) continue;
 		if (scan->eager || scan->mode == SCAN_UNDECIDED) continue;
 		scan->eager = true;
-		if (!scan->walking && timer_at_ns(&scan->timer) > now_ns(scan) + HURRY_NS)
+		if (!scan->walking && timer_at_ns(&worker_of(scan)->timers, &scan->timer) >
+					      now_ns(scan) + HURRY_NS)
 			set_timer(scan, now_ns(scan) + HURRY_NS);
 	}
 }

@@ -35,7 +35,7 @@ void schedule_with_jitter(struct worker *worker, struct object *object, enum obj
 	/* One change after another does not put it off for ever. */
 	int64_t at_ns = worker->now.mono_ns + wait_ns;
 	bool waits = timer_is_set(&object->timer) && object->due == class;
-	if (waits && timer_at_ns(&object->timer) < at_ns) return;
+	if (waits && timer_at_ns(&worker->timers, &object->timer) < at_ns) return;
 	object->due = class;
 	set_timer(worker, object, at_ns);
 }

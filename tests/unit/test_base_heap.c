@@ -44,7 +44,7 @@ static void test_random_against_model(void **state) {
 			count += !m->in;
 			m->in = true;
 			assert_int_equal(heap_set(&heap, &m->node, m->at_ns), OK);
-			assert_true(heap_node_ns(&m->node) == m->at_ns);
+			assert_true(heap_node_ns(&heap, &m->node) == m->at_ns);
 		} else {
 			count -= m->in;
 			m->in = false;

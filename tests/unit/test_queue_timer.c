@@ -56,13 +56,13 @@ static void test_order_and_ties(void **state) {
 	set(3, 10);
 	set(4, 31);
 	set(1, 10); /* set again: behind its ties */
-	assert_true(timer_at_ns(&clocks[2].timer) == 20);
+	assert_true(timer_at_ns(&timers, &clocks[2].timer) == 20);
 	assert_true(timers_next_ns(&timers) == 10);
 	assert_true(timers_fire(&timers, 9, 0) == 10);
 	assert_string_equal(order, "");
 	assert_true(timers_fire(&timers, 30, 0) == 31);
 	assert_string_equal(order, "dbca");
-	assert_true(timer_at_ns(&clocks[2].timer) == NEVER_NS);
+	assert_true(timer_at_ns(&timers, &clocks[2].timer) == NEVER_NS);
 }
 
 static void test_limit(void **state) {

@@ -207,7 +207,7 @@ static void checks_keep_their_phase(void **state) {
 	for (int i = 0; i < OBJECTS; i++) {
 		struct object *object = f->objects[i];
 		schedule_check(&f->worker, object, &spec);
-		int64_t wait_ns = timer_at_ns(&object->timer) - f->worker.now.mono_ns;
+		int64_t wait_ns = timer_at_ns(&f->worker.timers, &object->timer) - f->worker.now.mono_ns;
 		assert_in_range(wait_ns, 1, common.interval_ns);
 		earliest = wait_ns < earliest ? wait_ns : earliest;
 		latest = wait_ns > latest ? wait_ns : latest;
@@ -217,7 +217,7 @@ static void checks_keep_their_phase(void **state) {
 		struct now now = f->worker.now;
 		f->worker.now = later;
 		schedule_check(&f->worker, object, &spec);
-		assert_int_equal(later.wall_ns + timer_at_ns(&object->timer) - later.mono_ns, at_wall_ns);
+		assert_int_equal(later.wall_ns + timer_at_ns(&f->worker.timers, &object->timer) - later.mono_ns, at_wall_ns);
 		f->worker.now = now;
 	}
 	assert_true(latest - earliest > common.interval_ns / 2);
@@ -232,10 +232,10 @@ static void polls_that_ask_nobody_come_together(void **state) {
 	for (int i = 0; i < OBJECTS; i++) {
 		struct object *object = f->objects[i];
 		schedule_check(&f->worker, object, &spec);
-		int64_t moment_ns = timer_at_ns(&object->timer);
+		int64_t moment_ns = timer_at_ns(&f->worker.timers, &object->timer);
 		object->listed = true;
 		schedule_check(&f->worker, object, &spec);
-		int64_t at_ns = timer_at_ns(&object->timer);
+		int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
 		object->listed = false;
 		if (object->due == CLASS_SAFETY) {
 			assert_int_equal(at_ns, moment_ns);
@@ -253,11 +253,11 @@ static void jitter_comes_on_top(void **state) {
 	struct spec spec = { .common = &common };
 	int64_t least_ns = INT64_MAX, most_ns = 0;
 	schedule_check(&f->worker, f->objects[0], &spec);
-	int64_t moment_ns = timer_at_ns(&f->objects[0]->timer);
+	int64_t moment_ns = timer_at_ns(&f->worker.timers, &f->objects[0]->timer);
 	f->worker.settings.jitter_ns = 100 * NS_PER_S;
 	for (int i = 0; i < 200; i++) {
 		schedule_check(&f->worker, f->objects[0], &spec);
-		int64_t more_ns = timer_at_ns(&f->objects[0]->timer) - moment_ns;
+		int64_t more_ns = timer_at_ns(&f->worker.timers, &f->objects[0]->timer) - moment_ns;
 		least_ns = more_ns < least_ns ? more_ns : least_ns;
 		most_ns = more_ns > most_ns ? more_ns : most_ns;
 	}
@@ -271,11 +271,11 @@ static void a_change_waits_for_its_jitter_and_no_longer(void **state) {
 	f->worker.settings.jitter_ns = 100 * NS_PER_S;
 	/* Further changes meanwhile draw again, and never put it off. */
 	schedule_with_jitter(&f->worker, object, CLASS_CHANGED);
-	int64_t at_ns = timer_at_ns(&object->timer);
+	int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
 	assert_in_range(at_ns - f->worker.now.mono_ns, 1, 100 * NS_PER_S);
 	for (int i = 0; i < 50; i++) {
 		schedule_with_jitter(&f->worker, object, CLASS_CHANGED);
-		assert_true(timer_at_ns(&object->timer) <= at_ns);
+		assert_true(timer_at_ns(&f->worker.timers, &object->timer) <= at_ns);
 	}
 	assert_int_equal(f->shard->ready_count, 0);
 	timers_fire(&f->worker.timers, at_ns, 0);
@@ -316,7 +316,7 @@ static int64_t retry_wait_ns(struct fixture *f, enum err err, int64_t retry_afte
 	struct fault fault = fault_make(err, "x");
 	fault.retry_after_ns = retry_after_ns;
 	schedule_retry(&f->worker, f->objects[0], &fault, 3600 * NS_PER_S);
-	return timer_at_ns(&f->objects[0]->timer) - f->worker.now.mono_ns;
+	return timer_at_ns(&f->worker.timers, &f->objects[0]->timer) - f->worker.now.mono_ns;
 }
 
 static void retries_back_off_by_kind(void **state) {
@@ -342,7 +342,7 @@ static void nobody_waits_longer_than_the_poll(void **state) {
 	struct fault fault = fault_make(ERR_DENIED, "x");
 	f->objects[0]->failures = 30;
 	schedule_retry(&f->worker, f->objects[0], &fault, 5 * NS_PER_S);
-	assert_true(timer_at_ns(&f->objects[0]->timer) - f->worker.now.mono_ns <= 5 * NS_PER_S);
+	assert_true(timer_at_ns(&f->worker.timers, &f->objects[0]->timer) - f->worker.now.mono_ns <= 5 * NS_PER_S);
 }
 
 static void a_timer_that_fires_makes_the_object_ready(void **state) {
