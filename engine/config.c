@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,8 +155,48 @@ static enum err take_keys(
 		enum err err = option ? take_value(config, option, doc, value, fault)
 				      : refuse_key(key->text, fault);
 		if (err) return place_fault(fault, err, name, place->line, place->column);
+		if (str_eq(key->text, STR("caFile"))) config->ca_file_line = value->line;
+		if (str_eq(key->text, STR("cloudEnvironmentFolder")))
+			config->cloud_folder_line = value->line;
 	}
 	return OK;
+}
+
+/* Certificates in a PEM file, up to the first that cannot be read. */
+static unsigned count_certificates(FILE *file) {
+	unsigned count = 0;
+	for (X509 *one; (one = PEM_read_X509(file, NULL, NULL, NULL)); count++) X509_free(one);
+	ERR_clear_error();
+	return count;
+}
+
+static enum err check_ca_file(const char *path, struct fault *fault) {
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return fault_set(
+			fault, ERR_INVALID, "caFile %s: cannot be read: %s", path, strerror(errno));
+	unsigned count = count_certificates(file);
+	fclose(file);
+	if (count) return OK;
+	return fault_set(fault, ERR_INVALID,
+		"caFile %s: has no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
+}
+
+static enum err check_folder(const char *path, struct fault *fault) {
+	struct stat facts;
+	if (stat(path, &facts) != 0)
+		return fault_set(fault, ERR_INVALID,
+			"cloudEnvironmentFolder %s: cannot be read: %s", path, strerror(errno));
+	if (S_ISDIR(facts.st_mode) && access(path, R_OK | X_OK) == 0) return OK;
+	return fault_set(fault, ERR_INVALID, "cloudEnvironmentFolder %s: %s", path,
+		S_ISDIR(facts.st_mode) ? "may not be read" : "is no folder");
+}
+
+enum err config_check_files(const struct config *config, const char *name, struct fault *fault) {
+	enum err err = config->ca_file ? check_ca_file(config->ca_file, fault) : OK;
+	if (err) return fault_prefix(fault, err, "%s:%u", name, config->ca_file_line);
+	if (config->cloud_folder) err = check_folder(config->cloud_folder, fault);
+	return err ? fault_prefix(fault, err, "%s:%u", name, config->cloud_folder_line) : OK;
 }
 
 enum err config_parse(

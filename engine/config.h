@@ -47,6 +47,8 @@ struct config {
 	char *cloud_name; /* owned; a name that cloud_find() knows */
 	char *ca_file; /* owned; NULL: SSL_CERT_FILE, else the system's */
 	char *cloud_folder; /* owned; NULL: no custom clouds */
+	unsigned ca_file_line,
+		cloud_folder_line; /* of the file where they were set; 0: not in a file */
 	char *machine_namespaces; /* owned; joined by ","; NULL: none */
 };
 
@@ -62,6 +64,10 @@ enum err config_parse(
 /* The same from a file; ERR_IO when it cannot be read. */
 enum err config_load(const char *path, struct config *out_config, struct fault *fault);
 
+/* Whether what the configuration names is there: certificates in caFile, the cloudEnvironmentFolder. name: of its file. ERR_INVALID
+ * with file and line. */
+enum err config_check_files(const struct config *config, const char *name, struct fault *fault);
+
 /* What tells one state of a file from another, without reading it. */
 struct config_stamp {
 	int64_t changed_ns, bytes;
@@ -69,7 +75,7 @@ struct config_stamp {
 };
 
 /* True when the file is not as it was at the last call; the first call is never true. A file that is gone counts as unchanged:
- * it is being replaced, or its loss is found at the next start. */
+ * it is being replaced, or its loss is told by whoever looks. */
 bool config_file_changed(const char *path, struct config_stamp *stamp);
 
 /* Sets one option from a word of the command line (--log-level debug). ERR_INVALID says what is

@@ -11,7 +11,7 @@
 #include "engine/doc.h"
 #include "engine/secret_file.h"
 
-enum { FILE_BYTES = 1 << 20, PEM_BYTES = 256 << 10, PATH_BYTES = 4096 };
+enum { FILE_BYTES = 1 << 20, PEM_BYTES = 256 << 10, PATH_BYTES = 4096, CONTEXTS_TOLD = 8 };
 
 void kube_access_deinit(struct kube_access *access) {
 	mem_free(access->server);
@@ -192,6 +192,30 @@ static enum err describe(struct reader *reader, struct str context) {
 	return reader->access->description ? OK : ERR_NOMEM;
 }
 
+/* Names the one that was asked for and those that are there. */
+static enum err refuse_context(
+	struct reader *reader, const struct doc_node *root, struct str name) {
+	struct buf text;
+	unsigned count = 0;
+	buf_init(&text, 1024);
+	buf_printf(&text, "there is no context \"%.*s\" (--context, or current-context)",
+		(int)(name.len < 80 ? name.len : 80), name.ptr);
+	const struct doc_node *list = doc_find(&reader->doc, root, STR("contexts"));
+	unsigned first = list && list->kind == DOC_SEQUENCE ? list->first : DOC_NONE;
+	for (unsigned at = first; at != DOC_NONE; at = reader->doc.nodes[at].next) {
+		const struct doc_node *entry = doc_at(&reader->doc, at);
+		struct str one =
+			entry->kind == DOC_MAPPING ? text_of(reader, entry, "name") : STR("");
+		if (!one.len || count == CONTEXTS_TOLD) continue;
+		buf_printf(&text, "%s%.*s",
+			count++ ? ", " : "; there are: ", (int)(one.len < 80 ? one.len : 80),
+			one.ptr);
+	}
+	enum err err = buf_err(&text) ? ERR_NOMEM : refuse(reader, root, buf_cstr(&text));
+	buf_deinit(&text);
+	return err;
+}
+
 static enum err read_context(struct reader *reader, const char *wanted) {
 	const struct doc_node *root = doc_at(&reader->doc, DOC_ROOT);
 	if (!root || root->kind != DOC_MAPPING)
@@ -200,9 +224,7 @@ static enum err read_context(struct reader *reader, const char *wanted) {
 	if (!name.len)
 		return refuse(reader, root, "there is no current-context: name one by --context");
 	const struct doc_node *context = find_named(reader, "contexts", name, "context");
-	if (!context)
-		return refuse(reader, root,
-			"there is no context of that name (--context, or current-context)");
+	if (!context) return refuse_context(reader, root, name);
 	const struct doc_node *cluster =
 		find_named(reader, "clusters", text_of(reader, context, "cluster"), "cluster");
 	if (!cluster) return refuse(reader, context, "the context's cluster is not in clusters");

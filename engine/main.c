@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "engine/check_command.h"
 #include "engine/config.h"
+#include "engine/nearest.h"
 #include "engine/plan_command.h"
 #include "engine/run.h"
 
@@ -22,23 +23,27 @@ static const char USAGE[] =
 	"      Runs until SIGTERM or SIGINT. SIGHUP reads the configuration file again.\n"
 	"  kvsync config [--config FILE]\n"
 	"      Prints the configuration that holds, as a commented YAML file.\n"
-	"  kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
-	"      Judges manifests without a cluster: kvsync help check\n"
+	"  kvsync check FILE... [-o json] [--namespace NAME] [--config FILE] [--connect ...]\n"
+	"      Judges manifests without a cluster; --connect tries the way to the vaults: kvsync "
+	"help check\n"
 	"  kvsync plan FILE... [-o json] [--namespace NAME] [--config FILE] [--kubeconfig FILE "
 	"[--context NAME]]\n"
 	"      Says what a running kvsync would change, and changes nothing: kvsync help plan\n"
 	"  kvsync version\n"
-	"  kvsync help [check|plan]\n"
+	"  kvsync help [run|config|check|plan]\n"
 	"\n"
 	"Options:\n"
 	"  --config FILE      YAML file; without it every option has its default\n"
-	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account\n"
+	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account, "
+	"outside of a "
+	"pod KUBECONFIG\n"
+	"                     or ~/.kube/config\n"
 	"  --context NAME     context of the kubeconfig; without it its current one\n"
 	"  --log-level LEVEL  error, warn, info or debug; overrides logLevel of the file\n"
 	"  --version, --help\n"
 	"\n"
 	"Environment: HTTPS_PROXY, NO_PROXY (vaults, Microsoft Entra and the API server), "
-	"SSL_CERT_FILE.\n";
+	"SSL_CERT_FILE, KUBECONFIG.\n";
 
 static const char CHECK_USAGE[] =
 	"kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
@@ -97,7 +102,10 @@ static const char PLAN_USAGE[] =
 	"  -o table           for people (this is the default)\n"
 	"  --namespace NAME   of objects that do not name one (default)\n"
 	"  --config FILE      the installation's configuration\n"
-	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account\n"
+	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account, "
+	"outside of a "
+	"pod KUBECONFIG\n"
+	"                     or ~/.kube/config. One with exec or auth-provider is refused\n"
 	"  --context NAME     context of the kubeconfig; without it its current one\n"
 	"\n"
 	"Exit code: 0 nothing would change, 2 something would (or may: unknown), 1 a fault, a "
@@ -134,6 +142,7 @@ static int print_config(const struct run_options *options) {
 					    : config_init(&config);
 	if (!err && options->log_level)
 		err = config_set(&config, "logLevel", str_of(options->log_level), &fault);
+	if (!err) err = config_check_files(&config, options->config_path, &fault);
 	if (!err) config_write(&config, &text);
 	if (!err) err = buf_err(&text);
 	if (err)
@@ -277,6 +286,25 @@ static int print_help_of(struct str command) {
 	return EXIT_OK;
 }
 
+static const char *const COMMANDS[] = { "run", "config", "check", "plan", "version", "help" };
+
+static bool is_command(struct str command) {
+	for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+		if (str_eq(command, str_of(COMMANDS[i]))) return true;
+	}
+	return false;
+}
+
+static int no_such_command(struct str command) {
+	struct nearest nearest = nearest_init(command);
+	for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+		nearest_offer(&nearest, COMMANDS[i]);
+	fprintf(stderr, "kvsync: there is no command %.*s%s%s%s\nTry: kvsync help\n",
+		STR_ARG(command), nearest.word ? "; did you mean " : "",
+		nearest.word ? nearest.word : "", nearest.word ? "?" : "");
+	return WRONG_USAGE;
+}
+
 static int dispatch(struct str command, const struct arguments *arguments) {
 	const struct run_options *run_options = &arguments->run;
 	bool is_check = str_eq(command, STR("check")), is_plan = str_eq(command, STR("plan"));
@@ -284,6 +312,7 @@ static int dispatch(struct str command, const struct arguments *arguments) {
 	int words = has_files ? arguments->word_count : is_help ? 1 : 0;
 	if (arguments->instead && str_eq(str_of(arguments->instead), STR("help")))
 		return print_help_of(command);
+	if (!is_command(command)) return no_such_command(command);
 	if (arguments->word_count > words)
 		return usage_error("this word is one too many:", arguments->words[words]);
 	if (!has_files && (arguments->output || arguments->ns || arguments->connect))
@@ -296,7 +325,6 @@ static int dispatch(struct str command, const struct arguments *arguments) {
 	if (is_help) return print_help_of(str_of(arguments->word_count ? arguments->words[0] : ""));
 	if (str_eq(command, STR("version"))) return print_version();
 	if (str_eq(command, STR("config"))) return print_config(run_options);
-	if (!str_eq(command, STR("run"))) return usage_error("there is no command", command.ptr);
 	return run(run_options);
 }
 

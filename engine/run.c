@@ -35,6 +35,7 @@ struct process {
 	struct loop_fd signals; /* fd -1: none */
 	struct config_stamp config_stamp;
 	int64_t look_at_config_ns;
+	bool config_gone; /* the file; told */
 	bool has_curl, stopping;
 };
 
@@ -72,6 +73,7 @@ static void reload_config(struct process *process) {
 	/* What is read now is not read again for having changed. */
 	if (path) config_file_changed(path, &process->config_stamp);
 	enum err err = load_config(process->options, &fresh, &fault);
+	if (!err) err = config_check_files(&fresh, path, &fault);
 	struct settings settings = err ? settings_default() : config_settings(&fresh);
 	settings.names = (enum reason_names)old->condition_names;
 	if (!err) err = engine_set_settings(process->engine, &settings);
@@ -103,11 +105,20 @@ static void reload_config(struct process *process) {
 		kv_int("rotationPollIntervalInSeconds", process->config.poll_interval_s));
 }
 
+static void tell_gone(struct process *process, const char *path) {
+	bool gone = access(path, F_OK) != 0;
+	if (gone && !process->config_gone)
+		log_warn("the configuration file is gone; what it said still holds",
+			kv("file", path));
+	process->config_gone = gone;
+}
+
 /* A ConfigMap is replaced without a signal. */
 static int64_t look_at_config(struct process *process, int64_t now_ns) {
 	const char *path = process->options->config_path;
 	if (!path) return NEVER_NS;
 	if (now_ns >= process->look_at_config_ns) {
+		tell_gone(process, path);
 		if (config_file_changed(path, &process->config_stamp)) reload_config(process);
 		process->look_at_config_ns = now_ns + LOOK_AT_CONFIG_NS;
 	}
@@ -296,11 +307,7 @@ static void tell_start(const struct process *process) {
 
 static enum err start(struct process *process, struct fault *fault) {
 	enum err err = load_config(process->options, &process->config, fault);
-	const char *ca_file = process->config.ca_file;
-	if (!err && ca_file && access(ca_file, R_OK) != 0) {
-		err = fault_set(
-			fault, ERR_IO, "caFile %s: cannot be read: %s", ca_file, strerror(errno));
-	}
+	if (!err) err = config_check_files(&process->config, process->options->config_path, fault);
 	if (err) return err;
 	log_setup((enum log_level)process->config.log_level,
 		(enum log_format)process->config.log_format);

@@ -334,6 +334,27 @@ static void test_schema_of_the_chart(void **state) {
 	cJSON_Delete(schema);
 }
 
+static void check_files(const char *text, const char *says) {
+	struct config config = { 0 };
+	struct fault fault = { 0 };
+	assert_int_equal(parse(text, &config, &fault), OK);
+	enum err err = config_check_files(&config, "f.yaml", &fault);
+	assert_int_equal(err, says ? ERR_INVALID : OK);
+	if (says && !strstr(fault.text, says)) fail_msg("%s", fault.text);
+	config_deinit(&config);
+}
+
+/* What a configuration names has to be there where kvsync runs; told with its line. */
+static void test_files(void **state) {
+	(void)state;
+	check_files("workers: 1\n", NULL);
+	check_files("workers: 1\ncaFile: /nonexistent\n", "f.yaml:2: caFile /nonexistent: cannot be read: No such file");
+	check_files("caFile: /dev/null\n", "f.yaml:1: caFile /dev/null: has no certificate in PEM form");
+	check_files("cloudEnvironmentFolder: /\n", NULL);
+	check_files("logLevel: info\n\ncloudEnvironmentFolder: /nonexistent\n", "f.yaml:3: cloudEnvironmentFolder /nonexistent: ");
+	check_files("cloudEnvironmentFolder: /dev/null\n", "f.yaml:1: cloudEnvironmentFolder /dev/null: is no folder");
+}
+
 static void test_no_memory(void **state) {
 	(void)state;
 	static const char *const texts[] = { "workers: 2\ncaFile: /x\ncloudName: AzureCloud\n"
@@ -369,6 +390,7 @@ int main(void) {
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_documentation),
 		cmocka_unit_test(test_schema_of_the_chart),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,7 +186,7 @@ static void broken_files_are_named_with_their_place(void **state) {
 		{ "clusters: [\n", "config:2:1" },
 		{ "a: 1\na: 2\n", "config:2:1" },
 		{ "contexts: []\n", "no current-context: name one by --context" },
-		{ "current-context: x\ncontexts: []\n", "no context of that name" },
+		{ "current-context: x\ncontexts: []\n", "there is no context \"x\" (--context, or current-context)" },
 		{ "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\n",
 			"cluster is not in clusters" },
 		{ "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: "
@@ -194,7 +194,9 @@ static void broken_files_are_named_with_their_place(void **state) {
 		  "\"https://h\"}}]\n",
 			"config:2:31: the context's user is not in users" },
 		{ "current-context: x\ncontexts: [{name: x, context: [1]}]\n",
-			"no context of that name" },
+			"there is no context \"x\"" },
+		{ "current-context: x\ncontexts: [{name: a}, 1, {name: b}]\n",
+			"there is no context \"x\" (--context, or current-context); there are: a, b" },
 		{ "a: &a [*a]\n", "config:1:4" },
 	};
 	(void)state;

@@ -107,6 +107,10 @@ static void test_command_line(void **state) {
 		{ { "kvsync", "help", "check" }, 0, "kvsync check FILE... [-o json]" },
 		{ { "kvsync", "check", "--help" }, 0, "kvsync check FILE... [-o json]" },
 		{ { "kvsync", "help", "run", "x" }, 2, "this word is one too many: x" },
+		{ { "kvsync", "chekc", "foo" }, 2, "there is no command chekc; did you mean check?" },
+		{ { "kvsync", "run", "--help" }, 0, "kvsync run [--config FILE]" },
+		{ { "kvsync", "config", "--help" }, 0, "Keys of the configuration file" },
+		{ { "kvsync", "help" }, 0, "--connect tries the way to the vaults" },
 		{ { "kvsync", "check" }, 2, "check needs a file" },
 		{ { "kvsync", "check", "x", "-o", "yaml" }, 2, "-o has to be json or table, not yaml" },
 		{ { "kvsync", "check", "/nonexistent" }, 1,
@@ -182,6 +186,8 @@ static void test_life_of_the_process(void **state) {
 	snprintf(target, sizeof target, "%s/config.yaml", folder);
 	assert_int_equal(rename(other, target), 0);
 	child_wait_for("rotationPollIntervalInSeconds=79");
+	assert_int_equal(unlink(target), 0);
+	child_wait_for("the configuration file is gone; what it said still holds");
 	kill(child.pid, SIGTERM);
 	assert_int_equal(child_end(), 0);
 	assert_non_null(strstr(child.text, "msg=stopped"));
@@ -227,7 +233,7 @@ static void test_bad_ca_file(void **state) {
 	child_start((const char *[]){ "kvsync", "run", "--config", config, NULL });
 	assert_int_equal(child_end(), 1);
 	assert_non_null(
-		strstr(child.text, "caFile /nonexistent/ca.pem: cannot be read: No such file"));
+		strstr(child.text, "config.yaml:1: caFile /nonexistent/ca.pem: cannot be read: No such file"));
 }
 
 /* Whatever the machine's limits and core pattern are: a crash leaves no file with secrets in it. */
