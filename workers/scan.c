@@ -12,6 +12,8 @@ enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3 };
 static const int64_t GATHER_NS = NS_PER_S; /* objects come one by one */
 static const int64_t GATHER_MOST_NS = 15 * NS_PER_S;
 static const int64_t HURRY_NS = 2 * NS_PER_S;
+/* An eager walk comes when the last one is over for so many times as long as it took. */
+static const int64_t EAGER_REST = 10;
 static const int64_t RETRY_NS = 10 * NS_PER_S;
 static const int64_t DAY_NS = 86400 * NS_PER_S;
 
@@ -91,15 +93,25 @@ void scan_replan(struct shard *shard) {
 	}
 }
 
+/* When to walk because somebody waits for a name: soon, but walks that follow each other at once would take the pace of the
+ * vault from what an import reads. */
+static int64_t eager_walk_ns(const struct scan *scan) {
+	int64_t soon_ns = now_ns(scan) + HURRY_NS;
+	int64_t took_ns = scan->priced_ns - scan->walk_began_ns;
+	int64_t rested_ns = took_ns > 0 ? scan->priced_ns + EAGER_REST * took_ns : 0;
+	return soon_ns > rested_ns ? soon_ns : rested_ns;
+}
+
 void scan_hurry(struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
 		struct scan *scan = scan_at(object, i);
 		if (link_at(object, i)->name->known || scan->mode == SCAN_GET) continue;
 		if (scan->eager || scan->mode == SCAN_UNDECIDED) continue;
 		scan->eager = true;
-		if (!scan->walking && timer_at_ns(&worker_of(scan)->timers, &scan->timer) >
-					      now_ns(scan) + HURRY_NS)
-			set_timer(scan, now_ns(scan) + HURRY_NS);
+		if (scan->walking) continue;
+		int64_t at_ns = eager_walk_ns(scan);
+		if (timer_at_ns(&worker_of(scan)->timers, &scan->timer) > at_ns)
+			set_timer(scan, at_ns);
 	}
 }
 
@@ -407,8 +419,8 @@ void scan_walk_ended(struct scan *scan) {
 			kv_int("names", scan->name_count));
 	scan->mode = SCAN_LIST;
 	metric_add(METRIC_SCANS, 1);
-	int64_t next_ns = next_walk_ns(scan), soon_ns = now_ns(scan) + HURRY_NS;
-	set_timer(scan, scan->eager && soon_ns < next_ns ? soon_ns : next_ns);
+	int64_t next_ns = next_walk_ns(scan), eager_ns = eager_walk_ns(scan);
+	set_timer(scan, scan->eager && eager_ns < next_ns ? eager_ns : next_ns);
 	if (!is_worth_it(scan)) to_get(scan);
 }
 

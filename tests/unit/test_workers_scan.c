@@ -96,6 +96,29 @@ static void a_walk_comes_once_per_interval(void **state) {
 	reply_now(LIST, LISTED("a", "1700000000", ""));
 }
 
+/* Somebody needs a name that no walk has met: ten times as long as a walk took, the vault is for reads. */
+static void a_walk_in_a_hurry_lets_the_vault_rest(void **state) {
+	const struct str needed[] = { STR("a"), STR("b") };
+	const enum vault_kind kinds[] = { VAULT_SECRET, VAULT_SECRET };
+	int seconds = 0;
+	(void)state;
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	pass_time(3 * NS_PER_S); /* the page is on its way */
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	take_no_change();
+	thread_set_role(ROLE_WORKER);
+	assert_int_equal(scan_link_object(b.object, needed, kinds, 2), OK);
+	scan_hurry(b.object);
+	thread_set_role(ROLE_MAIN);
+	for (; seconds < 100 && !bench_find(HTTP_GET, LIST); seconds++) pass_time(NS_PER_S);
+	assert_in_range(seconds, 30, 31);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+}
+
 static void a_changed_row_is_read_and_written(void **state) {
 	(void)state;
 	begin_listed();
@@ -628,6 +651,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		SCAN_TEST(an_unchanged_object_costs_pages_only),
 		SCAN_TEST(a_walk_comes_once_per_interval),
+		SCAN_TEST(a_walk_in_a_hurry_lets_the_vault_rest),
 		SCAN_TEST(a_changed_row_is_read_and_written),
 		SCAN_TEST(a_read_that_tells_nothing_new_writes_nothing),
 		SCAN_TEST(a_name_that_is_gone_is_read_and_read_again_when_it_comes_back),
