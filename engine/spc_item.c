@@ -153,9 +153,9 @@ static enum err check_path(struct str path, struct fault *fault) {
 }
 
 static bool find_kind(struct str type, enum vault_kind *out_kind) {
-	for (enum vault_kind kind = VAULT_SECRET; kind <= VAULT_CERTIFICATE; kind++) {
-		if (!str_eq(type, str_of(vault_kind_name(kind)))) continue;
-		*out_kind = kind;
+	for (unsigned kind = VAULT_SECRET; kind <= VAULT_CERTIFICATE; kind++) {
+		if (!str_eq(type, str_of(vault_kind_name((enum vault_kind)kind)))) continue;
+		*out_kind = (enum vault_kind)kind;
 		return true;
 	}
 	return false;

@@ -122,6 +122,8 @@ def what_the_pod_follows(helm, cluster):
     spec, container = its_pod(helm, cluster, "config.statusPort=0", "config.shutdownGraceInSeconds=0")
     check("without a status port there is none, and no probe", not {"ports", "livenessProbe", "readinessProbe"} & set(container),
           container)
+    local = its_pod(helm, cluster, 'config.statusAddress="127.0.0.1"')[1]
+    check("nor where only the pod itself can reach it", not {"ports", "livenessProbe", "readinessProbe"} & set(local), local)
     check("a grace of 0 leaves time to end", spec["terminationGracePeriodSeconds"] == 10, spec)
     spec, container = its_pod(helm, cluster, "config.shutdownGraceInSeconds=600",
                               'volumes=[{"name": "ca", "configMap": {"name": "my-ca"}}]',
