@@ -12,6 +12,8 @@ static const int64_t OUTAGE_NS = 150 * NS_PER_S;
 static const int64_t RESTART_NS = 29 * NS_PER_S;
 /* Where Secrets are watched, what others do is undone in this time, at the slowest limit of writes; no poll is as short. */
 static const int64_t MEDDLED_NS = 20 * NS_PER_S;
+/* Two looks at all Leases, as slow as answers get, and what a Lease lasts between them. */
+static const int64_t HELD_NS = 75 * NS_PER_S;
 /* An AKVSync one of whose names is a stranger's is tried again every five minutes; what it says of its other parts follows then. */
 static const int64_t AKV_NS = 320 * NS_PER_S;
 enum { WRITES_OF_MEDDLING = 40 };
@@ -169,6 +171,19 @@ static void meddling_ends(struct sim *sim, struct sim_event *event) {
 	stop_for_good(sim, event);
 }
 
+/* While upstream's Lease may be renewed nothing is written. */
+static void meddling_is_seen(struct sim *sim, struct sim_event *event) {
+	if (sim_upstream_may_hold(sim)) {
+		if (sim->now_ns > sim->meddled_ns + HELD_NS)
+			sim_fail(sim, "a Lease that is left behind holds nobody for long",
+				"the engine does not look at it");
+		sim_at(sim, event, sim->now_ns + NS_PER_S);
+		return;
+	}
+	event->fire = meddling_ends;
+	sim_at(sim, event, sim->now_ns + MEDDLED_NS);
+}
+
 /* While the watch tells of it, while the engine is down, or while the watch is broken and its history is forgotten: then a
  * list has to tell, also by what it lacks. */
 static void meddle(struct sim *sim, struct sim_event *event) {
@@ -186,8 +201,9 @@ static void meddle(struct sim *sim, struct sim_event *event) {
 	if (forgotten) kube_compact(sim->kube);
 	if (down) sim_engine_start(sim);
 	sim_streams_poll(sim);
-	event->fire = meddling_ends;
-	sim_at(sim, event, sim->now_ns + MEDDLED_NS);
+	sim->meddled_ns = sim->now_ns;
+	event->fire = meddling_is_seen;
+	meddling_is_seen(sim, event);
 }
 
 static void restart_ends(struct sim *sim, struct sim_event *event) {
@@ -227,7 +243,8 @@ static void stop_quietly(struct sim *sim, struct sim_event *event) {
 /* No failure outlives its cause by more than an interval; and what follows from the last of them is written, too. */
 static void recovering(struct sim *sim, struct sim_event *event) {
 	const char *what = sim_unsettled(sim);
-	if (sim->recovery_writes != sim->checks.product_writes && !what) what = "somebody still writes";
+	if (sim->recovery_writes != sim->checks.product_writes && !what)
+		what = "somebody still writes";
 	sim->recovery_writes = sim->checks.product_writes;
 	int64_t deadline_ns = sim->outage_over_ns + sim->longest_interval_s * NS_PER_S + OUTAGE_NS;
 	if (what && sim->now_ns > deadline_ns)

@@ -131,6 +131,9 @@ struct sim_upstream {
 	unsigned next; /* SecretSync that is written meanwhile */
 	char told[SIM_NAME_BYTES]; /* the renewTime that the engine was told last; "": none */
 	int64_t told_ns, holds_until_ns; /* since when, and for how long at least, the engine knows */
+	int64_t renewed_ns; /* wall clock of the world, last; 0: never */
+	int64_t moved_ns; /* the engine was told another renewTime than before */
+	bool rested; /* and after as long as a Lease lasts it was told the same again, or that there is none */
 };
 
 /* --- the engine under test (engine_sim.c) --- */
@@ -272,6 +275,7 @@ struct sim {
 	bool watch; /* driftDetection: watch */
 	bool may_watch; /* the right to watch Secrets is granted */
 	int64_t meddled_writes; /* of the product, before users began to meddle at the end */
+	int64_t meddled_ns; /* and when they did */
 	bool restored; /* a backup came back: only a restart makes the engine see all of it */
 
 	struct sim_checks checks;
@@ -382,6 +386,8 @@ void sim_upstream_begin(struct sim *sim);
 void sim_upstream_forget(struct sim *sim); /* the engine is gone */
 void sim_upstream_told(struct sim *sim, const struct sim_asked *asked, int status, struct str body);
 void sim_upstream_check(struct sim *sim, const struct sim_asked *asked);
+/* The engine has been started, and may have to see first that a Lease which upstream has left behind is not renewed. */
+bool sim_upstream_may_hold(const struct sim *sim);
 
 /* final.c */
 /* NULL when everything is as it has to be once faults have ceased; else what is not yet (static storage). */

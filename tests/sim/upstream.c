@@ -15,13 +15,15 @@ static const int64_t LEASE_NS = 15 * NS_PER_S;
 static const int64_t TURNS_NS = 5 * NS_PER_MS;
 /* Clocks that differ by more make a Lease that is seen for the first time look like one that was left behind. */
 static const int64_t STALE_NS = 300 * NS_PER_S;
+/* One that was renewed longer ago, by the engine's clock, has been left behind. */
+static const int64_t ABANDONED_NS = 660 * NS_PER_S;
 enum { WRITES_PER_RENEWAL = 4 };
 
 /* --- upstream --- */
 
 static void renew(struct sim *sim) {
 	char time[TIME_TEXT_BYTES], body[512];
-	int64_t wall_ns = sim_world_now(sim).wall_ns;
+	int64_t wall_ns = sim->upstream.renewed_ns = sim_world_now(sim).wall_ns;
 	time_format(wall_ns / NS_PER_S, time);
 	snprintf(body, sizeof body,
 		"{\"spec\":{\"holderIdentity\":\"upstream-0\",\"leaseDurationSeconds\":%lld,"
@@ -77,6 +79,18 @@ void sim_upstream_begin(struct sim *sim) {
 void sim_upstream_forget(struct sim *sim) {
 	sim->upstream.told[0] = 0;
 	sim->upstream.told_ns = sim->upstream.holds_until_ns = 0;
+	sim->upstream.rested = false;
+}
+
+/* What the engine's clock is ahead of the world's. */
+static int64_t ahead_ns(const struct sim *sim) {
+	return sim->client_offset_ns - sim->world_offset_ns;
+}
+
+bool sim_upstream_may_hold(const struct sim *sim) {
+	const struct sim_upstream *upstream = &sim->upstream;
+	int64_t age_ns = sim_world_now(sim).wall_ns + ahead_ns(sim) - upstream->renewed_ns;
+	return upstream->renewed_ns && age_ns < ABANDONED_NS && !upstream->rested;
 }
 
 void sim_upstream_told(
@@ -85,17 +99,22 @@ void sim_upstream_told(
 	if (asked->role != ROLE_MAIN ||
 		!str_ends(asked->path_and_query, STR("/kube-system/leases/" LEASE_NAME)))
 		return;
-	if (status == 404) sim_upstream_forget(sim);
+	if (status == 404) {
+		sim_upstream_forget(sim);
+		upstream->rested = true;
+	}
 	/* An answer may not fit into memory then. */
-	if (status != 200 || sim->starve_permille) return;
+	if (status != 200 || (sim->starve_permille && sim->now_ns < sim->calm_ns)) return;
 	cJSON *lease = cJSON_ParseWithLength(body.ptr, body.len);
 	struct str renewed = json_str(lease, "spec.renewTime");
-	int64_t off_ns = sim->client_offset_ns - sim->world_offset_ns;
+	int64_t off_ns = ahead_ns(sim);
 	bool clocks_agree = off_ns < STALE_NS && off_ns > -STALE_NS;
 	bool sure = upstream->told[0] || (clocks_agree && is_there(sim));
 	bool moved = renewed.len && !str_eq(renewed, str_of(upstream->told));
 	snprintf(upstream->told, sizeof upstream->told, "%.*s", STR_ARG(renewed));
 	cJSON_Delete(lease);
+	if (moved) upstream->moved_ns = sim->now_ns;
+	upstream->rested = !moved && sim->now_ns > upstream->moved_ns + LEASE_NS;
 	if (!moved || !sure) return;
 	if (sim->now_ns >= upstream->holds_until_ns) upstream->told_ns = sim->now_ns;
 	upstream->holds_until_ns = sim->now_ns + LEASE_NS;

@@ -118,6 +118,8 @@ void kube_set_coalesce(struct kube_world *world, bool coalesce);
 void kube_break_watches(struct kube_world *world, const char *resource);
 /* Forgets all history: older watches and continue tokens get 410. */
 void kube_compact(struct kube_world *world);
+/* The rest of a cluster writes: resourceVersion counts on by so many, and there is nothing to tell to who watches here. */
+void kube_write_elsewhere(struct kube_world *world, int64_t writes);
 /* The whole state, as a backup has it; restoring lets resourceVersion go back and cuts all watches. */
 struct kube_snapshot;
 struct kube_snapshot *kube_snapshot_take(struct kube_world *world);

@@ -86,6 +86,10 @@ int64_t kube_resource_version(const struct kube_world *world) {
 	return world->rv;
 }
 
+void kube_write_elsewhere(struct kube_world *world, int64_t writes) {
+	world->rv += writes;
+}
+
 void kube_on_write(struct kube_world *world, void (*hook)(const struct kube_write *write, void *arg), void *arg) {
 	world->on_write = hook;
 	world->on_write_arg = arg;
