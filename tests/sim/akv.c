@@ -402,7 +402,29 @@ static const char *check_class(struct sim *sim, const struct sim_akv *akv, struc
 	return what;
 }
 
-static const char *check_status(const struct sim_akv *akv, const cJSON *object) {
+/* What it says of each SecretSync is what that says of itself, or whose it is. */
+static const char *check_parts(struct sim *sim, const struct sim_akv *akv, const cJSON *object) {
+	const cJSON *parts = world_json_at(object, "status.secretSyncs");
+	for (const cJSON *part = cJSON_GetArrayItem(parts, 0); part; part = part->next) {
+		struct str name = world_json_str(part, "name"), said = world_json_str(part, "ready");
+		for (unsigned i = 0; i < SIM_AKV_SECRETS; i++) {
+			const struct sim_sync *sync = &akv->derived[i];
+			if (!str_eq(name, str_of(sync->name))) continue;
+			cJSON *derived = kube_get(
+				sim->kube, "secretsyncs", sim_sync_ns(sim, sync), sync->name);
+			const cJSON *ready =
+				cJSON_GetArrayItem(world_json_at(derived, "status.conditions"), 0);
+			bool same = str_eq(said, akv->strangers[i] ? STR("False")
+								   : world_json_str(ready, "status"));
+			cJSON_Delete(derived);
+			if (!same)
+				return not_yet(akv, "it says %.*s of %s", STR_ARG(said), sync->name);
+		}
+	}
+	return NULL;
+}
+
+static const char *check_status(struct sim *sim, const struct sim_akv *akv, const cJSON *object) {
 	const cJSON *ready = cJSON_GetArrayItem(world_json_at(object, "status.conditions"), 0);
 	struct str value = world_json_str(ready, "status"), reason = world_json_str(ready, "reason");
 	bool strange = false;
@@ -416,7 +438,7 @@ static const char *check_status(const struct sim_akv *akv, const cJSON *object) 
 	if (world_json_i64(object, "status.observedGeneration", 0) !=
 		world_json_i64(object, "metadata.generation", -1))
 		return not_yet(akv, "its newest generation was not looked at");
-	return NULL;
+	return check_parts(sim, akv, object);
 }
 
 const char *sim_akv_unsettled(struct sim *sim, size_t *present) {
@@ -429,7 +451,7 @@ const char *sim_akv_unsettled(struct sim *sim, size_t *present) {
 		if (!what) what = check_class(sim, akv, uid);
 		for (unsigned i = 0; i < SIM_AKV_SECRETS && !what; i++)
 			what = check_entry(sim, akv, i, uid, present);
-		if (!what && akv->present) what = check_status(akv, object);
+		if (!what && akv->present) what = check_status(sim, akv, object);
 		cJSON_Delete(object);
 	}
 	return what;

@@ -14,8 +14,6 @@ static const int64_t RESTART_NS = 29 * NS_PER_S;
 static const int64_t MEDDLED_NS = 20 * NS_PER_S;
 /* Two looks at all Leases, as slow as answers get, and what a Lease lasts between them. */
 static const int64_t HELD_NS = 75 * NS_PER_S;
-/* An AKVSync one of whose names is a stranger's is tried again every five minutes; what it says of its other parts follows then. */
-static const int64_t AKV_NS = 320 * NS_PER_S;
 enum { WRITES_OF_MEDDLING = 40 };
 
 /* --- the plan --- */
@@ -256,7 +254,7 @@ static void recovering(struct sim *sim, struct sim_event *event) {
 	sim_recovery_end(sim);
 	sim_note(sim, "the outage is forgotten");
 	event->fire = stop_quietly;
-	sim_at(sim, event, sim->now_ns + (sim->akv_count ? AKV_NS : LOOK_NS));
+	sim_at(sim, event, sim->now_ns + LOOK_NS);
 }
 
 /* Whatever was due meanwhile has failed. */
