@@ -1,3 +1,3 @@
 # workers/worker.c: what stands in line goes out while the upstream controller runs
-# first: 34
+# first: 64
 s/^\tsync_put_back_writes(worker);$//
