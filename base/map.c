@@ -112,11 +112,12 @@ bool map_walk(struct map *map, struct map_walk *walk, size_t buckets,
 	void (*visit)(struct map_node *node, void *arg), void *arg) {
 	if (walk->_size != map->_size[0]) *walk = (struct map_walk){ ._size = map->_size[0] };
 	for (; buckets > 0; buckets--) {
-		size_t old_size = map->_buckets[1] ? map->_size[1] : 0;
-		if (!walk->_in_new && walk->_at >= old_size)
+		struct map_node **old = map->_buckets[1], **new = map->_buckets[0];
+		if (!walk->_in_new && (!old || walk->_at >= map->_size[1]))
 			*walk = (struct map_walk){ ._size = walk->_size, ._in_new = true };
-		if (walk->_in_new && walk->_at >= map->_size[0]) return true;
-		visit_bucket(map->_buckets[walk->_in_new ? 0 : 1][walk->_at++], visit, arg);
+		struct map_node **array = walk->_in_new ? new : old;
+		if (!array || (walk->_in_new && walk->_at >= map->_size[0])) return true;
+		visit_bucket(array[walk->_at++], visit, arg);
 	}
 	return false;
 }
