@@ -16,6 +16,9 @@ enum {
 		64, /* of objects that were never attempted: an import, not somebody's new SecretSync */
 };
 
+static const int64_t CALM_NS =
+	120 * NS_PER_S; /* how long a backlog holds up those that have no news */
+
 /* After a rest. */
 static const double BURST_S = 0.1;
 
@@ -220,10 +223,24 @@ static enum err start(struct worker *worker, struct object *object, const struct
 	return OK;
 }
 
+static void see_backlog(struct worker *worker) {
+	struct reports *reports = &worker->reports;
+	if (worker->waiting[CLASS_NEW] < BACKLOG)
+		reports->backlog_ns = 0;
+	else if (!reports->backlog_ns)
+		reports->backlog_ns = worker->now.mono_ns;
+}
+
+/* Until when those that have no news wait. */
+static int64_t calm_from_ns(const struct worker *worker) {
+	int64_t since_ns = worker->reports.backlog_ns;
+	return since_ns && !worker->stopping ? since_ns + CALM_NS : 0;
+}
+
 /* NULL: nobody is to be sent now. */
 static struct object *next_in_line(const struct worker *worker) {
 	const struct reports *reports = &worker->reports;
-	bool calm = worker->stopping || worker->waiting[CLASS_NEW] < BACKLOG;
+	bool calm = calm_from_ns(worker) <= worker->now.mono_ns;
 	struct list *first = list_first(&reports->waiting);
 	if (!first && calm) first = list_first(&reports->calm);
 	return first ? container_of(first, struct object, report) : NULL;
@@ -298,6 +315,7 @@ int64_t report_turn(struct worker *worker) {
 	int64_t next_ns = end_pauses(worker);
 	struct fault fault;
 	if (worker->paused) return NEVER_NS;
+	see_backlog(worker);
 	/* One that is paced and waits in the gate, for its server or a place, is enough: more would go all at once afterwards. */
 	struct object *object;
 	while ((object = next_in_line(worker)) && reports->under_way_count < IN_FLIGHT &&
@@ -313,7 +331,8 @@ int64_t report_turn(struct worker *worker) {
 		}
 		send(worker, object);
 	}
-	return next_ns;
+	int64_t calm_ns = list_is_empty(&reports->calm) ? NEVER_NS : calm_from_ns(worker);
+	return calm_ns > worker->now.mono_ns && calm_ns < next_ns ? calm_ns : next_ns;
 }
 
 /* --- the end --- */

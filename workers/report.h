@@ -5,7 +5,8 @@
  * not the object's next write, and not other objects. One write per object is under way at a time.
  *
  * One that says no more than that all is still well waits while a backlog of SecretSyncs that were never attempted does: in an
- * import the API server and this process have better things to do.
+ * import the API server and this process have better things to do. For two minutes: a backlog may stand for hours, where its
+ * class asks for a low pace.
  *
  * A status is not lost: one that was refused, or whose outcome is not known, is written again after a pause that lets an
  * earlier request die first; one that changed while it was written is written again at once. Where the object goes to another
@@ -35,6 +36,7 @@ struct reports {
 	struct list waiting; /* of objects, in order of arrival */
 	struct list calm; /* the same, of those that have nothing new to say; behind the others */
 	unsigned waiting_count; /* of both */
+	int64_t backlog_ns; /* since when SecretSyncs that were never attempted wait; 0: they do not */
 	struct report_batch later[REPORT_BATCHES]; /* of objects whose status was not taken */
 	struct list under_way;
 	unsigned under_way_count;

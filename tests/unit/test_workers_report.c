@@ -347,6 +347,23 @@ static void that_all_is_still_well_waits_for_the_end_of_an_import(void **state) 
 	assert_false(b.object->unreported);
 }
 
+/* A class of a low pace may keep its SecretSyncs waiting for hours. */
+static void a_long_backlog_holds_up_nobody(void **state) {
+	(void)state;
+	set_rate(0);
+	bench_begin();
+	first_write();
+	bench_take_status();
+	set_backlog(64);
+	check_unchanged();
+	bench_advance(119 * NS_PER_S);
+	assert_null(bench_find(HTTP_PATCH, STATUS_URL));
+	bench_advance(NS_PER_S);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateNoValueChangeSucceeded");
+	bench_take_status();
+	set_backlog(0);
+}
+
 static void news_does_not_wait_for_the_end_of_an_import(void **state) {
 	(void)state;
 	set_rate(0);
@@ -457,6 +474,7 @@ int main(void) {
 		TEST(a_stop_does_not_wait_for_a_lost_server),
 		TEST(a_status_moves_with_its_object),
 		TEST(that_all_is_still_well_waits_for_the_end_of_an_import),
+		TEST(a_long_backlog_holds_up_nobody),
 		TEST(news_does_not_wait_for_the_end_of_an_import),
 		TEST(a_stop_in_an_import_writes_what_is_well_too),
 		TEST(an_older_status_that_is_told_costs_one_look),
