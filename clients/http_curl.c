@@ -237,10 +237,9 @@ static CURL *get_handle(struct http_curl *self) {
 	return easy;
 }
 
-/* A handle keeps the buffer that it sent from: one that held a secret body is not kept, and its buffer is wiped. */
-static void put_handle(struct http_curl *self, CURL *easy, bool sent_secret) {
+static void put_handle(struct http_curl *self, CURL *easy) {
 	if (!easy) return;
-	if (sent_secret || self->spare_count == MAX_SPARE_HANDLES) {
+	if (self->spare_count == MAX_SPARE_HANDLES) {
 		curl_easy_cleanup(easy);
 		return;
 	}
@@ -254,7 +253,7 @@ static void transfer_free(struct http_curl *self, struct transfer *transfer) {
 	if (transfer->in_multi) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	list_remove(&transfer->stream_link);
 	heap_remove(&self->deadlines, &transfer->deadline);
-	put_handle(self, transfer->easy, transfer->req->secret_body != NULL);
+	put_handle(self, transfer->easy);
 	curl_slist_free_all(transfer->headers);
 	buf_deinit(&transfer->chunk);
 	secret_deinit(&transfer->secret_chunk);
