@@ -46,26 +46,35 @@ static bool is_ahead(const struct http_req *req) {
 	return !req->err && str_find(http_response_body(req), STR(KUBE_TOO_NEW)) != SIZE_MAX;
 }
 
-void informer_check_ended(struct informer *informer, struct now now) {
+static bool is_refused(const struct http_req *req) {
+	return req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
+}
+
+/* A watch, or the look whether one may go on, was answered with an error. */
+static void watch_failed(
+	struct informer *informer, struct now now, enum err err, const struct fault *fault) {
 	const struct http_req *req = &informer->_call.http;
+	bool locked_out = err == ERR_UNAUTHENTICATED || err == ERR_DENIED;
+	if (is_ahead(req))
+		informer_went_back(
+			informer, now, "the API server went back to an older state", fault);
+	else if (is_refused(req) && !locked_out)
+		informer_relist(informer, now, "watch was refused, listing again", fault);
+	else
+		informer_fail(informer, now, "watch broke", fault);
+}
+
+void informer_check_ended(struct informer *informer, struct now now) {
 	struct fault fault;
 	enum err err =
 		kube_result(&informer->_call, &fault, INFORMER_NAMES[informer->_resource].watch);
-	bool refused =
-		req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
-	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
 	if (err == OK) {
 		informer->_doubtful = false;
 		informer_wait(informer, now, 0);
 	} else if (informer->_revocable && informer_is_missing(informer, err)) {
 		informer_tell_missing(informer, now, &fault);
-	} else if (is_ahead(req)) {
-		informer_went_back(
-			informer, now, "the API server went back to an older state", &fault);
-	} else if (refused) {
-		informer_relist(informer, now, "watch was refused, listing again", &fault);
 	} else {
-		informer_fail(informer, now, "watch broke", &fault);
+		watch_failed(informer, now, err, &fault);
 	}
 }
 
@@ -255,10 +264,6 @@ static void stream_is_unknown(struct informer *informer, struct now now) {
 	informer_start_list(informer, now);
 }
 
-static bool is_refused(const struct http_req *req) {
-	return req->err == OK && req->status >= 400 && req->status < 500 && req->status != 429;
-}
-
 /* A stream that ended before it was complete. */
 static void stream_ended(struct informer *informer, struct now now) {
 	const struct http_req *req = &informer->_call.http;
@@ -288,12 +293,9 @@ static void watch_ended(struct informer *informer, struct now now) {
 		kube_result(&informer->_call, &fault, INFORMER_NAMES[informer->_resource].watch);
 	bool served = informer->_watch_served ||
 		      now.mono_ns - informer->_watch_began_ns >= SERVED_S * NS_PER_S;
-	bool refused = is_refused(req);
-	bool ahead = is_ahead(req);
 	/* A watch that ends before its time may be that of a server that ends. */
 	bool early = now.mono_ns - informer->_watch_began_ns < informer->_watch_asked_ns;
 	informer->_doubtful = req->err || req->status >= 500 || (early && err == OK);
-	if (err == ERR_UNAUTHENTICATED || err == ERR_DENIED) refused = false;
 	if (informer->_revocable && informer_is_missing(informer, err)) {
 		informer_tell_missing(informer, now, &fault);
 	} else if (watch_was_silent(informer, now)) {
@@ -304,13 +306,8 @@ static void watch_ended(struct informer *informer, struct now now) {
 	} else if (err == OK) {
 		fault = informer_bad_answer("the watch ended at once");
 		informer_fail(informer, now, "watch failed", &fault);
-	} else if (ahead) {
-		informer_went_back(
-			informer, now, "the API server went back to an older state", &fault);
-	} else if (refused) {
-		informer_relist(informer, now, "watch was refused, listing again", &fault);
 	} else {
-		informer_fail(informer, now, "watch broke", &fault);
+		watch_failed(informer, now, err, &fault);
 	}
 }
 

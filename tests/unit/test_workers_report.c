@@ -329,14 +329,19 @@ static void check_unchanged(void) {
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
 }
 
-static void that_all_is_still_well_waits_for_the_end_of_an_import(void **state) {
-	(void)state;
+/* What is to be said is that nothing has changed. */
+static void be_well_in_an_import(void) {
 	set_rate(0);
 	bench_begin();
 	first_write();
 	bench_take_status();
 	set_backlog(64);
 	check_unchanged();
+}
+
+static void that_all_is_still_well_waits_for_the_end_of_an_import(void **state) {
+	(void)state;
+	be_well_in_an_import();
 	assert_int_equal(bench_active(), 0);
 	assert_int_equal(waiting(), 1);
 	set_backlog(63);
@@ -350,12 +355,7 @@ static void that_all_is_still_well_waits_for_the_end_of_an_import(void **state) 
 /* A class of a low pace may keep its SecretSyncs waiting for hours. */
 static void a_long_backlog_holds_up_nobody(void **state) {
 	(void)state;
-	set_rate(0);
-	bench_begin();
-	first_write();
-	bench_take_status();
-	set_backlog(64);
-	check_unchanged();
+	be_well_in_an_import();
 	bench_advance(119 * NS_PER_S);
 	assert_null(bench_find(HTTP_PATCH, STATUS_URL));
 	bench_advance(NS_PER_S);
@@ -392,12 +392,7 @@ static void news_does_not_wait_for_the_end_of_an_import(void **state) {
 
 static void a_stop_in_an_import_writes_what_is_well_too(void **state) {
 	(void)state;
-	set_rate(0);
-	bench_begin();
-	first_write();
-	bench_take_status();
-	set_backlog(64);
-	check_unchanged();
+	be_well_in_an_import();
 	pool_stop(b.pool, NS_PER_S);
 	bench_turn();
 	assert_false(worker_is_drained(pool_worker(b.pool, 0)));
