@@ -29,6 +29,10 @@ TRIAL_S = 10  # breakerIntervalInSeconds, as it is by default
 # Options that are lifted when they are not what is measured; those that this engine does not know are left out.
 LIFTED = {"kubeWritesPerSecond": 0, "statusWritesPerSecond": 0}
 
+# Until each Secret of a new fleet was probed once, which makes its managedFields what an apply can prune: at the default of 30 a
+# second that takes an hour for 100,000.
+FIRST_PROBES = {"driftProbesPerSecond": 10000}
+
 # Left out, too, where an older engine that is compared does not know them.
 OPTIONAL = {"driftDetection", *LIFTED}
 
@@ -44,12 +48,14 @@ def known_keys(binary):
     return {line.lstrip("# ").split(":")[0] for line in text.splitlines() if ":" in line}
 
 
-def config_text(options, port, keys):
+def config_text(options, port, keys, first_probes=False):
     settings = {"workers": options.workers, "statusPort": port, "statusAddress": "127.0.0.1",
                 "rotationPollIntervalInSeconds": options.interval,
                 "vaultRequestsPer10Seconds": 10 * options.rate or UNLIMITED, "driftDetection": options.drift}
     if not options.default_limits:
         settings.update(LIFTED)
+    if first_probes:
+        settings.update(FIRST_PROBES)
     settings.update(pair.split("=", 1) for pair in options.set)
     unknown = [key for key in settings if key not in keys and key not in OPTIONAL]
     if unknown:
@@ -68,6 +74,7 @@ class LocalFleet:
         self.directory = pathlib.Path(directory)
         self.binary = pathlib.Path(options.engine or ROOT / "build/release/kvsync")
         self.engine = None
+        self.probed = options.drift != "probe"
         self.next_new = options.objects
 
     def __enter__(self):
@@ -119,9 +126,12 @@ class LocalFleet:
 
     # --- the engine ---
 
+    def config_text(self, first_probes):
+        return config_text(self.options, self.port.number, known_keys(self.binary), first_probes)
+
     def start_engine(self):
-        self.port = StatusPort(port := free_port())
-        config = config_text(self.options, port, known_keys(self.binary))
+        self.port = StatusPort(free_port())
+        config = self.config_text(first_probes=not self.probed)
         self.engine = Engine(self.directory / "kvsync", self.world.facts["kubeconfig"], self.world.environment(), config,
                              binary=self.binary)
         self.engine.__enter__()
@@ -238,6 +248,15 @@ class LocalFleet:
                 "healthy_rate_before": round(before * (vaults - 1) / vaults, 1) if before else None,
                 "healthy_rate_during": round(rate, 1) if rate else None,
                 "from_s": round(cut["from"], 2), "until_s": round(cut["until"], 2)}
+
+    def first_probes(self):
+        """Until each Secret was probed once; then the engine goes on with the number of probes that is measured."""
+        if self.probed:
+            return
+        settled = lambda: self.snapshot()["counts"]["secrets_settled"]  # noqa: E731
+        self.wait("first probes", settled, self.options.objects, 6 * self.options.interval + 120, min(0.5, self.options.interval / 4))
+        self.probed = True
+        self.engine.change_config(self.config_text(first_probes=False))
 
     def silence(self):
         """Until a whole interval has passed without a write, and time enough to read once more what was as young as its read."""
@@ -392,6 +411,7 @@ def measure(options):
         result["classes"] = fleet.classes()
         phases = options.phases
         if set(phases) - {"first"}:
+            fleet.first_probes()
             fleet.silence()
         if "steady" in phases:
             result.update(fleet.steady())

@@ -38,6 +38,7 @@ class StatusPort:
     """The engine's /livez, /readyz and /metrics."""
 
     def __init__(self, port):
+        self.number = port
         self.base = f"http://127.0.0.1:{port}"
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

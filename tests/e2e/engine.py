@@ -11,6 +11,8 @@ from cluster import ClusterError, die_with_parent, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
+READ_AGAIN = "configuration read again"
+
 
 class Engine:
     """Start and stop it by `with`; an end with another code than 0 is an error."""
@@ -28,10 +30,7 @@ class Engine:
         if not self.binary.exists():
             raise ClusterError(f"{self.binary} is not built: cmake --preset release && cmake --build --preset release")
         self.directory.mkdir(parents=True, exist_ok=True)
-        config = self.directory / "config.yaml"
-        # No port of its own, unless the scenario wants one: several engines may run on this machine.
-        port = "" if "statusPort:" in self.config else "statusPort: 0\n"
-        config.write_text(self.config + port)
+        config = self._write_config()
         self.lines = []
         self.process = subprocess.Popen(
             [str(self.binary), "run", "--kubeconfig", str(self.kubeconfig), "--config", str(config),
@@ -41,6 +40,20 @@ class Engine:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         return self
+
+    def _write_config(self):
+        path = self.directory / "config.yaml"
+        # No port of its own, unless the scenario wants one: several engines may run on this machine.
+        port = "" if "statusPort:" in self.config else "statusPort: 0\n"
+        path.write_text(self.config + port)
+        return path
+
+    def change_config(self, config, timeout=30):
+        """Under the running engine, which reads it again by itself; returns when it has."""
+        before = self.log().count(READ_AGAIN)
+        self.config = config
+        self._write_config()
+        wait_for("kvsync to read its configuration again", lambda: self.log().count(READ_AGAIN) > before, timeout)
 
     def _read(self):
         with open(self.directory / "kvsync.log", "a", encoding="utf-8") as log:
