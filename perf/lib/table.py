@@ -16,7 +16,8 @@ def markdown(head, rows):
 def cell(value, unit=""):
     if value is None:
         return "-"
-    return (f"{value:,}" if isinstance(value, int) else f"{value:,.4g}") + (f" {unit}" if unit else "")
+    text = value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return f"{text} {unit}".rstrip()
 
 
 def micro(rows):
@@ -26,30 +27,17 @@ def micro(rows):
                      for name, ours, reference, theirs in rows])
 
 
-def speed(results):
-    rows = [(f"kvsync, {result['objects']:,}", f"{result['objects']:,}", cell(result["syncs_per_s"]),
-             cell(result["cpu_us_per_sync"], "us"), cell(result["rss_mib"], "MiB"), cell(result["world_cpu_us_per_sync"], "us"))
-            for result in results]
-    rows += [(*given, "-") for given in GIVEN]
-    return markdown(("first sync, no quota", "objects", "syncs/s", "CPU per sync", "memory", "world's CPU per sync"), rows)
+def lists(runs):
+    """runs: the lines of perf-lists, name, figure, unit; a column each."""
+    rows = [(lines[0][0], *(" ".join(part for part in cells if part) for cells in ([f"{float(line[1]):,g}", *line[2:]] for line in lines)))
+            for lines in zip(*runs)]
+    return markdown(("a fleet at rest", *("" for _ in runs)), rows)
 
 
-def whole(results):
-    def row(title, value, unit=""):
-        return (title, *(cell(value(result), unit) for result in results))
-
-    rows = [row("first full sync", lambda r: r["first_sync_s"], "s"), row("the quota's bound", lambda r: r["bound_s"], "s"),
-            row("429 answers", lambda r: r["throttled"]), row("memory", lambda r: r["rss_mib"], "MiB"),
-            row("CPU per sync", lambda r: r["cpu_us_per_sync"], "us"), row("CPU per check", lambda r: r["cpu_us_per_check"], "us"),
-            row("GETs of an unchanged interval", lambda r: r["steady"]["requests"]["get"]),
-            row("lists of an unchanged interval", lambda r: r["steady"]["requests"]["list"]),
-            row("writes of an unchanged interval", lambda r: sum(r["steady"]["writes"].values())),
-            row("rotation to Secret, p99", lambda r: r["rotation_p99_s"], "s"),
-            row("new SecretSync to Secret, p99", lambda r: r["new_object_p99_s"], "s"),
-            row("restart: ready", lambda r: r["restart"]["ready_s"], "s"), row("restart: GETs", lambda r: r["restart"]["gets"]),
-            row("restart: writes", lambda r: r["restart"]["writes"]),
-            row("longest turn of main", lambda r: r["main_turn_max_ms"], "ms"),
-            row("list after an expired watch", lambda r: r["relist"]["seconds"], "s"),
-            row("longest turn of main by its CPU", lambda r: r["relist"]["main_turn_cpu_max_ms"], "ms"),
-            row("/livez meanwhile, longest", lambda r: r["relist"]["livez_max_ms"], "ms")]
-    return markdown(("280 requests/s and vault", *(f"{result['objects']:,}" for result in results)), rows)
+def fleets(part, results):
+    """results: {name of a run: its figures}. What no run has is left out."""
+    rows = [row for row in part.rows if any(row[1](result) is not None for result in results.values())]
+    if not part.across:
+        return markdown((part.title, *results), [(title, *(cell(get(result), unit) for result in results.values())) for title, get, unit in rows])
+    lines = [(f"kvsync, {name}", *(cell(get(result), unit) for _, get, unit in rows)) for name, result in results.items()]
+    return markdown((part.title, *(title for title, _, _ in rows)), lines + [(f"{given[0]}, {given[1]}", *given[2:], "-") for given in GIVEN])

@@ -1,4 +1,4 @@
-"""A small run of perf/fleet: every phase ends, and the JSON has what is promised. No figure is judged but counts.
+"""A small run of perf/fleet and one of perf/run: every phase ends, and the JSON has what is promised. No figure is judged but counts.
 
     fleet_smoke.py KVSYNC KVSYNC_WORLD
 """
@@ -22,8 +22,23 @@ def check(condition, text):
         raise SystemExit(f"perf.fleet: {text}")
 
 
+def table_of_parts(engine, world):
+    """Of perf/run: a part whose runs are rows, and one whose runs are columns and which probes each Secret before it is at rest."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "run.json"
+        done = subprocess.run([ROOT / "perf/run", "--parts", "speed,rest", "--objects", "100", "--sizes", "50", "--interval", "2",
+                               "--json", path, "--", "--vaults", "2", "--identities", "4", "--engine", engine],
+                              env={**os.environ, "KVSYNC_WORLD": world}, capture_output=True, text=True, timeout=280, check=False)
+        check(done.returncode == 0, f"perf/run ended with {done.returncode}: {done.stdout}{done.stderr}")
+        found = json.loads(path.read_text())
+    check("| kvsync, 50, classes of 200 | " in done.stdout and "| CPU per check | " in done.stdout, done.stdout)
+    at_rest = found["rest"]["driftDetection: probe"]["steady"]
+    check(sum(at_rest["writes"].values()) == 0 and at_rest["requests"]["probe"] > 0, f"not at rest, or nothing was probed: {at_rest}")
+
+
 def main():
     engine, world = sys.argv[1:]
+    table_of_parts(engine, world)
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
         done = subprocess.run([ROOT / "perf/fleet", "--engine", engine, "--objects", "200", "--vaults", "2", "--identities", "4",

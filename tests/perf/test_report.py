@@ -9,6 +9,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "perf" / "lib"))
 
+import parts  # noqa: E402
 import plot  # noqa: E402
 import process  # noqa: E402
 import progress  # noqa: E402
@@ -116,12 +117,23 @@ class Plot(unittest.TestCase):
 
 class Table(unittest.TestCase):
     def test_given_figures_are_marked(self):
-        result = {"objects": 1000, "syncs_per_s": 900, "cpu_us_per_sync": 250.4, "rss_mib": 50.0, "world_cpu_us_per_sync": None}
-        lines = table.speed([result]).splitlines()
-        self.assertEqual(lines[2], "| kvsync, 1,000 | 1,000 | 900 | 250.4 us | 50 MiB | - |")
+        part = next(part for part in parts.PARTS if part.name == "speed")
+        lines = table.fleets(part, {"1,000": {"syncs_per_s": 900, "cpu_us_per_sync": 250.4, "rss_mib": 50.0, "world_cpu_us_per_sync": 9.5}}).splitlines()
+        self.assertEqual(lines[2], "| kvsync, 1,000 | 900 | 250.4 us | 50 MiB | 9.5 us |")
         for line in lines[3:]:
             self.assertIn("(given)", line)
+            self.assertEqual(line.count("|"), lines[0].count("|"))
         self.assertGreater(len(lines), 4)
+
+    def test_a_run_is_a_column_and_what_no_run_has_is_left_out(self):
+        part = parts.Part("p", "title", None, (("a", parts.figure("x", "y"), "s"), ("b", parts.figure("z"), ""),
+                                               ("c", parts.times_bound(parts.figure("t"), parts.figure("u")), "x")))
+        text = table.fleets(part, {"one": {"x": {"y": 2.5}, "t": 3, "u": 2}, "two": {"x": None}})
+        self.assertEqual(text.splitlines(), ["| title | one | two |", "|---|---:|---:|", "| a | 2.5 s | - |", "| c | 1.5 x | - |"])
+
+    def test_lists_side_by_side(self):
+        text = table.lists([[["objects", "1000", ""], ["heap", "9.5", "bytes"]], [["objects", "1000", ""], ["heap", "12", "bytes"]]])
+        self.assertEqual(text.splitlines()[2:], ["| objects | 1,000 | 1,000 |", "| heap | 9.5 bytes | 12 bytes |"])
 
     def test_micro_tells_the_ratio(self):
         self.assertIn("| a | 3 ns | b | 2 ns | 1.50 |", table.micro([["a", "3.0", "b", "2.0"]]))
