@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/encode.h"
 #include "base/mem.h"
 
 enum { BUF_MIN_BYTES = 64 };
@@ -85,16 +84,20 @@ static void put(void *arg, struct str piece) {
 	buf_append(arg, piece);
 }
 
+struct sink buf_sink(struct buf *buf) {
+	return (struct sink){ put, buf };
+}
+
 void buf_append_json(struct buf *buf, struct str s) {
-	encode_json((struct sink){ put, buf }, s);
+	encode_json(buf_sink(buf), s);
 }
 
 void buf_append_url(struct buf *buf, struct str s) {
-	encode_url((struct sink){ put, buf }, s);
+	encode_url(buf_sink(buf), s);
 }
 
 void buf_append_base64(struct buf *buf, struct str s) {
-	encode_base64((struct sink){ put, buf }, s);
+	encode_base64(buf_sink(buf), s);
 }
 
 void buf_consume(struct buf *buf, size_t bytes) {

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 
+#include "base/encode.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -39,6 +40,9 @@ void buf_append_json(struct buf *buf, struct str s);
 
 /* Appends s percent-encoded: everything but [A-Za-z0-9-._~] becomes %XX. */
 void buf_append_url(struct buf *buf, struct str s);
+
+/* Where encoders and decoders put their output: appended to `buf` (kept by the sink), errors in buf_err(). */
+struct sink buf_sink(struct buf *buf);
 
 /* Appends standard base64 with padding. */
 void buf_append_base64(struct buf *buf, struct str s);

@@ -14,7 +14,6 @@ static int hex_value(char c) {
 }
 
 /* Four hex digits at the start of s, or -1. */
-/* Four hex digits at the start of s, or -1. */
 static int32_t code_unit(struct str s) {
 	int32_t unit = 0;
 	if (s.len < 4) return -1;
@@ -99,15 +98,18 @@ struct str json_str(const cJSON *json, const char *path) {
 	return cJSON_IsString(value) ? str_of(value->valuestring) : STR_NULL;
 }
 
+int64_t json_double_i64(double number, int64_t fallback) {
+	bool exact = fabs(number) <= 9007199254740992.0 && number == floor(number);
+	return exact ? (int64_t)number : fallback;
+}
+
 int64_t json_i64(const cJSON *json, const char *path, int64_t fallback) {
 	const cJSON *value = json_get(json, path);
 	int64_t number = 0;
 	if (cJSON_IsString(value))
 		return str_to_i64(str_of(value->valuestring), &number) == OK ? number : fallback;
 	if (!cJSON_IsNumber(value)) return fallback;
-	double exact = value->valuedouble;
-	return fabs(exact) <= 9007199254740992.0 && exact == floor(exact) ? (int64_t)exact
-									  : fallback;
+	return json_double_i64(value->valuedouble, fallback);
 }
 
 bool json_bool(const cJSON *json, const char *path, bool fallback) {
@@ -327,12 +329,17 @@ static enum err string_content(struct str raw, struct str *out_content) {
 	return OK;
 }
 
-enum err json_unescape_secret(struct str raw_string, struct secret *out_secret) {
+enum err json_unescape(struct str raw_string, struct sink sink) {
 	struct str rest, piece;
 	char scratch[4];
 	enum err err = string_content(raw_string, &rest);
 	if (err) return err;
-	while (next_piece(&rest, &piece, scratch, &err)) secret_append(out_secret, piece);
+	while (next_piece(&rest, &piece, scratch, &err)) sink.put(sink.arg, piece);
+	return err;
+}
+
+enum err json_unescape_secret(struct str raw_string, struct secret *out_secret) {
+	enum err err = json_unescape(raw_string, secret_sink(out_secret));
 	return err ? err : secret_err(out_secret);
 }
 

@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/encode.h"
 #include "base/err.h"
 #include "base/secret.h"
 #include "base/str.h"
@@ -27,6 +28,7 @@ struct str json_str(const cJSON *json, const char *path);
 /* The integer at a path: a number without a fraction up to 2^53, or a string of decimal digits (IMDS and Entra's v1 endpoint
  * write numbers so); `fallback` otherwise. */
 int64_t json_i64(const cJSON *json, const char *path, int64_t fallback);
+int64_t json_double_i64(double number, int64_t fallback);
 bool json_bool(const cJSON *json, const char *path, bool fallback);
 
 /* Finds a top-level member of the object that `object` holds and yields its value as written, quotes included. Nested values
@@ -51,7 +53,10 @@ bool json_next_item(struct json_items *items, struct str *out_raw);
 struct json_items json_members(struct str object);
 bool json_next_member(struct json_items *items, struct str *out_raw_key, struct str *out_raw);
 
-/* Appends the bytes that a JSON string (with its quotes) stands for: all escapes, surrogate pairs, \u0000 as a NUL byte; a
+/* Puts the bytes that a JSON string (with its quotes) stands for: all escapes, surrogate pairs, \u0000 as a NUL byte; a
  * lone surrogate becomes U+FFFD. Bytes over 0x7F pass as they are. ERR_PARSE on a raw control character, an unknown escape
- * or a missing quote; the error of the secret otherwise. */
+ * or a missing quote, behind what was put. */
+enum err json_unescape(struct str raw_string, struct sink sink);
+
+/* Appends them; the error of the secret otherwise. */
 enum err json_unescape_secret(struct str raw_string, struct secret *out_secret);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "clients/json.h"
 #include "clients/vault_impl.h"
 
 #define API_VERSION "7.4"
@@ -17,11 +16,14 @@ enum {
 	PAGE_BYTES = 1 << 20,
 };
 
-static const char *const SEGMENTS[] = {
-	[VAULT_SECRET] = "/secrets/",
-	[VAULT_KEY] = "/keys/",
-	[VAULT_CERTIFICATE] = "/certificates/",
-};
+struct str vault_kind_segment(enum vault_kind kind) {
+	static const struct str segments[] = {
+		[VAULT_SECRET] = STR("/secrets/"),
+		[VAULT_KEY] = STR("/keys/"),
+		[VAULT_CERTIFICATE] = STR("/certificates/"),
+	};
+	return segments[kind];
+}
 
 const char *vault_kind_name(enum vault_kind kind) {
 	static const char *const names[] = { "secret", "key", "cert" };
@@ -48,7 +50,7 @@ static void begin(struct vault_call *call, const struct http_site *site,
 static void add_object(
 	struct vault_call *call, struct str vault_url, enum vault_kind kind, struct str name) {
 	buf_append(&call->http.url, vault_url);
-	buf_append(&call->http.url, str_of(SEGMENTS[kind]));
+	buf_append(&call->http.url, vault_kind_segment(kind));
 	buf_append_url(&call->http.url, name);
 }
 
@@ -99,7 +101,7 @@ enum err vault_list(struct vault_call *call, const struct http_site *site, struc
 	enum vault_kind kind, struct str next_link, const struct secret *bearer) {
 	begin(call, site, bearer, PAGE_BYTES);
 	if (next_link.len) return add_next_link(call, vault_url, next_link);
-	struct str segment = str_of(SEGMENTS[kind]);
+	struct str segment = vault_kind_segment(kind);
 	buf_append(&call->http.url, vault_url);
 	buf_append(&call->http.url, str_slice(segment, 0, segment.len - 1));
 	buf_append(&call->http.url, STR("?api-version=" API_VERSION "&maxresults=25"));
@@ -132,78 +134,22 @@ enum err vault_rows_append(struct vault_rows *rows, const struct vault_rows *mor
 	return err;
 }
 
-static enum err push_item(struct vault_rows *rows, const cJSON *item) {
-	const cJSON *attributes = json_get(item, "attributes");
-	struct str id = json_str(item, "id");
-	if (!id.len) id = json_str(item, "kid");
-	if (!attributes) return OK; /* nothing to judge it by: as if it were not there */
-	struct vault_row row = vault_row_of(attributes);
-	enum err err = vault_version_of_id(id, row.version);
-	return err ? err : rows_push(rows, &row);
-}
-
-/* Opens a page: its rows (NULL when there are none) and its link; json is the caller's to delete, also after a failure. */
-static enum err open_page(const struct vault_call *call, cJSON **out_json, const cJSON **out_rows,
-	struct buf *out_next_link, struct fault *fault) {
-	enum err err = json_parse(http_response_body(&call->http), out_json, fault);
-	if (err) return err;
-	const cJSON *value = json_get(*out_json, "value");
-	struct str next = json_str(*out_json, "nextLink");
-	/* A vault that was never used answers null. */
-	if (!cJSON_IsArray(value) && !cJSON_IsNull(value))
-		return fault_set(fault, ERR_PARSE, "the vault's list has no value array");
-	if (next.len && str_eq(next, buf_str(&call->http.url))) {
-		return fault_set(fault, ERR_PARSE, "the vault's list leads back to the same page");
-	}
-	buf_reset(out_next_link);
-	buf_append(out_next_link, next);
-	err = buf_err(out_next_link);
-	if (err) return fault_set(fault, err, "the vault's link to the next page is too long");
-	*out_rows = value->child;
-	return OK;
-}
-
 enum err vault_read_page(const struct vault_call *call, struct vault_rows *rows,
 	struct buf *out_next_link, struct fault *fault) {
-	cJSON *json = NULL;
-	const cJSON *item = NULL;
-	enum err err = open_page(call, &json, &item, out_next_link, fault);
-	if (err) goto out;
-	for (; item && !err; item = item->next) err = push_item(rows, item);
-	if (err) {
-		err = fault_set(fault, err, "the vault's version list could not be read: %s",
-			err_text(err));
+	struct vault_page page;
+	struct vault_row row;
+	struct str id;
+	enum err err = vault_page_open(&page, call, out_next_link, fault);
+	if (err) return err;
+	while (!err && vault_page_next(&page, &id, &row)) {
+		err = vault_version_of_id(id, row.version);
+		if (!err) err = rows_push(rows, &row);
 	}
-out:
-	cJSON_Delete(json);
-	return err;
-}
-
-/* The name is the segment behind the kind's: "https://host/secrets/name", with or without a version. */
-static struct str name_of_id(struct str id, enum vault_kind kind) {
-	struct str segment = str_of(SEGMENTS[kind]);
-	size_t at = str_find(id, segment);
-	if (at == SIZE_MAX) return STR_NULL;
-	struct str name = str_slice(id, at + segment.len, id.len);
-	size_t end = str_find_char(name, '/');
-	return end == SIZE_MAX ? name : str_slice(name, 0, end);
-}
-
-enum err vault_read_list(const struct vault_call *call, enum vault_kind kind,
-	void (*visit)(void *arg, struct str name, const struct vault_row *row), void *arg,
-	struct buf *out_next_link, struct fault *fault) {
-	cJSON *json = NULL;
-	const cJSON *item = NULL;
-	enum err err = open_page(call, &json, &item, out_next_link, fault);
-	for (; item && !err; item = item->next) {
-		const cJSON *attributes = json_get(item, "attributes");
-		struct str id = json_str(item, "id");
-		struct str name = name_of_id(id.len ? id : json_str(item, "kid"), kind);
-		struct vault_row row = vault_row_of(attributes);
-		if (attributes && name.len) visit(arg, name, &row);
-	}
-	cJSON_Delete(json);
-	return err;
+	if (!err) err = page.err;
+	vault_page_close(&page);
+	return err ? fault_set(fault, err, "the vault's version list could not be read: %s",
+			     err_text(err))
+		   : OK;
 }
 
 static int newest_first(const void *a, const void *b) {

@@ -26,50 +26,65 @@ enum err vault_version_of_id(struct str id, char out_version[static VAULT_VERSIO
 	return OK;
 }
 
-struct vault_row vault_row_of(const cJSON *attributes) {
-	return (struct vault_row){
-		.created_s = json_i64(attributes, "created", 0),
-		.updated_s = json_i64(attributes, "updated", 0),
-		.not_before_s = json_i64(attributes, "nbf", 0),
-		.expires_s = json_i64(attributes, "exp", 0),
-		.enabled = json_bool(attributes, "enabled", true),
+/* The members of an answer that count, as they are written; empty: not there. The first of a name counts. */
+struct secret_parts {
+	struct str value, id, content_type, attributes, kid;
+};
+
+static struct secret_parts find_parts(struct str body) {
+	struct secret_parts parts = { .kid = STR_NULL };
+	struct {
+		struct str name, *raw;
+	} wanted[] = {
+		{ STR("value"), &parts.value },
+		{ STR("id"), &parts.id },
+		{ STR("contentType"), &parts.content_type },
+		{ STR("attributes"), &parts.attributes },
+		{ STR("kid"), &parts.kid },
 	};
-}
-
-static enum err parse_attributes(struct str body, struct vault_row *out_row, struct fault *fault) {
-	struct str raw = STR_NULL;
-	cJSON *json = NULL;
-	if (json_scan_member(body, "attributes", &raw) != OK) {
-		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
+	struct json_items members = json_members(body);
+	struct str key, raw;
+	while (json_next_member(&members, &key, &raw)) {
+		for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+			if (!wanted[i].raw->len && json_string_is(key, wanted[i].name))
+				*wanted[i].raw = raw;
+		}
 	}
-	enum err err = json_parse(raw, &json, fault);
-	if (err) return err;
-	*out_row = vault_row_of(json);
-	cJSON_Delete(json);
-	return OK;
+	return parts;
 }
 
-/* A member that is a JSON string without escapes, or nothing. */
-static struct str plain_member(struct str body, const char *key) {
-	struct str raw = STR_NULL;
-	if (json_scan_member(body, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
-		return STR_NULL;
-	return str_slice(raw, 1, raw.len - 2);
+static bool is_string(struct str raw) {
+	return raw.len >= 2 && raw.ptr[0] == '"';
+}
+
+/* A string that has no escapes, as those that matter have none; or nothing. */
+static struct str plain_text(struct str raw) {
+	return is_string(raw) ? str_slice(raw, 1, raw.len - 2) : STR_NULL;
+}
+
+static enum err read_attributes(struct str raw, struct vault_row *out_row, struct fault *fault) {
+	struct json_reader reader;
+	if (!raw.len) return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
+	json_reader_init(&reader, raw);
+	*out_row = vault_row_read(&reader);
+	return json_reader_end(&reader, fault);
 }
 
 /* Too long a type, or none that is a string, is as good as none. */
-static enum err read_content_type(struct str body, struct vault_object *object) {
-	struct str raw = STR_NULL;
-	cJSON *json = NULL;
+static enum err read_content_type(struct str raw, struct vault_object *object) {
+	struct json_reader reader;
+	struct buf scratch;
 	object->content_type[0] = 0;
-	if (json_scan_member(body, "contentType", &raw) != OK) return OK;
-	enum err err = json_parse(raw, &json, NULL);
-	struct str text = json_str(json, "");
+	json_reader_init(&reader, raw);
+	if (!json_read(&reader, NULL) || json_reader_end(&reader, NULL)) return OK;
+	buf_init(&scratch, sizeof object->content_type);
+	struct str text = json_raw_str(raw, &scratch);
 	if (text.len < sizeof object->content_type) {
 		if (text.len) memcpy(object->content_type, text.ptr, text.len);
 		object->content_type[text.len] = 0;
 	}
-	cJSON_Delete(json);
+	enum err err = buf_err(&scratch);
+	buf_deinit(&scratch);
 	return err == ERR_NOMEM ? err : OK;
 }
 
@@ -77,12 +92,9 @@ void vault_object_deinit(struct vault_object *object) {
 	secret_deinit(&object->value);
 }
 
-static enum err read_value(struct str body, struct secret_arena *arena, struct vault_object *object,
+static enum err read_value(struct str raw, struct secret_arena *arena, struct vault_object *object,
 	struct fault *fault) {
-	struct str raw = STR_NULL;
-	if (json_scan_member(body, "value", &raw) != OK || raw.len < 2 || raw.ptr[0] != '"') {
-		return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
-	}
+	if (!is_string(raw)) return fault_set(fault, ERR_PARSE, "the vault's answer has no value");
 	secret_init(&object->value, arena, VALUE_BYTES);
 	enum err err = json_unescape_secret(raw, &object->value);
 	return err ? fault_set(fault, err, "the vault's value is no valid JSON string") : OK;
@@ -91,14 +103,14 @@ static enum err read_value(struct str body, struct secret_arena *arena, struct v
 enum err vault_read_secret(const struct vault_call *call, struct secret_arena *arena,
 	struct vault_object *out_object, struct fault *fault) {
 	struct vault_object object = { 0 };
-	struct str body = http_response_body(&call->http);
-	enum err err = parse_attributes(body, &object.row, fault);
-	if (!err && vault_version_of_id(plain_member(body, "id"), object.row.version) != OK) {
+	struct secret_parts parts = find_parts(http_response_body(&call->http));
+	enum err err = read_attributes(parts.attributes, &object.row, fault);
+	if (!err && vault_version_of_id(plain_text(parts.id), object.row.version) != OK) {
 		err = fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
 	}
-	if (!err) err = read_content_type(body, &object);
-	if (!err) err = read_value(body, arena, &object, fault);
-	object.certificate_backed = plain_member(body, "kid").len > 0;
+	if (!err) err = read_content_type(parts.content_type, &object);
+	if (!err) err = read_value(parts.value, arena, &object, fault);
+	object.certificate_backed = plain_text(parts.kid).len > 0;
 	if (err) {
 		vault_object_deinit(&object);
 		return err;
@@ -150,13 +162,23 @@ static enum err check_enabled(const struct vault_row *row, struct fault *fault) 
 		fault, ERR_DISABLED, "this version is disabled: enable it, or add an enabled one");
 }
 
-static enum err read_public(const cJSON *json, enum vault_kind kind, struct secret_arena *arena,
-	struct vault_object *object, struct fault *fault) {
-	const cJSON *attributes = json_get(json, "attributes");
+/* Of an answer that is known to be valid. */
+static struct vault_row find_row(struct str body) {
+	struct json_reader reader;
+	struct json_key key;
+	json_reader_init(&reader, body);
+	bool more = json_enter(&reader, '{') && json_next_key(&reader, &key);
+	while (more && !json_key_is(&key, STR("attributes")))
+		more = json_read(&reader, NULL) && json_next_key(&reader, &key);
+	return vault_row_read(&reader);
+}
+
+static enum err read_public(const cJSON *json, struct str body, enum vault_kind kind,
+	struct secret_arena *arena, struct vault_object *object, struct fault *fault) {
 	struct str id = json_str(json, kind == VAULT_KEY ? "key.kid" : "id");
-	if (!cJSON_IsObject(attributes))
+	if (!cJSON_IsObject(json_get(json, "attributes")))
 		return fault_set(fault, ERR_PARSE, "the vault's answer has no attributes");
-	object->row = vault_row_of(attributes);
+	object->row = find_row(body);
 	if (vault_version_of_id(id, object->row.version) != OK)
 		return fault_set(fault, ERR_PARSE, "the vault's answer has no id with a version");
 	enum err err = check_enabled(&object->row, fault);
@@ -173,8 +195,9 @@ enum err vault_read_object(const struct vault_call *call, enum vault_kind kind,
 	struct fault own = { 0 };
 	cJSON *json = NULL;
 	if (kind == VAULT_SECRET) return vault_read_secret(call, arena, out_object, fault);
-	enum err err = json_parse(http_response_body(&call->http), &json, &own);
-	if (!err) err = read_public(json, kind, arena, &object, &own);
+	struct str body = http_response_body(&call->http);
+	enum err err = json_parse(body, &json, &own);
+	if (!err) err = read_public(json, body, kind, arena, &object, &own);
 	cJSON_Delete(json);
 	if (!err) {
 		*out_object = object;

@@ -101,8 +101,9 @@ static enum err run_vault_page(void) {
 		&call, &site, STR("https://v.vault.azure.net"), VAULT_SECRET, STR("a"), STR_NULL, &bearer);
 	if (err) goto out;
 	give(&call.http, 200,
-		"{\"value\":[{\"id\":\"https://v/secrets/a/1\",\"attributes\":{\"created\":1}}],\"nextLink\":\"https://v.vault.azure.net/x\"}");
+		"{\"value\":[{\"id\":\"https://v/secrets/a/1\",\"attributes\":{\"created\":1}},{\"id\":\"https:\\/\\/v/secrets/a/2\",\"attributes\":{}}],\"nextLink\":\"https:\\/\\/v.vault.azure.net/x\"}");
 	err = vault_read_page(&call, &rows, &next, &fault);
+	if (!err) assert_int_equal(rows.count, 2);
 	if (!err) err = vault_rows_select(&rows, STR_NULL, STR_NULL, 10);
 out:
 	vault_rows_deinit(&rows);

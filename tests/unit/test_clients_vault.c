@@ -152,6 +152,52 @@ static void a_list_shows_names_and_attributes(void **state) {
 	vault_call_deinit(&call);
 }
 
+#define LIST_ROW "{\"id\":\"" VAULT "/secrets/a\",\"attributes\":{\"created\":1}}"
+
+/* As the engine would take it: names, and the link, in one text; "-" for an error. */
+static void expect_list(const char *body, const char *expected) {
+	struct vault_call call;
+	struct buf next, text;
+	struct fault fault = { 0 };
+	seen_count = 0;
+	buf_init(&next, 8192);
+	buf_init(&text, 8192);
+	assert_int_equal(vault_list(&call, &site, STR(VAULT), VAULT_SECRET, STR(""), &bearer), OK);
+	answer(&call.http, 200, body);
+	enum err err = vault_read_list(&call, VAULT_SECRET, see_row, NULL, &next, &fault);
+	assert_int_equal(err, fault.err);
+	for (unsigned i = 0; i < seen_count; i++)
+		buf_printf(&text, "%s:%d ", seen_rows[i].name, (int)seen_rows[i].row.created_s);
+	buf_append(&text, err ? STR("-") : buf_str(&next));
+	assert_str(buf_str(&text), expected);
+	buf_deinit(&text);
+	buf_deinit(&next);
+	vault_call_deinit(&call);
+}
+
+static void a_page_counts_as_a_whole(void **state) {
+	(void)state;
+	expect_list("{\"value\":[" LIST_ROW "]}", "a:1 ");
+	/* Nothing is shown of what breaks off, or is broken or followed by something far behind. */
+	expect_list("{\"value\":[" LIST_ROW "]", "-");
+	expect_list("{\"value\":[" LIST_ROW "],\"x\":[1,{\"y\":\"\\ud83d\"}]}", "-");
+	expect_list("{\"value\":[" LIST_ROW "]} {}", "-");
+	expect_list("[{\"value\":[" LIST_ROW "]}]", "-");
+	expect_list("{\"value\":{\"a\":" LIST_ROW "}}", "-");
+	/* The first of a name counts, in any order; rows that are none are passed over. */
+	expect_list("{\"nextLink\":\"n\",\"value\":[5,null,[]," LIST_ROW "],\"nextLink\":\"m\",\"value\":7}",
+		"a:1 n");
+	expect_list("{\"value\":[{\"attributes\":{\"created\":2,\"created\":3},\"id\":\"/secrets/b\","
+		    "\"id\":\"/secrets/c\",\"attributes\":{\"created\":4}}]}",
+		"b:2 ");
+	/* Escapes, in names of members too; numbers as texts; an id that is none. */
+	expect_list("{\"v\\u0061lue\":[{\"id\":null,\"kid\":\"https:\\/\\/v\\/secrets\\/\\u0061b\","
+		    "\"attributes\":{\"created\":\"17\"}}],\"nextLink\":\"https:\\/\\/v?a\\u0026b\"}",
+		"ab:17 https://v?a&b");
+	expect_list("{\"value\":[{\"id\":\"/secrets/a\",\"attributes\":[1]}]}", "a:0 ");
+	expect_list("{\"value\":[],\"nextLink\":\"" VAULT "\\/secrets?api-version=7.4&maxresults=25\"}", "-");
+}
+
 /* --- objects --- */
 
 #define ID "\"id\":\"" VAULT "/secrets/db/0123456789abcdef0123456789abcdef\""
@@ -456,6 +502,7 @@ int main(void) {
 		cmocka_unit_test(a_list_goes_on_only_at_its_vault),
 		cmocka_unit_test(a_kind_is_listed_in_pages_of_25),
 		cmocka_unit_test(a_list_shows_names_and_attributes),
+		cmocka_unit_test(a_page_counts_as_a_whole),
 		cmocka_unit_test(a_secret_is_read_to_the_last_byte),
 		cmocka_unit_test(what_is_no_secret_is_an_error_without_its_bytes),
 		cmocka_unit_test(pages_are_gathered),
