@@ -168,12 +168,21 @@ static bool has_room(const struct worker *worker) {
 	       worker->sync_count < SYNCS_BEHIND_WRITES;
 }
 
+/* Who was not reached comes first the next time. */
+static void begin_with(struct worker *worker, struct list *shard) {
+	list_remove(&worker->shard_list);
+	list_push_back(shard, &worker->shard_list);
+}
+
 /* Round robin over the vaults, one object each, so that no vault waits for another. */
 static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 	unsigned started = 0;
 	list_for_each_safe (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
-		if (started == budget || !has_room(worker)) break;
+		if (started == budget || !has_room(worker)) {
+			begin_with(worker, link);
+			break;
+		}
 		if (!shard->ready_count || !shard_has_room(shard)) continue;
 		struct object *object = shard_next(shard);
 		if (!object) continue;

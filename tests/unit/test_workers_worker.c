@@ -369,6 +369,42 @@ static void writes_are_paced_and_no_more_begin_than_fit(void **state) {
 	end_others(300);
 }
 
+/* Writes are what all wait for, and one vault has hundreds of objects that would write: each that is done makes room for one of
+ * the next vault. */
+static void what_room_writes_leave_goes_round_the_vaults(void **state) {
+	(void)state;
+	set_writes(2);
+	bench_begin();
+	bench_give_token();
+	add_others(0, 100);
+	read_all();
+	add_others(100, 200);
+	read_all();
+	make_party(&parties[0], 0, 1, STR("sa"));
+	struct spc_access far;
+	memcpy(&far, &b.access, sizeof far);
+	far.vault_url = STR("https://far.vault.azure.net");
+	far.home_hash = hash64_stable(far.vault_url);
+	parties[0].spc.access = &far;
+	struct status none = { 0 };
+	assert_int_equal(object_create(STR("apps/far"), STR("u-far"), &none, pool_first_queue(b.pool), &others[300]), OK);
+	rcu_swap(others[300]->spec, &parties[0].spec);
+	queue_add(&others[300]->item);
+	bench_turn();
+	assert_null(bench_find(HTTP_GET, "https://far"));
+	unsigned written = 0;
+	for (; written < 10 && !bench_find(HTTP_GET, "https://far"); written++) {
+		bench_advance(NS_PER_S / 2 + 1);
+		reply(HTTP_POST, SECRETS_URL "?", 403, "{}");
+		while (bench_find(HTTP_PATCH, "/status?")) reply(HTTP_PATCH, "/status?", 200, "{}");
+		read_all();
+	}
+	assert_in_range(written, 1, 2);
+	end_others(301);
+	parties[0].cell->now = NULL;
+	spc_cell_unref(parties[0].cell);
+}
+
 /* Another controller turned up: what stands in line goes back, and with it the values that it holds. One write is on its way. */
 static void no_write_leaves_a_line_while_paused(void **state) {
 	struct worker_numbers numbers;
@@ -424,6 +460,7 @@ int main(void) {
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
 		BENCH_TEST(shares_are_of_requests_not_of_objects),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
+		BENCH_TEST(what_room_writes_leave_goes_round_the_vaults),
 		BENCH_TEST(no_write_leaves_a_line_while_paused),
 		BENCH_TEST(no_write_that_has_not_left_leaves_while_paused),
 	};
