@@ -45,7 +45,8 @@ static void set_timer(struct scan *scan, int64_t at_ns) {
 
 static int64_t next_walk_ns(const struct scan *scan) {
 	struct worker *worker = worker_of(scan);
-	uint64_t hash = hash64_stable(str_of(scan->shard->url)) + scan->kind;
+	uint64_t hash =
+		schedule_walk_hash(str_of(scan->shard->url), scan->kind, scan->least_uid_hash);
 	return schedule_phase_ns(hash, worker->now, worker->settings.poll_interval_ns) +
 	       schedule_jitter_ns(worker);
 }
@@ -132,6 +133,7 @@ static enum err scan_get(struct shard *shard, enum vault_kind kind, struct scan 
 		scan->shard = shard;
 		scan->kind = kind;
 		scan->born_ns = worker->now.mono_ns;
+		scan->least_uid_hash = UINT64_MAX;
 		map_init(&scan->names, worker->shards._key, name_key);
 		list_init(&scan->order);
 		list_init(&scan->waiter.link);
@@ -269,6 +271,7 @@ enum err scan_link_object(struct object *object, const struct str *names,
 	if (count > 1 && !many) return ERR_NOMEM;
 	object->has_many_links = many != NULL;
 	if (many) object->links.many = many;
+	uint64_t uid_hash = hash64_stable(object_uid(object));
 	for (unsigned i = 0; i < count; i++) {
 		struct scan *scan = NULL;
 		struct scan_name *name = NULL;
@@ -282,6 +285,7 @@ enum err scan_link_object(struct object *object, const struct str *names,
 		*link = (struct scan_link){ .object = object, .name = name };
 		list_push_back(&name->users, &link->link);
 		scan->link_count++;
+		if (uid_hash < scan->least_uid_hash) scan->least_uid_hash = uid_hash;
 	}
 	object->listed = true;
 	return OK;

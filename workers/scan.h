@@ -56,6 +56,7 @@ struct scan {
 	unsigned name_count, link_count;
 	struct timer timer; /* the next walk, or the next look at whether to walk */
 	int64_t born_ns, held_until_ns;
+	uint64_t least_uid_hash; /* of the objects that have needed a name of it */
 	unsigned failures; /* walks in a row that did not end */
 	uint32_t moving; /* names whose objects are still to be given another timer */
 	bool away; /* the last walk did not come about: vault or token endpoint cannot be reached */

@@ -49,6 +49,11 @@ int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns) {
 	return now.mono_ns + interval_ns - since_ns;
 }
 
+uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_uid_hash) {
+	struct str least = { (const char *)&least_uid_hash, sizeof least_uid_hash };
+	return hash64_stable(vault_url) + hash64_stable(least) + kind;
+}
+
 /* The first of the moments, the same for all, that is not before. */
 static int64_t together_ns(int64_t at_ns) {
 	int64_t over_ns = at_ns % TOGETHER_NS;

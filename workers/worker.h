@@ -174,6 +174,9 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 void schedule_settle(struct worker *worker, struct object *object); /* 4 to 5 s from now */
 /* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */
 int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns);
+/* Of a walk over a vault's list. Many clusters may read one vault, and are not to walk over it all at once: the uids of their
+ * SecretSyncs differ, and so does the least of those uids' hashes. */
+uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_uid_hash);
 void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,
 	int64_t interval_ns);
 void schedule_timer_fired(struct timer *timer);

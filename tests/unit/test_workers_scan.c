@@ -96,6 +96,20 @@ static void a_walk_comes_once_per_interval(void **state) {
 	reply_now(LIST, LISTED("a", "1700000000", ""));
 }
 
+/* Another cluster's walks over the same vault come at another moment, this one's at the same after a restart. */
+static void a_walk_has_a_moment_of_its_clusters_own(void **state) {
+	const struct str url = STR("https://v.vault.azure.net");
+	(void)state;
+	begin_listed();
+	struct worker *worker = pool_worker(b.pool, 0);
+	int64_t next_ns = timer_at_ns(&worker->timers, &scan_at(b.object, 0)->timer);
+	uint64_t own = schedule_walk_hash(url, VAULT_SECRET, hash64_stable(STR("o-1")));
+	uint64_t other = schedule_walk_hash(url, VAULT_SECRET, hash64_stable(STR("o-2")));
+	assert_int_equal(next_ns, schedule_phase_ns(own, b.now, INTERVAL));
+	assert_int_not_equal(next_ns, schedule_phase_ns(other, b.now, INTERVAL));
+	assert_int_not_equal(own, schedule_walk_hash(url, VAULT_KEY, hash64_stable(STR("o-1"))));
+}
+
 /* Somebody needs a name that no walk has met: ten times as long as a walk took, the vault is for reads. */
 static void a_walk_in_a_hurry_lets_the_vault_rest(void **state) {
 	const struct str needed[] = { STR("a"), STR("b") };
@@ -651,6 +665,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		SCAN_TEST(an_unchanged_object_costs_pages_only),
 		SCAN_TEST(a_walk_comes_once_per_interval),
+		SCAN_TEST(a_walk_has_a_moment_of_its_clusters_own),
 		SCAN_TEST(a_walk_in_a_hurry_lets_the_vault_rest),
 		SCAN_TEST(a_changed_row_is_read_and_written),
 		SCAN_TEST(a_read_that_tells_nothing_new_writes_nothing),
