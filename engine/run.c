@@ -76,6 +76,7 @@ static void reload_config(struct process *process) {
 	if (!err) err = config_check_files(&fresh, path, &fault);
 	struct settings settings = err ? settings_default() : config_settings(&fresh);
 	settings.names = (enum reason_names)old->condition_names;
+	settings.vault_connections = (unsigned)old->vault_connections;
 	if (!err) err = engine_set_settings(process->engine, &settings);
 	if (err) {
 		log_error("configuration not read again; the old one holds",
@@ -306,8 +307,11 @@ static void tell_start(const struct process *process) {
 }
 
 static enum err start(struct process *process, struct fault *fault) {
+	const char *path = process->options->config_path;
+	/* What is written from now on is read by the first look. */
+	if (path) config_file_changed(path, &process->config_stamp);
 	enum err err = load_config(process->options, &process->config, fault);
-	if (!err) err = config_check_files(&process->config, process->options->config_path, fault);
+	if (!err) err = config_check_files(&process->config, path, fault);
 	if (err) return err;
 	log_setup((enum log_level)process->config.log_level,
 		(enum log_format)process->config.log_format);

@@ -76,6 +76,13 @@ void gate_set_lane_limit(
 	lane->limit = &lane->own;
 }
 
+void gate_set_breaker(struct gate *gate, int64_t interval_ns) {
+	int64_t most_ns = gate->now->mono_ns + interval_ns;
+	gate->breaker_interval_ns = interval_ns;
+	if (gate->trial_at_ns > most_ns) gate->trial_at_ns = most_ns;
+	if (gate->next_wake_ns > most_ns) gate->next_wake_ns = most_ns;
+}
+
 void gate_charge(struct gate *gate, enum gate_lane_name lane, double requests) {
 	ratelimit_charge(gate->lanes[lane].limit, requests, gate->now->mono_ns);
 }

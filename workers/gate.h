@@ -109,6 +109,9 @@ void gate_set_limit(struct gate *gate, double rate_per_s, double burst);
 void gate_set_lane_limit(
 	struct gate *gate, enum gate_lane_name lane, double rate_per_s, double burst);
 
+/* Another interval between trials holds at once; a trial that is nearer stays where it is. */
+void gate_set_breaker(struct gate *gate, int64_t interval_ns);
+
 /* An answered call counts as so many requests more. */
 void gate_charge(struct gate *gate, enum gate_lane_name lane, double requests);
 

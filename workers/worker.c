@@ -269,13 +269,24 @@ static void pace_writes(struct worker *worker) {
 		worker->settings.kube_writes_per_s, write_burst(&worker->settings));
 }
 
+static void set_breakers(struct worker *worker, int64_t interval_ns) {
+	gate_set_breaker(&worker->kube_gate, interval_ns);
+	list_for_each (link, &worker->endpoints)
+		gate_set_breaker(&container_of(link, struct endpoint, all)->gate, interval_ns);
+	list_for_each (link, &worker->shard_list)
+		gate_set_breaker(&container_of(link, struct shard, all)->gate, interval_ns);
+}
+
 /* What may have changed since the vault was met first. `now`: the snapshot, in a read section. */
 static void apply_settings(
 	struct worker *worker, const struct settings *old, const struct settings *now) {
 	bool interval = now->poll_interval_ns != old->poll_interval_ns ||
+			now->jitter_ns != old->jitter_ns ||
 			now->change_detection != old->change_detection ||
 			now->safety_polls != old->safety_polls || now->drift != old->drift;
 	pace_writes(worker);
+	if (now->breaker_interval_ns != old->breaker_interval_ns)
+		set_breakers(worker, now->breaker_interval_ns);
 	if (now->status_writes_per_s != old->status_writes_per_s) report_repace(worker);
 	if (interval) worker->replan = worker->object_count;
 	list_for_each (link, &worker->shard_list) {
@@ -325,7 +336,18 @@ static void miss_secret(struct worker *worker, struct object *object) {
 		schedule_ready(object, CLASS_CHANGED);
 }
 
-/* Another interval gives every object another moment, and a list of Secrets may show that one is gone; a slice per turn. */
+/* Another interval or jitter gives it another moment; a change, which waits for the jitter alone, is never put off. */
+static void replan(struct worker *worker, struct object *object) {
+	if (object->sync || object->failures || !timer_is_set(&object->timer)) return;
+	if (object->due == CLASS_NEW || object->due == CLASS_CHANGED)
+		schedule_with_jitter(worker, object, object->due);
+	if (object->due != CLASS_PERIODIC && object->due != CLASS_SAFETY) return;
+	struct spec *spec = spec_borrow(object);
+	if (spec) schedule_check(worker, object, spec);
+	spec_unref(spec);
+}
+
+/* Other settings concern every object, and a list of Secrets may show that one is gone; a slice per turn. */
 static void replan_slice(struct worker *worker) {
 	for (int i = 0; i < REPLANS_PER_TURN && worker->replan; i++, worker->replan--) {
 		struct list *node = list_pop(&worker->objects);
@@ -335,11 +357,7 @@ static void replan_slice(struct worker *worker) {
 		}
 		list_push_back(&worker->objects, node);
 		struct object *object = container_of(node, struct object, all);
-		bool waits = !object->sync && !object->failures && timer_is_set(&object->timer) &&
-			     (object->due == CLASS_PERIODIC || object->due == CLASS_SAFETY);
-		struct spec *spec = waits ? spec_borrow(object) : NULL;
-		if (spec) schedule_check(worker, object, spec);
-		spec_unref(spec);
+		replan(worker, object);
 		miss_secret(worker, object);
 	}
 	if (worker->replan) worker->again = true;

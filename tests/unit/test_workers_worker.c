@@ -149,6 +149,56 @@ static void settings_hold_from_the_next_turn_on(void **state) {
 	assert_non_null(bench_find(HTTP_GET, "/secrets/a/"));
 }
 
+/* What waits already waits no longer than the new jitter. */
+static void another_jitter_holds_at_once(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	settings.change_detection = CHANGE_BY_GET;
+	settings.events_per_s = settings.status_writes_per_s = settings.kube_writes_per_s = 0;
+	settings.jitter_ns = 100 * 86400 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_begin();
+	assert_int_equal(bench_active(), 0);
+	settings.jitter_ns = 0;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	bench_fetch();
+	settings.jitter_ns = 100 * 86400 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	struct worker *worker = pool_worker(b.pool, 0);
+	assert_true(timer_at_ns(&worker->timers, &b.object->timer) > b.now.mono_ns + 3600 * NS_PER_S);
+	settings.jitter_ns = 0;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	assert_true(timer_at_ns(&worker->timers, &b.object->timer) <= b.now.mono_ns + 3600 * NS_PER_S);
+}
+
+/* A server that cannot be reached is not left alone for as long as the old configuration said. */
+static void another_breaker_interval_holds_at_once(void **state) {
+	(void)state;
+	struct settings settings = settings_default();
+	settings.events_per_s = 0;
+	settings.breaker_interval_ns = 3600 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_begin();
+	bench_give_token();
+	lose(HTTP_GET, "/secrets/a/", ERR_NETWORK, false);
+	settings.breaker_interval_ns = 10 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	bench_advance(9 * NS_PER_S);
+	assert_null(bench_find(HTTP_GET, "/secrets/a/"));
+	bench_advance(2 * NS_PER_S);
+	lose(HTTP_GET, "/secrets/a/", ERR_NETWORK, false);
+	bench_advance(9 * NS_PER_S);
+	assert_null(bench_find(HTTP_GET, "/secrets/a/"));
+	bench_advance(2 * NS_PER_S);
+	request(HTTP_GET, "/secrets/a/");
+}
+
 static void an_interval_of_its_own_comes_first(void **state) {
 	(void)state;
 	b.common.interval_ns = 5 * NS_PER_S;
@@ -456,6 +506,8 @@ int main(void) {
 		BENCH_TEST(a_closed_object_is_handed_back_once),
 		BENCH_TEST(timers_that_are_close_wake_it_once),
 		BENCH_TEST(settings_hold_from_the_next_turn_on),
+		BENCH_TEST(another_jitter_holds_at_once),
+		BENCH_TEST(another_breaker_interval_holds_at_once),
 		BENCH_TEST(an_interval_of_its_own_comes_first),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
 		BENCH_TEST(shares_are_of_requests_not_of_objects),
