@@ -80,6 +80,7 @@ struct object {
 	bool report_failed : 1; /* home: the last attempt to write it failed, and that was logged */
 	bool listed : 1; /* home: walks over the vault's list tell of its changes (scan.h) */
 	bool reads : 1; /* home: the next reconcile asks the vault, whatever the last walk saw */
+	bool away : 1; /* home: vault or token endpoint could not be reached, and nothing else is known to be wrong: a walk that finds its names as they were is enough */
 	bool changed_meanwhile : 1; /* home: a walk saw a change during the reconcile */
 	bool has_many_links : 1; /* home: which of `links` holds */
 	bool paced : 1; /* home: its class asks for a pace of its own (class_pace.h) */

@@ -98,7 +98,7 @@ void scan_replan(struct shard *shard) {
  * vault from what an import reads. */
 static int64_t eager_walk_ns(const struct scan *scan) {
 	int64_t soon_ns = now_ns(scan) + HURRY_NS;
-	int64_t took_ns = scan->priced_ns - scan->walk_began_ns;
+	int64_t took_ns = scan->took_ns;
 	int64_t rested_ns = took_ns > 0 ? scan->priced_ns + EAGER_REST * took_ns : 0;
 	return soon_ns > rested_ns ? soon_ns : rested_ns;
 }
@@ -113,6 +113,15 @@ void scan_hurry(struct object *object) {
 		int64_t at_ns = eager_walk_ns(scan);
 		if (timer_at_ns(&worker_of(scan)->timers, &scan->timer) > at_ns)
 			set_timer(scan, at_ns);
+	}
+}
+
+void scan_resume(struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		struct scan *scan = scan_at(object, i);
+		if (scan->walking || scan->mode != SCAN_LIST) continue;
+		if (timer_at_ns(&worker_of(scan)->timers, &scan->timer) > now_ns(scan))
+			set_timer(scan, now_ns(scan));
 	}
 }
 
@@ -332,6 +341,26 @@ bool scan_is_blind(const struct object *object) {
 	return false;
 }
 
+/* A walk that has not met anything yet will tell of what is after. */
+void scan_doubt(const struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		struct scan *scan = scan_at(object, i);
+		bool ahead = scan->walking && !scan->walked_pages;
+		scan->doubted_walk = scan->walk - ahead;
+		scan->doubted = true;
+	}
+}
+
+bool scan_is_fresh(const struct object *object) {
+	for (unsigned i = 0; i < object->link_count; i++) {
+		const struct scan_name *name = link_at(object, i)->name;
+		const struct scan *scan = scan_at(object, i);
+		if (!name->known || name->walk != scan->walk) return false;
+		if (scan->walk == scan->doubted_walk) return false;
+	}
+	return object->listed;
+}
+
 bool scan_row(const struct object *object, unsigned index, struct vault_row *out_row) {
 	assert(index < object->link_count);
 	const struct scan_name *name = link_at(object, index)->name;
@@ -360,6 +389,15 @@ static void wake_users(struct scan_name *name, enum object_class class, bool rea
 	}
 }
 
+/* Those who know no more than that they could not be looked at. */
+static void wake_away(struct scan_name *name) {
+	list_for_each (node, &name->users) {
+		struct object *object = container_of(node, struct scan_link, link)->object;
+		if (object->away && !object->sync && scan_is_fresh(object))
+			schedule_ready(object, CLASS_PERIODIC);
+	}
+}
+
 static bool is_same(const struct scan_name *name, const struct vault_row *row) {
 	return name->created_s == (uint32_t)row->created_s &&
 	       name->updated_s == (uint32_t)row->updated_s &&
@@ -381,7 +419,10 @@ void scan_met(struct scan *scan, struct str text, const struct vault_row *row) {
 	name->expires_s = row->expires_s;
 	name->enabled = row->enabled;
 	name->known = name->present = true;
-	if (!same) wake_users(name, first ? CLASS_PERIODIC : CLASS_SEEN, back);
+	if (!same)
+		wake_users(name, first ? CLASS_PERIODIC : CLASS_SEEN, back);
+	else if (scan->doubted)
+		wake_away(name);
 }
 
 /* Those that the walk has not met stand in front. What came into use during it was perhaps passed over. */
@@ -412,10 +453,11 @@ static void tell_unchanged(struct scan *scan) {
 void scan_walk_ended(struct scan *scan) {
 	tell_missing(scan);
 	tell_unchanged(scan);
-	scan->away = false;
+	if (scan->walk != scan->doubted_walk) scan->doubted = false;
 	scan->failures = 0;
 	scan->pages = scan->walked_pages;
 	scan->priced_ns = now_ns(scan);
+	scan->took_ns = scan_walk_took_ns(scan);
 	scan->complete_s = scan->walk_began_s;
 	if (scan->mode != SCAN_LIST)
 		log_info("changes are detected by listing", kv("vault", scan->shard->url),
@@ -502,5 +544,6 @@ void scan_turn(struct shard *shard) {
 	for (int kind = 0; kind < VAULT_KINDS; kind++) {
 		struct scan *scan = shard->scans[kind];
 		if (scan && scan->moving) move_slice(scan);
+		if (scan) scan_walk_turn(scan);
 	}
 }

@@ -10,6 +10,9 @@
  * - Any one identity of the vault lends its token; when it may not list, the next one is tried.
  * - Under changeDetection auto a list has to be cheaper than GETs: fewer pages than names of objects, where each object counts
  *   its own. The pages of the last walk count.
+ * - While somebody waits who was never synced, walks have a share of the vault's pace as a class has (shard.c).
+ * - Objects that could not be looked at because vault or token endpoint was away are well again when a walk that came after that
+ *   has met their names and nothing has changed: for no request of their own.
  * - Where listing is denied, ends in nonsense or takes longer than an interval, the vault's objects are checked by GET, and
  *   so they are for a day after a safety re-read has found a version that no walk announced.
  *
@@ -59,17 +62,23 @@ struct scan {
 	uint64_t least_uid_hash; /* of the objects that have needed a name of it */
 	unsigned failures; /* walks in a row that did not end */
 	uint32_t moving; /* names whose objects are still to be given another timer */
+	uint32_t
+		doubted_walk; /* rows that it, or an earlier one, met say nothing to objects that are away */
+	bool doubted; /* some are */
 	bool away; /* the last walk did not come about: vault or token endpoint cannot be reached */
 	bool has_news; /* an object of it may have something to say when a walk finds nothing */
 	bool eager; /* somebody waits for a name that the last walk did not know of */
 	/* What the last whole walk cost, and when it began, by the server's clock (0: none yet). */
 	unsigned pages;
 	int64_t priced_ns, complete_s;
+	int64_t took_ns; /* but for what its pages had to wait for others */
 	/* The walk under way. */
 	bool walking;
 	uint32_t walk;
 	unsigned walked_pages, throttled;
 	int64_t walk_began_ns, walk_began_s;
+	bool held; /* the next page waits: what was never synced has the vault's pace */
+	int64_t held_since_ns, held_ns; /* how long pages of this walk have waited so */
 	struct identity *identity;
 	struct identity_waiter waiter;
 	uint64_t token_serial;
@@ -118,12 +127,23 @@ bool scan_row(const struct object *object, unsigned index, struct vault_row *out
 /* Somebody waits for names that no walk has met yet: the next one is not to be long in coming. */
 void scan_hurry(struct object *object);
 
+/* The object's vault or token endpoint cannot be reached: what walks have told so far is not enough for it. */
+void scan_doubt(const struct object *object);
+/* A walk has met all of its names since then. */
+bool scan_is_fresh(const struct object *object);
+/* They can be reached again: the next walk begins at once. */
+void scan_resume(struct object *object);
+
 /* A safety re-read found what no walk announced. */
 void scan_distrust(struct scan *scan, struct str name);
 
 /* scan_walk.c: begins a walk; what it finds is told by scan_met, its end by scan_walk_ended or scan_give_up. */
 void scan_walk_begin(struct scan *scan);
 void scan_walk_cancel(struct scan *scan); /* harmless when none is under way */
+/* Once per turn of the worker: asks for the page that waits, should it be its turn. */
+void scan_walk_turn(struct scan *scan);
+/* How long the walk has taken so far, but for what its pages had to wait for others. */
+int64_t scan_walk_took_ns(const struct scan *scan);
 /* A row of the walk. */
 void scan_met(struct scan *scan, struct str name, const struct vault_row *row);
 void scan_walk_ended(struct scan *scan);

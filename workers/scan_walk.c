@@ -12,6 +12,7 @@ static const int64_t HOLD_NS = 600 * NS_PER_S; /* a role may be on its way, a pr
 static const int64_t LATE_HOLD_NS = 86400 * NS_PER_S;
 
 static void ask_token(struct scan *scan);
+static void next_page(struct scan *scan);
 static void send_page(struct scan *scan);
 
 static struct worker *worker_of(const struct scan *scan) {
@@ -20,7 +21,7 @@ static struct worker *worker_of(const struct scan *scan) {
 
 void scan_walk_cancel(struct scan *scan) {
 	if (!scan->walking) return;
-	scan->walking = false;
+	scan->walking = scan->held = false;
 	gate_cancel(&scan->gate);
 	vault_call_deinit(&scan->call);
 	identity_leave(&scan->waiter);
@@ -122,7 +123,7 @@ static void ask_token(struct scan *scan) {
 		break;
 	}
 	scan->token_serial = scan->identity->serial;
-	send_page(scan);
+	next_page(scan);
 }
 
 /* --- pages --- */
@@ -136,7 +137,7 @@ static bool is_over_budget(struct scan *scan) {
 	const struct settings *settings = &worker_of(scan)->settings;
 	int64_t box_ns = settings->poll_interval_ns > LEAST_BOX_NS ? settings->poll_interval_ns
 								   : LEAST_BOX_NS;
-	bool late = worker_of(scan)->now.mono_ns - scan->walk_began_ns > box_ns;
+	bool late = scan_walk_took_ns(scan) > box_ns;
 	if (late || scan->walked_pages >= MAX_PAGES) {
 		give_up(scan, "listing takes too long, objects are checked by GET",
 			late ? "a walk took longer than an interval" : "too many pages",
@@ -154,6 +155,7 @@ static void take_page(struct scan *scan) {
 	struct fault fault = { 0 };
 	if (!scan->walked_pages++) scan->walk_began_s = scan->call.http.server_date_s;
 	scan->throttled = 0;
+	scan->away = false;
 	enum err err =
 		vault_read_list(&scan->call, scan->kind, met, scan, &scan->next_link, &fault);
 	vault_call_deinit(&scan->call);
@@ -163,7 +165,7 @@ static void take_page(struct scan *scan) {
 		scan_walk_cancel(scan);
 		scan_walk_ended(scan);
 	} else if (!is_over_budget(scan)) {
-		send_page(scan);
+		next_page(scan);
 	}
 }
 
@@ -220,6 +222,31 @@ static void send_page(struct scan *scan) {
 	gate_start(&scan->shard->gate, &scan->gate);
 }
 
+/* Until it is known what walks find, objects cost more without one. */
+static bool is_its_turn(const struct scan *scan) {
+	return scan->mode != SCAN_LIST || shard_admits_page(scan->shard);
+}
+
+static void next_page(struct scan *scan) {
+	if (is_its_turn(scan)) {
+		send_page(scan);
+		return;
+	}
+	scan->held = true;
+	scan->held_since_ns = worker_of(scan)->now.mono_ns;
+}
+
+void scan_walk_turn(struct scan *scan) {
+	if (!scan->held || !is_its_turn(scan)) return;
+	scan->held = false;
+	scan->held_ns += worker_of(scan)->now.mono_ns - scan->held_since_ns;
+	send_page(scan);
+}
+
+int64_t scan_walk_took_ns(const struct scan *scan) {
+	return worker_of(scan)->now.mono_ns - scan->walk_began_ns - scan->held_ns;
+}
+
 void scan_walk_begin(struct scan *scan) {
 	assert(!scan->walking && !scan->identity);
 	scan->walking = true;
@@ -227,6 +254,7 @@ void scan_walk_begin(struct scan *scan) {
 	scan->walked_pages = scan->throttled = scan->denied_count = 0;
 	scan->token_renewed = false;
 	scan->walk_began_ns = worker_of(scan)->now.mono_ns;
+	scan->held_ns = 0;
 	scan->waiter.answer = token_answered;
 	buf_init(&scan->next_link, LINK_BYTES);
 	enum err err = borrow_identity(scan);

@@ -122,7 +122,7 @@ static bool is_listed_poll(struct worker *worker, struct object *object) {
 		return true;
 	}
 	if (!scan_covers(object)) return false;
-	if (worker->settings.drift != DRIFT_OFF) {
+	if (object->away ? scan_is_fresh(object) : worker->settings.drift != DRIFT_OFF) {
 		schedule_ready(object, CLASS_PERIODIC);
 		return true;
 	}
@@ -132,18 +132,42 @@ static bool is_listed_poll(struct worker *worker, struct object *object) {
 	return spec != NULL;
 }
 
+void schedule_away(struct object *object, bool away) {
+	if (away && !object->away) scan_doubt(object);
+	object->away = away;
+}
+
 void schedule_timer_fired(struct timer *timer) {
 	struct object *object = container_of(timer, struct object, timer);
 	struct worker *worker = object->shard->worker;
-	if (!object->failures && object->due == CLASS_PERIODIC && is_listed_poll(worker, object))
-		return;
+	bool well = !object->failures || object->away;
 	/* A change decides by itself whether the vault is asked. */
-	if (object->failures || (object->due != CLASS_NEW && object->due != CLASS_CHANGED))
-		object->reads = true;
-	schedule_ready(object, object->failures ? CLASS_RETRY : object->due);
+	bool reads = !well || (object->due != CLASS_NEW && object->due != CLASS_CHANGED);
+	if (well && object->due == CLASS_PERIODIC) {
+		if (is_listed_poll(worker, object)) return;
+		/* Nobody else will tell that the way is closed; once it is open the next walk is enough. */
+		schedule_away(object, scan_covers(object));
+		reads = !object->away;
+	}
+	object->reads |= reads;
+	schedule_ready(object, well ? object->due : CLASS_RETRY);
 }
 
+/* The way is open again. What a walk will tell is left to the walk; until it has come there is the object's own moment. */
+static bool is_left_to_walk(struct object *object) {
+	if (object->reads || object->shard->gate.open) return false;
+	if (!scan_covers(object) || scan_is_fresh(object)) return false;
+	struct spec *spec = spec_borrow(object);
+	if (!spec) return false;
+	schedule_check(object->shard->worker, object, spec);
+	spec_unref(spec);
+	scan_resume(object);
+	return true;
+}
+
+/* Nobody is made to wait by those who have their Secret, and of whom nothing else is asked. */
 void schedule_waiter_woken(struct gate *gate, struct list *waiter) {
-	(void)gate;
-	schedule_ready(container_of(waiter, struct object, ready), CLASS_RETRY);
+	struct object *object = container_of(waiter, struct object, ready);
+	if (object->away && !gate->open && is_left_to_walk(object)) return;
+	schedule_ready(object, object->away ? CLASS_PERIODIC : CLASS_RETRY);
 }

@@ -192,6 +192,28 @@ void shard_recount(const struct object *object, enum object_class class, int fro
 	line_charge(&shard->ready[class], object->identity_hash, (to ? to : 1) - (from ? from : 1));
 }
 
+/* What the pace gives in an interval; the share of a single page at least. */
+static int64_t interval_requests(const struct shard *shard) {
+	const struct settings *settings = &shard->worker->settings;
+	double seconds = (double)settings->poll_interval_ns / (double)NS_PER_S;
+	double requests = settings->vault_rate_per_s * seconds;
+	return requests > SHARE_TURNS ? (int64_t)requests : SHARE_TURNS;
+}
+
+void shard_asked(struct shard *shard) {
+	if (shard->walks_owe) shard->walks_owe--;
+}
+
+bool shard_admits_page(struct shard *shard) {
+	bool behind = shard->waiting[CLASS_NEW] || shard->waiting[CLASS_RETRY];
+	if (!behind) shard->walks_owe = 0;
+	/* Where the pace is not what they wait for, a page takes nothing from them. */
+	if (!behind || !gate_waiting(&shard->gate)) return true;
+	if (shard->walks_owe + SHARE_TURNS > interval_requests(shard)) return false;
+	shard->walks_owe += SHARE_TURNS;
+	return true;
+}
+
 /* The first class behind the most urgent one that is owed a request; else that one. CLASS_COUNT: nobody waits. */
 static enum object_class next_class(const struct shard *shard) {
 	int most_urgent = 0;

@@ -40,6 +40,14 @@ static bool must_look_again(const struct sync *sync) {
 	return sync->looking || sync->repairing || sync->told || sync->took_word;
 }
 
+/* It failed because vault or token endpoint is away, and nobody has told of anything else: no change, and no row that differs. */
+static bool was_cut_off(const struct sync *sync) {
+	const struct gate *gate = sync->fault_gate;
+	bool cut = sync->fault.err && gate && gate->open && gate != &sync->worker->kube_gate;
+	bool polled = sync->class == CLASS_PERIODIC || sync->class == CLASS_SAFETY;
+	return cut && polled && sync->well && !sync->listed;
+}
+
 /* When the object is looked at next; a gone or deleted one is not. */
 static void plan_next(struct sync *sync) {
 	struct worker *worker = sync->worker;
@@ -54,6 +62,7 @@ static void plan_next(struct sync *sync) {
 	if (!sync->fault.err) sync_remember_force(sync);
 	sync_note_repair(sync);
 	if (sync->fault.err && must_look_again(sync)) secret_look_failed(object);
+	schedule_away(object, was_cut_off(sync));
 	if (!fault->err) {
 		object->failures = 0;
 		sync_plan_check(sync);

@@ -118,6 +118,7 @@ struct sync {
 		item_fault; /* err not OK: of the failed items, the one that decides about the retry */
 	/* Change detection by listing, see scan.h. */
 	bool listed; /* FETCH was answered by the rows of the last walk */
+	bool well; /* as far as was known when it began, the Secret is what is asked for */
 	bool repairing; /* the Secret was changed or deleted: it is written though the vault did not change */
 	bool resting; /* nothing was looked at: all is well as far as is known, and what will tell more is on its way */
 	bool has_read; /* a GET was answered */

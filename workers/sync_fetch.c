@@ -267,6 +267,7 @@ static struct fault cannot_ask(const struct sync_read *read, enum err err) {
 static void count_request(struct sync *sync, bool lists) {
 	sync->asked++;
 	if (sync->asked > sync->counted) sync_count_requests(sync, sync->asked);
+	shard_asked(sync->object->shard);
 	metric_add(lists ? METRIC_VAULT_LISTS : METRIC_VAULT_GETS, 1);
 	if (!lists && sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
 }

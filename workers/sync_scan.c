@@ -52,13 +52,13 @@ static void link_names(struct sync *sync) {
 
 /* --- may the vault be left alone? --- */
 
-/* Nothing is wrong, and the last write was for what is asked now. */
-static bool is_quiet(struct sync *sync) {
+/* Nothing is wrong but that the way was closed, and the last write was for what is asked now. */
+static bool is_well(struct sync *sync) {
 	const struct object *object = sync->object;
 	const struct status *status = &object->status;
 	const struct condition *ready = &status->conditions[CONDITION_READY];
-	return !object->failures && ready->value == CONDITION_TRUE &&
-	       status->observed_generation == sync->spec->generation &&
+	bool good = !object->failures && ready->value == CONDITION_TRUE;
+	return (good || object->away) && status->observed_generation == sync->spec->generation &&
 	       sync_digest_asked(sync) == OK && status_asked_is(status, sync->digest) &&
 	       !status_is_partial(status);
 }
@@ -95,7 +95,12 @@ const struct step *sync_look(struct sync *sync) {
 	struct gate *gate = &object->shard->gate;
 	struct fault fault = { 0 };
 	link_names(sync);
-	bool may_rest = is_quiet(sync) && !object->reads;
+	uint32_t list = sync->worker->secret_list;
+	bool well = is_well(sync), lost = list && secret_is_lost(object, list);
+	bool may_rest = well && !object->reads;
+	sync->well = well && !lost;
+	/* What the rows told before the way was closed says nothing about what happened meanwhile. */
+	if (object->away && !scan_is_fresh(object)) may_rest = false;
 	enum scan_state state = scan_state(object);
 	if (may_rest && state == SCAN_READY && take_rows(sync)) {
 		sync->listed = true;
@@ -103,8 +108,7 @@ const struct step *sync_look(struct sync *sync) {
 	}
 	/* All is well, and a walk will tell more. At first sight after a start so does the object's own phase. A Secret that is
 	 * known to be lost waits for neither. */
-	uint32_t list = sync->worker->secret_list;
-	if (list && secret_is_lost(object, list)) may_rest = false;
+	if (lost) may_rest = false;
 	bool waits = state == SCAN_PENDING && sync->class == CLASS_PERIODIC;
 	if (may_rest && state != SCAN_READY && (waits || !object->attempted)) {
 		scan_hurry(object);

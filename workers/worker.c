@@ -130,6 +130,7 @@ static void take_object(struct worker *worker, struct object *object) {
 		enum err err = arrive(worker, object);
 		if (!err) err = enter_shard(worker, object, spec, spc);
 		object->failures = 0;
+		object->away = false;
 		if (!err) schedule_with_jitter(worker, object, class_of(object));
 		/* Out of memory: it stays in the inbox and is tried again next turn. */
 		if (err) queue_add(&object->item);

@@ -44,6 +44,7 @@ struct shard {
 	int64_t skew_s; /* the vault's clock minus ours, by its last answer */
 	int64_t owed
 		[CLASS_COUNT]; /* twentieths of a request that each class has coming to it, while it waits */
+	int64_t walks_owe; /* requests of others, until walks have had no more than their share */
 };
 
 /* One token endpoint. */
@@ -156,6 +157,11 @@ void shard_recount(const struct object *object, enum object_class class, int fro
 void shard_hold(struct object *object, struct list *line);
 void shard_release(struct object *object);
 bool shard_has_room(const struct shard *shard);
+/* A request that is no page of a walk has been asked for. */
+void shard_asked(struct shard *shard);
+/* A page of a walk may be asked for now, and is counted. While somebody waits who was never synced, or has failed, walks have a
+ * twentieth of the requests, as each class has; counted over an interval, so that a walk that fits in goes on at once. */
+bool shard_admits_page(struct shard *shard);
 void shard_saw_date(struct shard *shard, int64_t server_date_s); /* 0: not sent */
 void shard_leave(struct object *object); /* the object does not count here any more */
 void shard_sweep(struct worker *worker);
@@ -179,5 +185,7 @@ int64_t schedule_phase_ns(uint64_t hash, struct now now, int64_t interval_ns);
 uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_uid_hash);
 void schedule_retry(struct worker *worker, struct object *object, const struct fault *fault,
 	int64_t interval_ns);
+/* Nothing but the way to vault and token endpoint is known to be wrong with it; or that is over. */
+void schedule_away(struct object *object, bool away);
 void schedule_timer_fired(struct timer *timer);
 void schedule_waiter_woken(struct gate *gate, struct list *waiter);

@@ -24,7 +24,7 @@ SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read agai
 PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
 QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
 UNLIMITED = 1000000
-TRIAL_S = 10  # breakerIntervalInSeconds, as it is by default
+CUT_VAULT = "fleet-0"  # by --outage
 
 # Options that are lifted when they are not what is measured; those that this engine does not know are left out.
 LIFTED = {"kubeWritesPerSecond": 0, "statusWritesPerSecond": 0}
@@ -190,6 +190,9 @@ class LocalFleet:
             return synced
 
         self.wait("first full sync", done, objects, limit + outage, max(0.05, min(0.5, objects / 200000)))
+        if outage:
+            self.wait("all Ready again", lambda: self.times()["ready"], objects, limit)
+            cut["ready"] = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
         end = self.snapshot()
         seconds = self.times()["lastSynced"] - self.started
         rss = max(sample[2] for sample in samples)
@@ -204,7 +207,7 @@ class LocalFleet:
                  "samples": [tuple(round(value, 3) for value in sample) for sample in samples]}
         found["gets_per_version"] = report.share(found["requests"]["get"], self.sources())
         if outage:
-            found["outage"] = self.judge_outage(cut, outage, samples)
+            found["outage"] = self.judge_outage(cut, outage, samples, seconds)
         return found
 
     def sources(self):
@@ -216,16 +219,19 @@ class LocalFleet:
         now = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
         if "from" not in cut and share >= 0.25:
             cut.update({"from": now, "trials": [(now, self.trials())]})
-            self.world.say("cut", vault="fleet-0", how="refused", seconds=outage)
+            self.world.say("cut", vault=CUT_VAULT, how="refused", seconds=outage)
         elif "from" in cut and "until" not in cut:
             cut["trials"].append((now, self.trials()))
             if now >= cut["from"] + outage:
-                cut["until"] = now
+                cut.update({"until": now, "asked": self.asked_of_cut()})
 
     def trials(self):
         return engine_counts(self.metrics())["breaker_trials"]
 
-    def judge_outage(self, cut, outage, samples):
+    def asked_of_cut(self):
+        return report.requests_by_label(self.world.ask("stats"), CUT_VAULT + ".")
+
+    def judge_outage(self, cut, outage, samples, seconds):
         """Healthy objects per second: all of them, less the share of the vault that is cut off."""
         vaults = self.options.vaults
         if "until" not in cut:
@@ -237,13 +243,16 @@ class LocalFleet:
         rate = report.mean_rate(line, cut["from"] + 1, min(cut["until"], during[-1][0] if during else cut["until"]))
         at_cut = max(done for at, done in line if at <= cut["from"])
         left = (self.options.objects - at_cut) / vaults
-        # Whoever's moment came meanwhile says so in his status, and is read once when the way is open again.
+        # Whoever's moment came meanwhile says so in his status, and has to be found well again.
         told = at_cut / vaults * min(1, outage / self.options.interval)
-        end = max(at for at, _ in line)
+        asked = report.difference(self.asked_of_cut(), cut["asked"])
         return {"seconds": outage, "trials": cut["trials"][-1][1] - cut["trials"][0][1],
                 "trials_per_10s": report.most_in_window(cut["trials"], 10),
-                "recovery_s": round(end - cut["until"], 1),
-                "recovery_bound_s": round(TRIAL_S + (left + told) / report.pace_of(self.options.rate), 1) if self.options.rate else None,
+                "recovery_s": round(seconds - cut["until"], 1), "ready_again_s": round(cut["ready"] - cut["until"], 1),
+                "left": round(left), "told": round(told),
+                "requests": {kind: number for kind, number in report.requests_of(asked, {}).items() if kind in ("get", "list", "versions")},
+                "recovery_bound_s": report.recovery_seconds(left, self.options.rate),
+                "ready_again_bound_s": report.recovery_seconds(left + told, self.options.rate),
                 "healthy_pace": round((vaults - 1) * report.pace_of(self.options.rate), 1) if self.options.rate else None,
                 "healthy_rate_before": round(before * (vaults - 1) / vaults, 1) if before else None,
                 "healthy_rate_during": round(rate, 1) if rate else None,

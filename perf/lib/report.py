@@ -4,11 +4,14 @@ KINDS = {"get": ("get secrets", "get keys", "get certificates"), "list": ("list 
          "versions": ("list versions of secrets", "list versions of keys", "list versions of certificates"), "token": ("token",)}
 
 
-def requests_by_label(stats):
-    """The world's counters, over all hosts and statuses."""
+TRIAL_S = 10  # breakerIntervalInSeconds, as it is by default
+
+
+def requests_by_label(stats, host=""):
+    """The world's counters, over all statuses, of all hosts whose names begin so."""
     labels = {}
-    for by_label in stats["requests"].values():
-        for label, by_status in by_label.items():
+    for name, by_label in stats["requests"].items():
+        for label, by_status in by_label.items() if name.startswith(host) else ():
             labels[label] = labels.get(label, 0) + sum(by_status.values())
     return labels
 
@@ -50,6 +53,11 @@ def bound_seconds(objects, vaults, rate):
 def pace_of(rate):
     """Requests per second over a longer time, where ten seconds hold ten times the rate with a burst in them, as docs/scale.md has it."""
     return max((10 * rate - min(20, rate)) / 10, rate / 2)
+
+
+def recovery_seconds(reads, rate):
+    """The shortest time after an outage: until its end is found out, and so many reads at the vault's pace; None: no quota."""
+    return round(TRIAL_S + reads / pace_of(rate), 1) if rate else None
 
 
 def per(seconds, number):
@@ -149,7 +157,10 @@ def text(result):
                   row("healthy objects/s meanwhile", outage["healthy_rate_during"],
                       f"(the pace of their vaults, pages of walks included: {outage['healthy_pace']})"),
                   row("all synced after its end", outage["recovery_s"],
-                      f"s (a trial, what was left and what told of the outage at the vault's pace: {outage['recovery_bound_s']} s)"),
+                      f"s (a trial, and the {outage['left']:,} reads that were left at the vault's pace: {outage['recovery_bound_s']} s)"),
+                  row("all Ready again after its end", outage["ready_again_s"],
+                      f"s (with one read more of each of the {outage['told']:,} that told of it: {outage['ready_again_bound_s']} s)"),
+                  f"  requests to that vault since its end: {counts_line(outage['requests'])}",
                   row("429 answers", result["throttled"])]
     if result.get("import_rotation"):
         lines += import_lines(result["import_rotation"])

@@ -34,6 +34,12 @@ class Report(unittest.TestCase):
                          {"get": 10, "list": 2, "versions": 3, "token": 7, "safety": None, "probe": 2})
         self.assertEqual(report.throttled_of(STATS), 3)
 
+    def test_requests_to_one_vault(self):
+        self.assertEqual(report.requests_by_label(STATS, "b."), {"get secrets": 4})
+
+    def test_after_an_outage_its_end_is_found_out_and_what_is_left_is_read_at_the_vaults_pace(self):
+        self.assertEqual([report.recovery_seconds(*one) for one in ((0, 40), (380, 40), (380, 0))], [10, 20, None])
+
     def test_safety_rereads_are_counted_apart(self):
         found = report.requests_of(self.labels, {"vault_safety_reads": 4})
         self.assertEqual((found["get"], found["safety"]), (6, 4))
@@ -74,7 +80,8 @@ class Report(unittest.TestCase):
                   "rss_mib": 60, "throttled": 4, "main_turn_max_ms": 5, "main_turn_cpu_max_ms": 2, "requests": {"get": 1000, "safety": None},
                   "writes": {"secret": 1000}, "steady": steady, "cpu_us_per_check": 9.5, "rotation": times,
                   "outage": {"seconds": 30, "trials": 3, "trials_per_10s": 1, "healthy_rate_before": 10, "healthy_rate_during": None,
-                             "recovery_s": 12.5, "recovery_bound_s": None, "healthy_pace": None},
+                             "recovery_s": 12.5, "recovery_bound_s": None, "healthy_pace": None, "left": 70, "told": 6,
+                             "ready_again_s": 13, "ready_again_bound_s": None, "requests": {"get": 71}},
                   "import_rotation": {"imported": 2000, "imported_before": 5, "imported_after": 1500, "throttled": 0, **times,
                                       "since_shown": times, "seconds": 9, "bound_s": 7, "requests": {"list": 33}},
                   "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}

@@ -403,11 +403,55 @@ const char *sim_untold(struct sim *sim) {
 	return what;
 }
 
+void sim_recovery_begin(struct sim *sim) {
+	sim->checks.recovery_reads = sim->checks.requests[ROW_FETCH];
+	sim->checks.recovery_safety_reads = metric_read(METRIC_SAFETY_READS);
+}
+
+/* The largest number of reads that a SecretSync of the vault needs, twice: what else it reads is refused while its first request is
+ * the trial. */
+static uint64_t most_reads_of_trial(struct sim *sim, unsigned vault) {
+	uint64_t most = 0;
+	for (unsigned i = 0; i < sim->sync_count; i++) {
+		const struct sim_sync *sync = &sim->syncs[i];
+		if (!sync->present || sim->spcs[sync->spc].vault != vault) continue;
+		uint64_t reads = requests_of_check(sim, sync);
+		most = reads > most ? reads : most;
+	}
+	return 2 * most;
+}
+
+static uint64_t reads_of_recovery(
+	struct sim *sim, const struct sim_sync *sync, int64_t window_s) {
+	int64_t interval_s = sync->interval_s ? sync->interval_s : sim->default_interval_s;
+	if (!sync->present || is_listed(sim, sync)) return 0;
+	return ((uint64_t)(window_s / interval_s) + 2) * requests_of_check(sim, sync);
+}
+
+/* What walks tell of is not read because its vault was away: a walk is enough. One per vault and worker tries whether it is back. */
+static void check_recovery_reads(struct sim *sim) {
+	int64_t window_s = (sim->now_ns - sim->outage_over_ns) / NS_PER_S;
+	uint64_t reads = sim->checks.requests[ROW_FETCH] - sim->checks.recovery_reads;
+	uint64_t most = metric_read(METRIC_SAFETY_READS) - sim->checks.recovery_safety_reads;
+	for (unsigned v = 0; v < sim->vault_count; v++) most += most_reads_of_trial(sim, v);
+	for (unsigned i = 0; i < sim->sync_count; i++)
+		most += reads_of_recovery(sim, &sim->syncs[i], window_s);
+	for (unsigned a = 0; a < sim->akv_count; a++) {
+		for (unsigned i = 0; i < SIM_AKV_SECRETS; i++)
+			most += reads_of_recovery(sim, &sim->akvs[a].derived[i], window_s);
+	}
+	if (reads > most)
+		sim_fail(sim, "an outage costs pages only",
+			"%llu reads of vaults in %lld s after it, expected %llu at most",
+			(unsigned long long)reads, (long long)window_s, (unsigned long long)most);
+}
+
 void sim_recovery_end(struct sim *sim) {
 	static const enum sim_row rows[] = { ROW_CREATE, ROW_SETTLE, ROW_APPLY, ROW_PATCH };
 	for (unsigned i = 0; i < sim->sync_count; i++) {
 		if (sim->syncs[i].blocked) return; /* it tries again and again */
 	}
+	check_recovery_reads(sim);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (since(&sim->checks, rows[i]))
 			sim_fail(sim, "silence",

@@ -264,6 +264,7 @@ static void outage_ends(struct sim *sim, struct sim_event *event) {
 	sim_note(sim, "the outage is over");
 	sim_go_offline(sim, false);
 	sim->outage_over_ns = sim->now_ns;
+	sim_recovery_begin(sim);
 	event->fire = recovering;
 	sim_at(sim, event, sim->now_ns + NS_PER_S);
 }

@@ -209,6 +209,7 @@ struct sim_checks {
 	uint64_t status_writes, event_writes; /* of what is stored, by the product */
 	int64_t silent_since_ns, silent_version;
 	uint64_t silent_requests[ROW_COUNT], silent_product_writes, silent_safety_reads;
+	uint64_t recovery_reads, recovery_safety_reads; /* when the outage was over */
 };
 
 struct sim_options {
@@ -398,6 +399,7 @@ void sim_silence_end(struct sim *sim);
 /* After an outage longer than two intervals: each SecretSync says so. NULL: yes; else who does not. */
 const char *sim_untold(struct sim *sim);
 /* The outage is over and the conditions are well again: no Secret was written for it. */
+void sim_recovery_begin(struct sim *sim);
 void sim_recovery_end(struct sim *sim);
 /* The engine has been started again on a silent fleet, some seconds ago: it wrote nothing and read nothing that was not due. */
 void sim_restart_end(struct sim *sim);

@@ -441,6 +441,126 @@ static void an_outage_is_told_in_the_objects_own_time(void **state) {
 	bench_take_status();
 }
 
+/* Everything is away until the object has said so; then a page is what gets through first. */
+static void begin_outage(void) {
+	begin_listed();
+	refuse_for(2 * INTERVAL + 60 * NS_PER_S, true);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");
+	bench_take_status();
+	for (int i = 0; i < 400 && !bench_find(HTTP_GET, LIST); i++) {
+		pass_time(NS_PER_S);
+		if (bench_find(HTTP_GET, GET)) lose(HTTP_GET, GET, ERR_NETWORK, false);
+	}
+}
+
+static void after_an_outage_pages_are_enough(void **state) {
+	(void)state;
+	begin_outage();
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	assert_false(b.object->away);
+	/* And walks go on as before. */
+	advance_to_walk();
+	assert_int_equal(bench_active(), 1);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Whatever stands on its first page: its own row is what counts. */
+static void after_an_outage_a_row_of_before_is_not_enough(void **state) {
+	(void)state;
+	begin_outage();
+	reply_now(LIST, FIRST_OF_TWO(ROW_OF("z", "1700000000")));
+	assert_null(bench_find(HTTP_PATCH, STATUS_URL));
+	assert_null(bench_find(HTTP_GET, GET));
+	reply_now(PAGE_TWO, LISTED("a", "1700000000", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+}
+
+static void what_changed_during_an_outage_is_read(void **state) {
+	(void)state;
+	begin_outage();
+	reply_now(LIST, LISTED("a", "1700000009", ""));
+	assert_int_equal(b.object->sync->class, CLASS_SEEN);
+	reply_now(GET, VALUE("s3cret-value", "v2", "1700000009"));
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateSucceeded");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
+/* The way is open, but nobody may list any more: it is looked at in its own time. */
+static void after_an_outage_without_a_walk_it_is_read(void **state) {
+	int seconds = 0;
+	(void)state;
+	begin_outage();
+	reply(HTTP_GET, LIST, 403, "{\"error\":{\"code\":\"Forbidden\"}}");
+	for (; seconds < INTERVAL / NS_PER_S && !bench_find(HTTP_GET, GET); seconds += 10) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply(HTTP_GET, LIST, 403, "{\"error\":{\"code\":\"Forbidden\"}}");
+	}
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+}
+
+/* What was asked for meanwhile is not in the Secret: no row tells about that. */
+static void what_was_edited_during_an_outage_is_read(void **state) {
+	(void)state;
+	begin_outage();
+	b.spc.generation = 2;
+	bench_again();
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateSucceeded");
+	bench_take_status();
+}
+
+/* Somebody else has found the way open, and no walk has begun since it was closed. */
+static void after_an_outage_the_walk_of_before_is_not_enough(void **state) {
+	(void)state;
+	begin_listed();
+	struct gate *gate = &b.object->shard->gate;
+	gate->open = true;
+	gate->trial_at_ns = INT64_MAX;
+	gate->fault = fault_make(ERR_NETWORK, "it is away");
+	for (int i = 0; i < 400 && !bench_find(HTTP_PATCH, STATUS_URL); i++) pass_time(10 * NS_PER_S);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"False\",\"reason\":\"UpdateFailedProviderError");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	gate->open = false;
+	thread_set_role(ROLE_WORKER);
+	schedule_waiter_woken(gate, list_pop(&gate->waiters));
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_int_equal(bench_active(), 1);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
+/* Something else is wrong with it: a row that is as it was says nothing about that. */
+static void who_was_not_well_before_an_outage_is_not_well_by_its_end(void **state) {
+	(void)state;
+	begin_listed();
+	begin_again();
+	enum err err = status_set(&b.status, CONDITION_READY, CONDITION_FALSE, REASON_UPDATE_FAILED_LABEL, STR("x"), 1, 0);
+	assert_int_equal(err, OK);
+	bench_begin();
+	give_token();
+	lose(HTTP_GET, GET, ERR_NETWORK, false);
+	bench_take_status();
+	assert_false(list_is_empty(&b.object->shard->gate.waiters));
+	assert_false(b.object->away);
+}
+
 /* And so it is where the token is what cannot be had. */
 static void an_outage_of_entra_is_told_too(void **state) {
 	(void)state;
@@ -680,6 +800,13 @@ int main(void) {
 		SCAN_TEST(a_restart_finds_an_edited_class_at_once),
 		SCAN_TEST(a_restart_without_entra_is_told),
 		SCAN_TEST(an_outage_is_told_in_the_objects_own_time),
+		SCAN_TEST(after_an_outage_pages_are_enough),
+		SCAN_TEST(after_an_outage_a_row_of_before_is_not_enough),
+		SCAN_TEST(what_changed_during_an_outage_is_read),
+		SCAN_TEST(after_an_outage_without_a_walk_it_is_read),
+		SCAN_TEST(what_was_edited_during_an_outage_is_read),
+		SCAN_TEST(after_an_outage_the_walk_of_before_is_not_enough),
+		SCAN_TEST(who_was_not_well_before_an_outage_is_not_well_by_its_end),
 		SCAN_TEST(an_outage_of_entra_is_told_too),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),

@@ -179,6 +179,68 @@ static void what_was_free_is_not_held_against_a_class(void **state) {
 	for (int i = 0; i < OBJECTS; i++) shard_dequeue(f->objects[i]);
 }
 
+static unsigned pages_admitted(struct shard *shard) {
+	unsigned pages = 0;
+	while (pages < 1000 && shard_admits_page(shard)) pages++;
+	return pages;
+}
+
+/* One in twenty requests, counted over an interval: a walk that fits in is not slowed down. */
+static void walks_have_a_share_while_somebody_waits(void **state) {
+	const enum object_class classes[] = { CLASS_NEW, CLASS_RETRY };
+	struct fixture *f = *state;
+	struct shard *shard = f->shard;
+	f->worker.settings.vault_rate_per_s = 10;
+	f->worker.settings.poll_interval_ns = 60 * NS_PER_S;
+	for (int c = 0; c < 2; c++) {
+		shard_enqueue(shard, f->objects[c], classes[c]);
+		/* They do not wait for the pace. */
+		assert_int_equal(pages_admitted(shard), 1000);
+		shard->gate.lanes[LANE_USUAL].waiting = 1;
+		assert_int_equal(pages_admitted(shard), 600 / 20);
+		unsigned pages = 0;
+		for (int i = 0; i < 1000; i++) {
+			shard_asked(shard);
+			pages += pages_admitted(shard);
+		}
+		assert_int_equal(pages, 1000 / 20);
+		/* Nobody waits any more: the next ones find the share of a whole interval. */
+		shard_dequeue(f->objects[c]);
+		assert_int_equal(pages_admitted(shard), 1000);
+		shard->gate.lanes[LANE_USUAL].waiting = 0;
+	}
+	/* What is looked at again waits behind walks, as it did. */
+	shard_enqueue(shard, f->objects[2], CLASS_PERIODIC);
+	shard->gate.lanes[LANE_USUAL].waiting = 1;
+	assert_int_equal(pages_admitted(shard), 1000);
+	shard->gate.lanes[LANE_USUAL].waiting = 0;
+	shard_dequeue(f->objects[2]);
+}
+
+/* However slow the vault: a page now and then. */
+static void the_slowest_walk_goes_on(void **state) {
+	struct fixture *f = *state;
+	f->worker.settings.vault_rate_per_s = 0.01;
+	shard_enqueue(f->shard, f->objects[0], CLASS_NEW);
+	f->shard->gate.lanes[LANE_USUAL].waiting = 1;
+	assert_int_equal(pages_admitted(f->shard), 1);
+	for (int i = 0; i < 20; i++) shard_asked(f->shard);
+	assert_int_equal(pages_admitted(f->shard), 1);
+	f->shard->gate.lanes[LANE_USUAL].waiting = 0;
+	shard_dequeue(f->objects[0]);
+}
+
+/* After an outage: who has his Secret, and was only to be looked at, lets those go first who have none yet. */
+static void who_lacks_nothing_comes_behind_after_an_outage(void **state) {
+	struct fixture *f = *state;
+	f->objects[0]->away = f->objects[1]->away = true;
+	for (int i = 0; i < 4; i++) gate_wait(&f->shard->gate, &f->objects[i]->ready);
+	for (struct list *waiter; (waiter = list_pop(&f->shard->gate.waiters));)
+		schedule_waiter_woken(&f->shard->gate, waiter);
+	const int order[] = { 2, 3, 0, 1 };
+	for (size_t i = 0; i < 4; i++) assert_ptr_equal(shard_next(f->shard), f->objects[order[i]]);
+}
+
 static void a_more_urgent_reason_moves_an_object_up(void **state) {
 	struct fixture *f = *state;
 	shard_enqueue(f->shard, f->objects[0], CLASS_RETRY);
@@ -404,6 +466,9 @@ int main(void) {
 		TEST(shares_of_classes_are_of_requests),
 		TEST(what_asks_for_nothing_has_no_share),
 		TEST(what_was_free_is_not_held_against_a_class),
+		TEST(walks_have_a_share_while_somebody_waits),
+		TEST(the_slowest_walk_goes_on),
+		TEST(who_lacks_nothing_comes_behind_after_an_outage),
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),

@@ -32,6 +32,8 @@ struct fleet {
 	bool *synced; /* by object: its status said Ready once */
 	size_t synced_count;
 	int64_t last_synced_ns; /* mono: when the latest of them did so first */
+	bool *ready; /* by object: its status says Ready now */
+	size_t ready_count;
 	char *padding;
 };
 
@@ -44,6 +46,7 @@ void fleet_destroy(struct fleet *fleet) {
 	mem_free(fleet->generation);
 	mem_free(fleet->due_ns);
 	mem_free(fleet->synced);
+	mem_free(fleet->ready);
 	mem_free(fleet->shown_ns);
 	mem_free(fleet->waits.ns);
 	mem_free(fleet->waits_since_shown.ns);
@@ -111,14 +114,17 @@ static void secret_written(struct fleet *fleet, unsigned object, const struct ku
 static void status_written(struct fleet *fleet, unsigned object, const struct kube_write *write) {
 	const cJSON *condition,
 		*conditions = world_json_at(world_json_at(write->after, "status"), "conditions");
-	if (fleet->synced[object]) return;
+	bool ready = false;
 	cJSON_ArrayForEach(condition, conditions) {
 		if (!str_eq(world_json_str(condition, "type"), STR("Ready"))) continue;
-		if (!str_eq(world_json_str(condition, "status"), STR("True"))) return;
-		fleet->synced[object] = true;
-		fleet->synced_count++;
-		fleet->last_synced_ns = write->now.mono_ns;
+		ready = str_eq(world_json_str(condition, "status"), STR("True"));
 	}
+	fleet->ready_count += (size_t)ready - (size_t)fleet->ready[object];
+	fleet->ready[object] = ready;
+	if (!ready || fleet->synced[object]) return;
+	fleet->synced[object] = true;
+	fleet->synced_count++;
+	fleet->last_synced_ns = write->now.mono_ns;
 }
 
 static void on_write(const struct kube_write *write, void *arg) {
@@ -171,6 +177,7 @@ cJSON *fleet_times_json(struct fleet *fleet) {
 	add_waits(cJSON_AddObjectToObject(json, "sinceShown"), &fleet->waits_since_shown);
 	world_json_add_i64(json, "pending", (int64_t)fleet->pending);
 	world_json_add_i64(json, "synced", (int64_t)fleet->synced_count);
+	world_json_add_i64(json, "ready", (int64_t)fleet->ready_count);
 	cJSON_AddNumberToObject(
 		json, "lastSynced", (double)fleet->last_synced_ns / (double)NS_PER_S);
 	return json;
@@ -257,8 +264,10 @@ void word_fleet(struct job *job) {
 	fleet->due_ns = mem_zalloc(fleet->total * sizeof(*fleet->due_ns));
 	fleet->shown_ns = mem_zalloc(fleet->total * sizeof(*fleet->shown_ns));
 	fleet->synced = mem_zalloc(fleet->total * sizeof(*fleet->synced));
+	fleet->ready = mem_zalloc(fleet->total * sizeof(*fleet->ready));
 	fleet->padding = mem_alloc(fleet->bytes);
-	assert(fleet->generation && fleet->due_ns && fleet->shown_ns && fleet->synced && fleet->padding);
+	assert(fleet->generation && fleet->due_ns && fleet->shown_ns && fleet->synced);
+	assert(fleet->ready && fleet->padding);
 	memset(fleet->padding, 'x', fleet->bytes);
 	job->server->fleet = fleet;
 	kube_on_write(job->server->kube, on_write, fleet);
