@@ -12,9 +12,7 @@
 #include "base/metric.h"
 #include "clients/http_curl_impl.h"
 
-static const long UPLOAD_BUFFER_BYTES = 16 << 10;
-
-enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_HANDLES = 64, USER_TIMEOUT_MS = 10000 };
+enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_TRANSFERS = 128, USER_TIMEOUT_MS = 10000 };
 
 struct http_curl {
 	struct http http;
@@ -24,8 +22,6 @@ struct http_curl {
 	struct list done; /* requests that ended; on_done is still to be called */
 	struct list streams; /* transfers */
 	struct heap deadlines; /* of transfers */
-	CURL *spare[MAX_SPARE_HANDLES];
-	unsigned spare_count;
 	enum http_phase phase; /* of the exchange that ended last */
 };
 
@@ -170,7 +166,7 @@ static int64_t silent_for_ns(int fd) {
  * connection goes that has brought nothing at all since this request went out; the others are alive. */
 static void end_dead_connections(const struct transfer *transfer) {
 	struct site_multi *site = transfer->site;
-	if (site->version != HTTP_VERSION_2 || !transfer->sends) return;
+	if (site->site.version != HTTP_VERSION_2 || !transfer->sends) return;
 	int64_t waited_ns = transfer_now(transfer).mono_ns - transfer->sent_ns;
 	/* The answer to the handshake may have come in just when the request went out. */
 	int64_t silence_ns = waited_ns - waited_ns / 8;
@@ -190,33 +186,40 @@ static void setup_multi(struct site_multi *site) {
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, site);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)site->max_connections);
+	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)site->site.max_connections);
 	/* Fewer than the working set would cost a TLS handshake per request. */
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_IDLE_CONNECTIONS);
+}
+
+/* By what it says, not by its address, where another one may stand by now. */
+static bool is_same_site(const struct http_site *a, const struct http_site *b) {
+	return a->version == b->version && a->max_connections == b->max_connections &&
+	       a->own_connection == b->own_connection && a->use_proxy == b->use_proxy &&
+	       a->allow_http == b->allow_http && a->ca_file == b->ca_file &&
+	       a->ca_pem.ptr == b->ca_pem.ptr && a->ca_pem.len == b->ca_pem.len &&
+	       a->client_cert_pem.ptr == b->client_cert_pem.ptr &&
+	       a->client_cert_pem.len == b->client_cert_pem.len &&
+	       a->client_key_pem == b->client_key_pem &&
+	       a->client_cert_file == b->client_cert_file &&
+	       a->client_key_file == b->client_key_file;
 }
 
 static struct site_multi *multi_for(struct http_curl *self, const struct http_site *wanted) {
 	list_for_each (link, &self->multis) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
-		if (site->version == wanted->version &&
-			site->max_connections == wanted->max_connections &&
-			site->own_connection == wanted->own_connection) {
-			return site;
-		}
+		if (is_same_site(&site->site, wanted)) return site;
 	}
 	struct site_multi *site = mem_zalloc(sizeof *site);
 	if (!site) return NULL;
-	*site = (struct site_multi){ .owner = self,
-		.version = wanted->version,
-		.max_connections = wanted->max_connections,
-		.own_connection = wanted->own_connection,
-		.multi = curl_multi_init(),
-		.deadline_ns = NEVER_NS };
+	*site = (struct site_multi){
+		.owner = self, .site = *wanted, .multi = curl_multi_init(), .deadline_ns = NEVER_NS
+	};
 	if (!site->multi) {
 		mem_free(site);
 		return NULL;
 	}
 	list_init(&site->connections);
+	list_init(&site->spare);
 	setup_multi(site);
 	list_push_back(&self->multis, &site->link);
 	return site;
@@ -224,58 +227,47 @@ static struct site_multi *multi_for(struct http_curl *self, const struct http_si
 
 /* --- start, end, cancel --- */
 
-/* libcurl copies what is sent into a buffer of this size, and may keep it in the handle: the least that it takes. Being set, the
- * option frees, and so wipes, the buffer. */
-static void drop_upload_buffer(CURL *easy) {
-	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+static struct transfer *get_transfer(struct site_multi *site) {
+	struct list *spare = list_pop(&site->spare);
+	if (!spare) return transfer_create(site);
+	site->spare_count--;
+	return container_of(spare, struct transfer, spare_link);
 }
 
-static CURL *get_handle(struct http_curl *self) {
-	if (self->spare_count) return self->spare[--self->spare_count];
-	CURL *easy = curl_easy_init();
-	if (easy) drop_upload_buffer(easy);
-	return easy;
-}
-
-static void put_handle(struct http_curl *self, CURL *easy) {
-	if (!easy) return;
-	if (self->spare_count == MAX_SPARE_HANDLES) {
-		curl_easy_cleanup(easy);
+/* Only what went as it should: libcurl counts in a handle how often it had to repeat requests, and gives up at the sixth. */
+static void put_transfer(struct transfer *transfer, bool is_sound) {
+	struct site_multi *site = transfer->site;
+	if (!is_sound || transfer->sends != 1 || site->spare_count == MAX_SPARE_TRANSFERS) {
+		transfer_destroy(transfer);
 		return;
 	}
-	curl_easy_reset(easy);
-	drop_upload_buffer(easy);
-	self->spare[self->spare_count++] = easy;
+	transfer_clear(transfer);
+	list_push_front(&site->spare, &transfer->spare_link);
+	site->spare_count++;
 }
 
-static void transfer_free(struct http_curl *self, struct transfer *transfer) {
+static void transfer_end(struct http_curl *self, struct transfer *transfer, bool is_sound) {
 	if (!transfer) return;
 	if (transfer->in_multi) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
 	list_remove(&transfer->stream_link);
 	heap_remove(&self->deadlines, &transfer->deadline);
-	put_handle(self, transfer->easy);
-	curl_slist_free_all(transfer->headers);
-	buf_deinit(&transfer->chunk);
-	secret_deinit(&transfer->secret_chunk);
-	mem_free(transfer);
+	put_transfer(transfer, is_sound);
 }
 
 /* The request is its caller's again. */
 static void let_go(struct http_curl *self, struct http_req *req) {
-	transfer_free(self, take(req->_impl));
+	struct transfer *transfer = take(req->_impl);
+	transfer_end(self, transfer, transfer && !transfer->in_multi && !req->err);
 	list_remove(&req->_link);
 	req->_active = false;
 }
 
 static enum err begin(struct http_curl *self, struct http_req *req) {
-	struct transfer *transfer = mem_zalloc(sizeof *transfer);
+	struct site_multi *site = multi_for(self, req->site);
+	struct transfer *transfer = site ? get_transfer(site) : NULL;
 	if (!transfer) return ERR_NOMEM;
 	req->_impl = transfer;
 	transfer->req = req;
-	list_init(&transfer->stream_link);
-	transfer->site = multi_for(self, req->site);
-	transfer->easy = get_handle(self);
-	if (!transfer->site || !transfer->easy) return ERR_NOMEM;
 	enum err err = heap_reserve(&self->deadlines, heap_len(&self->deadlines) + 1);
 	if (!err) err = transfer_setup(transfer);
 	if (err) return err;
@@ -451,9 +443,10 @@ static void curl_destroy(struct http *http) {
 	struct http_curl *self = self_of(http);
 	cancel_all(self, &self->running);
 	cancel_all(self, &self->done);
-	while (self->spare_count) curl_easy_cleanup(self->spare[--self->spare_count]);
 	for (struct list *link; (link = list_pop(&self->multis));) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
+		for (struct list *spare; (spare = list_pop(&site->spare));)
+			transfer_destroy(container_of(spare, struct transfer, spare_link));
 		curl_multi_cleanup(site->multi);
 		/* What libcurl forgot to close when it was out of memory. */
 		for (struct list *open; (open = list_first(&site->connections));) {

@@ -14,25 +14,27 @@
 
 struct http_curl;
 
-/* One libcurl multi for all sites with the same settings, because connection limits are a property of a multi. */
+/* One libcurl multi for each site, because connection limits are a property of a multi, and most options one of a site. */
 struct site_multi {
 	struct list link;
 	struct http_curl *owner;
-	enum http_version version;
-	unsigned max_connections;
-	bool own_connection;
+	struct http_site site; /* as it was; what it points to is the caller's */
 	CURLM *multi;
 	struct list connections; /* every open socket of this multi, idle ones included */
+	struct list spare; /* transfers whose handles have the site's options */
+	unsigned spare_count;
 	int64_t deadline_ns; /* when libcurl wants to be called */
 	bool stuck; /* for want of memory some exchange is not driven any more: all of them have to end */
 };
 
-/* One exchange: the part of a request that libcurl and this client need. */
+/* One exchange: the part of a request that libcurl and this client need. Used again for later exchanges with its site, since it
+ * costs more to set all options than to send a request. */
 struct transfer {
 	struct http_req *req;
 	struct site_multi *site;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct list spare_link; /* in site_multi.spare, between exchanges */
+	struct curl_slist *headers; /* one block of memory that is wiped, texts and all */
 	struct list stream_link; /* in streams, when it is one */
 	struct buf chunk; /* of a stream: bytes that on_data has not seen yet */
 	struct secret secret_chunk; /* the same, where the request has a response_arena */
@@ -49,8 +51,15 @@ struct transfer {
 	char error[CURL_ERROR_SIZE];
 };
 
-/* Sets every option of an exchange; the answer's callbacks fill the request. ERR_INVALID and ERR_NOMEM with a fault. */
+/* A transfer with the options that all exchanges with its site share; NULL when out of memory. */
+struct transfer *transfer_create(struct site_multi *site);
+void transfer_destroy(struct transfer *transfer); /* NULL is fine */
+
+/* Sets what else an exchange of transfer->req needs; the answer's callbacks fill the request. ERR_INVALID and ERR_NOMEM with a fault. */
 enum err transfer_setup(struct transfer *transfer);
+
+/* Forgets the exchange, which has left its multi. */
+void transfer_clear(struct transfer *transfer);
 
 /* Says in the request what became of the exchange. Before the handle leaves its multi. */
 void transfer_result(struct transfer *transfer, CURLcode code);

@@ -13,6 +13,7 @@ static const long CONNECT_TIMEOUT_MS = 10000;
 /* Azure's load balancers forget silent connections after four minutes, http.sys after two: none is used that old. */
 static const long IDLE_CONNECTION_S = 100;
 static const long KEEPALIVE_S = 30;
+static const long UPLOAD_BUFFER_BYTES = 16 << 10;
 /* Parsing the system's bundle costs milliseconds; a bundle that was replaced counts after this time. */
 static const long CA_CACHE_S = 300;
 
@@ -139,50 +140,70 @@ static int on_send(void *arg, char *peer_ip, char *local_ip, int peer_port, int 
 
 /* --- the options --- */
 
-static enum err add_line(struct transfer *transfer, const char *line) {
-	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-	if (!longer) return ERR_NOMEM;
-	transfer->headers = longer;
-	return OK;
-}
-
 static bool breaks_line(struct str value) {
 	return str_find_char(value, '\r') != SIZE_MAX || str_find_char(value, '\n') != SIZE_MAX ||
 	       str_find_char(value, 0) != SIZE_MAX;
 }
 
-static enum err add_header(
-	struct transfer *transfer, const char *name, const char *between, struct str value) {
-	if (breaks_line(value)) {
-		return fault_set(&transfer->req->fault, ERR_INVALID,
-			"the value of the header %s holds a line break", name);
-	}
-	/* May be the bearer token: it goes through memory that is wiped. */
-	char *line = mem_wiped_alloc(strlen(name) + strlen(between) + value.len + 1);
-	if (!line) return ERR_NOMEM;
-	char *end = stpcpy(stpcpy(line, name), between);
+/* What is sent beside libcurl's own headers. */
+struct lines {
+	struct curl_slist *nodes;
+	unsigned count;
+	char *text; /* where the next one goes */
+};
+
+static void add_line(struct lines *lines, const char *name, const char *between, struct str value) {
+	struct curl_slist *node = &lines->nodes[lines->count++];
+	if (node != lines->nodes) node[-1].next = node;
+	*node = (struct curl_slist){ .data = lines->text };
+	char *end = stpcpy(stpcpy(lines->text, name), between);
 	if (value.len) memcpy(end, value.ptr, value.len);
 	end[value.len] = 0;
-	enum err err = add_line(transfer, line);
-	mem_wiped_free(line);
-	return err;
+	lines->text = end + value.len + 1;
 }
 
+static const char BEARER[] = "Authorization", BEARER_BETWEEN[] = ": Bearer ",
+		  NO_EXPECT[] = "Expect:";
+
+static size_t bytes_of_lines(const struct http_req *req) {
+	size_t bytes = sizeof NO_EXPECT;
+	for (unsigned i = 0; i < req->header_count; i++)
+		bytes += strlen(req->headers[i].name) + 2 + req->headers[i].value.len + 1;
+	if (req->bearer) bytes += sizeof BEARER + sizeof BEARER_BETWEEN + secret_len(req->bearer);
+	return bytes;
+}
+
+static enum err check_lines(struct http_req *req) {
+	const char *bad = NULL;
+	for (unsigned i = 0; i < req->header_count; i++)
+		if (breaks_line(req->headers[i].value)) bad = req->headers[i].name;
+	if (req->bearer && breaks_line(secret_expose(req->bearer))) bad = BEARER;
+	if (!bad) return OK;
+	return fault_set(
+		&req->fault, ERR_INVALID, "the value of the header %s holds a line break", bad);
+}
+
+/* One block, which may hold the bearer token: it is wiped. */
 static enum err setup_headers(struct transfer *transfer) {
-	const struct http_req *req = transfer->req;
-	enum err err = add_line(transfer, "Expect:");
-	for (unsigned i = 0; !err && i < req->header_count; i++) {
-		err = add_header(transfer, req->headers[i].name, ": ", req->headers[i].value);
-	}
-	if (!err && req->bearer)
-		err = add_header(
-			transfer, "Authorization", ": Bearer ", secret_expose(req->bearer));
+	struct http_req *req = transfer->req;
+	enum err err = check_lines(req);
+	if (err) return err;
+	size_t nodes_bytes = (HTTP_MAX_HEADERS + 2) * sizeof(struct curl_slist);
+	char *block = mem_wiped_alloc(nodes_bytes + bytes_of_lines(req));
+	if (!block) return ERR_NOMEM;
+	struct lines lines = { .nodes = (struct curl_slist *)(void *)block,
+		.text = block + nodes_bytes };
+	transfer->headers = lines.nodes;
+	add_line(&lines, NO_EXPECT, "", STR_NULL);
+	for (unsigned i = 0; i < req->header_count; i++)
+		add_line(&lines, req->headers[i].name, ": ", req->headers[i].value);
+	if (req->bearer) add_line(&lines, BEARER, BEARER_BETWEEN, secret_expose(req->bearer));
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
-	return err;
+	return OK;
 }
 
 static void setup_method(struct transfer *transfer) {
-	static const char *const names[] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
+	static const char *const names[] = { NULL, NULL, "PUT", "PATCH", "DELETE" };
 	const struct http_req *req = transfer->req;
 	struct str body = req->secret_body ? secret_expose(req->secret_body) : req->body;
 	if (body.len || req->method == HTTP_POST) {
@@ -190,9 +211,7 @@ static void setup_method(struct transfer *transfer) {
 		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
 		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.len ? body.ptr : "");
 	}
-	if (req->method != HTTP_GET && req->method != HTTP_POST) {
-		curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, names[req->method]);
-	}
+	curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, names[req->method]);
 }
 
 static void set_blob(CURL *easy, CURLoption option, struct str pem) {
@@ -247,9 +266,7 @@ static void setup_sockets(struct transfer *transfer) {
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
-static void setup_connection(struct transfer *transfer) {
-	const struct http_site *site = transfer->req->site;
-	CURL *easy = transfer->easy;
+static void setup_connection(CURL *easy, const struct http_site *site) {
 	bool h2 = site->version == HTTP_VERSION_2;
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 		(long)(h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
@@ -275,13 +292,15 @@ static void setup_times(struct transfer *transfer) {
 
 static void setup_answer(struct transfer *transfer) {
 	struct http_req *req = transfer->req;
-	CURL *easy = transfer->easy;
 	buf_init(&req->response, req->max_response_bytes);
 	buf_init(&transfer->chunk, STREAM_CHUNK_BYTES);
-	if (req->response_arena) {
-		secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
-		secret_init(&transfer->secret_chunk, req->response_arena, STREAM_CHUNK_BYTES);
-	}
+	if (!req->response_arena) return;
+	secret_init(&req->response_secret, req->response_arena, req->max_response_bytes);
+	secret_init(&transfer->secret_chunk, req->response_arena, STREAM_CHUNK_BYTES);
+}
+
+static void setup_callbacks(struct transfer *transfer) {
+	CURL *easy = transfer->easy;
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -312,18 +331,71 @@ static enum err check_url(const struct transfer *transfer) {
 }
 
 enum err transfer_setup(struct transfer *transfer) {
-	struct http_req *req = transfer->req;
 	enum err err = check_url(transfer);
 	if (err) return err;
-	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, buf_cstr(&req->url))) return ERR_NOMEM;
-	curl_easy_setopt(transfer->easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
+	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, buf_cstr(&transfer->req->url)))
+		return ERR_NOMEM;
 	setup_answer(transfer);
-	curl_easy_setopt(transfer->easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
-	setup_sockets(transfer);
-	setup_trust(transfer->easy, req->site);
-	setup_client_certificate(transfer->easy, req->site);
 	setup_times(transfer);
 	setup_method(transfer);
-	setup_connection(transfer);
 	return setup_headers(transfer);
+}
+
+/* --- life --- */
+
+/* libcurl copies what is sent into a buffer of this size, and may keep it in the handle: the least that it takes. Being set, the
+ * option frees, and so wipes, the buffer. */
+static void drop_upload_buffer(CURL *easy) {
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+}
+
+struct transfer *transfer_create(struct site_multi *site) {
+	struct transfer *transfer = mem_zalloc(sizeof *transfer);
+	CURL *easy = curl_easy_init();
+	if (!transfer || !easy) {
+		curl_easy_cleanup(easy);
+		mem_free(transfer);
+		return NULL;
+	}
+	transfer->site = site;
+	transfer->easy = easy;
+	list_init(&transfer->spare_link);
+	list_init(&transfer->stream_link);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
+	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
+	setup_callbacks(transfer);
+	setup_sockets(transfer);
+	setup_trust(easy, &site->site);
+	setup_client_certificate(easy, &site->site);
+	setup_connection(easy, &site->site);
+	drop_upload_buffer(easy);
+	return transfer;
+}
+
+static void drop_texts(struct transfer *transfer) {
+	mem_wiped_free(take(transfer->headers));
+	buf_deinit(&transfer->chunk);
+	secret_deinit(&transfer->secret_chunk);
+}
+
+void transfer_clear(struct transfer *transfer) {
+	CURL *easy = transfer->easy;
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	drop_upload_buffer(easy);
+	drop_texts(transfer);
+	transfer->req = NULL;
+	transfer->sent_ns = 0;
+	transfer->sends = 0;
+	transfer->held = transfer->opened_socket = transfer->has_headers = false;
+	transfer->body_err = OK;
+	transfer->retry_after[0] = 0;
+}
+
+void transfer_destroy(struct transfer *transfer) {
+	if (!transfer) return;
+	curl_easy_cleanup(transfer->easy);
+	drop_texts(transfer);
+	mem_free(transfer);
 }
