@@ -62,6 +62,7 @@ void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns) {
 
 static void act(struct site_multi *site, curl_socket_t socket, int events) {
 	int running;
+	site->may_have_sent = true;
 	/* It returns early when it is out of memory, and some exchange is left without a socket or timer that drives it. */
 	if (curl_multi_socket_action(site->multi, socket, events, &running) != CURLM_OK)
 		site->stuck = true;
@@ -122,6 +123,27 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 
 /* --- connections --- */
 
+/* Exchanges share a connection. */
+static bool is_multiplexed(const struct site_multi *site) {
+	return site->site.version == HTTP_VERSION_2 && !site->site.own_connection;
+}
+
+/* libcurl sends headers and body of each exchange apart, and a packet costs more than all else of it. What a turn sends waits in
+ * the socket for the turn's end; should nobody come, the kernel sends it after 200 ms. */
+static void cork(const struct site_multi *site, int fd) {
+	if (is_multiplexed(site)) setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
+}
+
+/* Set once more, TCP_NODELAY sends what the cork has kept: tcp(7). */
+static void push(struct site_multi *site) {
+	if (!site->may_have_sent || !is_multiplexed(site)) return;
+	site->may_have_sent = false;
+	list_for_each (link, &site->connections) {
+		const struct connection *connection = container_of(link, struct connection, link);
+		setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	}
+}
+
 curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
 	struct transfer *transfer = arg;
 	(void)purpose;
@@ -138,6 +160,7 @@ curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sock
 	 * refuses leaves us with the request's own timeout. */
 	setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
 		sizeof user_timeout_ms);
+	cork(transfer->site, connection->fd);
 	list_push_back(&transfer->site->connections, &connection->link);
 	transfer->opened_socket = true;
 	return connection->fd;
@@ -246,9 +269,17 @@ static void put_transfer(struct transfer *transfer, bool is_sound) {
 	site->spare_count++;
 }
 
+/* A stream that is not at its end yet is given up, and the server told. */
+static void leave_multi(struct transfer *transfer) {
+	if (!transfer->in_multi) return;
+	curl_multi_remove_handle(transfer->site->multi, transfer->easy);
+	transfer->in_multi = false;
+	transfer->site->may_have_sent = true;
+}
+
 static void transfer_end(struct http_curl *self, struct transfer *transfer, bool is_sound) {
 	if (!transfer) return;
-	if (transfer->in_multi) curl_multi_remove_handle(transfer->site->multi, transfer->easy);
+	leave_multi(transfer);
 	list_remove(&transfer->stream_link);
 	heap_remove(&self->deadlines, &transfer->deadline);
 	put_transfer(transfer, is_sound);
@@ -308,8 +339,7 @@ static void transfer_ended(struct http_curl *self, struct transfer *transfer, CU
 	if (code == CURLE_OPERATION_TIMEDOUT) end_dead_connections(transfer);
 	transfer_result(transfer, code);
 	self->phase = transfer_phase(transfer, code);
-	curl_multi_remove_handle(transfer->site->multi, transfer->easy);
-	transfer->in_multi = false;
+	leave_multi(transfer);
 	heap_remove(&self->deadlines, &transfer->deadline);
 	list_remove(&req->_link);
 	list_push_back(&self->done, &req->_link);
@@ -430,6 +460,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 	deliver_chunks(self);
 	release_streams(self);
 	deliver_ends(self);
+	list_for_each (link, &self->multis) push(container_of(link, struct site_multi, link));
 	return next_deadline(self);
 }
 

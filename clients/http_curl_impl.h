@@ -24,6 +24,7 @@ struct site_multi {
 	struct list spare; /* transfers whose handles have the site's options */
 	unsigned spare_count;
 	int64_t deadline_ns; /* when libcurl wants to be called */
+	bool may_have_sent; /* something may stand in a corked socket */
 	bool stuck; /* for want of memory some exchange is not driven any more: all of them have to end */
 };
 

@@ -259,6 +259,20 @@ static void requests_share_one_h2_connection(void **state) {
 	server_stop(&server);
 }
 
+/* Twelve exchanges of which each waits in the socket until the kernel has enough of it take more than two seconds. */
+static void what_a_turn_sends_goes_at_its_end(void **state) {
+	struct scripted server = { .scripts = { h2_all }, .h2 = true };
+	(void)state;
+	server_start(&server);
+	client.site.version = HTTP_VERSION_2;
+	get_body(&client, &server, "ok");
+	int64_t began_ns = loop_now(client.loop).mono_ns;
+	for (int i = 0; i < 12; i++) get_body(&client, &server, "ok");
+	assert_true(loop_now(client.loop).mono_ns - began_ns < 1500 * NS_PER_MS);
+	assert_int_equal(server_connections(&server), 1);
+	server_stop(&server);
+}
+
 static void a_watch_has_its_own_connection(void **state) {
 	struct scripted server = { .scripts = { h2_all }, .h2 = true };
 	struct http_site watch_site;
@@ -366,6 +380,7 @@ int main(void) {
 		with_client(a_proxy_is_used_by_sites_that_ask_for_it),
 		with_client(a_proxy_that_refuses_is_named),
 		with_client(requests_share_one_h2_connection),
+		with_client(what_a_turn_sends_goes_at_its_end),
 		with_client(a_watch_has_its_own_connection),
 		with_client(a_dead_h2_connection_is_not_used_again),
 		with_client(a_live_h2_connection_outlasts_a_slow_answer),
