@@ -35,6 +35,8 @@ struct transfer {
 	struct site_multi *site;
 	CURL *easy;
 	struct list spare_link; /* in site_multi.spare, between exchanges */
+	struct buf origin; /* scheme and authority, as libcurl has them */
+	struct buf target; /* path and query, in memory that stays between exchanges */
 	struct curl_slist *headers; /* one block of memory that is wiped, texts and all */
 	struct list stream_link; /* in streams, when it is one */
 	struct buf chunk; /* of a stream: bytes that on_data has not seen yet */

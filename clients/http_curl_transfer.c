@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "clients/http_curl_impl.h"
 
-enum { STREAM_CHUNK_BYTES = 1 << 20, STREAM_AHEAD_BYTES = 256 << 10 };
+enum { STREAM_CHUNK_BYTES = 1 << 20, STREAM_AHEAD_BYTES = 256 << 10, URL_BYTES = 1 << 20 };
 
 static const long CONNECT_TIMEOUT_MS = 10000;
 /* Azure's load balancers forget silent connections after four minutes, http.sys after two: none is used that old. */
@@ -319,22 +319,48 @@ static CURLcode keep_buffers(CURL *easy, void *ctx, void *arg) {
 	return CURLE_OK;
 }
 
-static enum err check_url(const struct transfer *transfer) {
-	struct http_req *req = transfer->req;
-	struct str scheme, host, path;
+static enum err check_url(struct http_req *req, struct str *out_host, struct str *out_path) {
+	struct str scheme;
 	unsigned port;
-	enum err err = http_url_split(buf_str(&req->url), &scheme, &host, &port, &path);
+	enum err err = http_url_split(buf_str(&req->url), &scheme, out_host, &port, out_path);
 	if (err) return fault_set(&req->fault, err, "not an absolute https URL");
 	if (req->site->allow_http || str_eq_nocase(scheme, STR("https"))) return OK;
 	return fault_set(&req->fault, ERR_INVALID,
-		"%.*s: plain http is not allowed here: write https", STR_ARG(host));
+		"%.*s: plain http is not allowed here: write https", STR_ARG(*out_host));
+}
+
+static enum err set_text(
+	CURL *easy, CURLoption option, struct buf *buf, struct str before, struct str text) {
+	buf_reset(buf);
+	buf_append(buf, before);
+	buf_append(buf, text);
+	if (buf_err(buf)) return ERR_NOMEM;
+	return curl_easy_setopt(easy, option, buf_cstr(buf)) ? ERR_NOMEM : OK;
+}
+
+/* libcurl takes a URL to pieces and puts it together again several times for each exchange, and prints byte by byte. So it is
+ * given the server's alone, which is mostly the one of the exchange before, and the target as it is to be sent. */
+static enum err setup_url(struct transfer *transfer) {
+	struct http_req *req = transfer->req;
+	struct str url = buf_str(&req->url), host, path;
+	enum err err = check_url(req, &host, &path);
+	if (err) return err;
+	/* Through a proxy the target of plain http would be the whole URL. */
+	if (req->site->allow_http)
+		return set_text(transfer->easy, CURLOPT_URL, &transfer->origin, url, STR_NULL);
+	struct str origin = str_slice(url, 0, url.len - path.len);
+	if (!str_eq(origin, buf_str(&transfer->origin)))
+		err = set_text(transfer->easy, CURLOPT_URL, &transfer->origin, origin, STR_NULL);
+	if (err) return err;
+	size_t fragment = str_find_char(path, '#');
+	path.len = fragment == SIZE_MAX ? path.len : fragment;
+	struct str root = str_starts(path, STR("/")) ? STR_NULL : STR("/");
+	return set_text(transfer->easy, CURLOPT_REQUEST_TARGET, &transfer->target, root, path);
 }
 
 enum err transfer_setup(struct transfer *transfer) {
-	enum err err = check_url(transfer);
+	enum err err = setup_url(transfer);
 	if (err) return err;
-	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, buf_cstr(&transfer->req->url)))
-		return ERR_NOMEM;
 	setup_answer(transfer);
 	setup_times(transfer);
 	setup_method(transfer);
@@ -361,6 +387,8 @@ struct transfer *transfer_create(struct site_multi *site) {
 	transfer->easy = easy;
 	list_init(&transfer->spare_link);
 	list_init(&transfer->stream_link);
+	buf_init(&transfer->origin, URL_BYTES);
+	buf_init(&transfer->target, URL_BYTES);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
 	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
 	setup_callbacks(transfer);
@@ -396,6 +424,8 @@ void transfer_clear(struct transfer *transfer) {
 void transfer_destroy(struct transfer *transfer) {
 	if (!transfer) return;
 	curl_easy_cleanup(transfer->easy);
+	buf_deinit(&transfer->origin);
+	buf_deinit(&transfer->target);
 	drop_texts(transfer);
 	mem_free(transfer);
 }

@@ -92,6 +92,58 @@ static void a_body_goes_out_from_secret_memory_as_it_is(void **state) {
 	server_stop(&server);
 }
 
+static void expect_request(const struct scripted *server, unsigned index, const char *line,
+	const char *headers, const char *body) {
+	char expected[512];
+	snprintf(expected, sizeof expected,
+		"%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: kvsync/" KVSYNC_VERSION
+		"\r\nAccept: */*\r\n%s\r\n%s",
+		line, server->port, headers, body);
+	assert_str(str_of(server_request((struct scripted *)server, index)), expected);
+}
+
+/* They share a handle. */
+static void an_exchange_leaves_nothing_to_the_next(void **state) {
+	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { READ },
+		{ SEND, ANSWER("1", "b") }, { READ }, { SEND, ANSWER("1", "c") }, { READ },
+		{ SEND, ANSWER("1", "d") }, { STEP_END } };
+	static const struct {
+		enum http_method method;
+		const char *path, *body, *bearer, *line, *headers;
+	} exchanges[] = {
+		{ HTTP_PATCH, "/a?b#c", "patched", "t0ken", "PATCH /a?b",
+			"Authorization: Bearer t0ken\r\nContent-Length: 7\r\nContent-Type: "
+			"application/x-www-form-urlencoded\r\n" },
+		{ HTTP_GET, "?d=%2F", "", NULL, "GET /?d=%2F", "" },
+		{ HTTP_POST, "", "", NULL, "POST /",
+			"Content-Length: 0\r\nContent-Type: application/x-www-form-urlencoded\r\n" },
+		{ HTTP_DELETE, "/../e", "", NULL, "DELETE /../e", "" },
+	};
+	struct scripted server = { .scripts = { script } };
+	(void)state;
+	server_start(&server);
+	for (unsigned i = 0; i < 4; i++) {
+		struct secret bearer;
+		struct call call;
+		call_to(&call, &client, exchanges[i].method, &server, exchanges[i].path);
+		secret_init(&bearer, client.arena, 64);
+		if (exchanges[i].bearer) {
+			secret_append(&bearer, str_of(exchanges[i].bearer));
+			call.req.bearer = &bearer;
+		}
+		call.req.body = str_of(exchanges[i].body);
+		assert_int_equal(call_run(&call), OK);
+		struct str answer = http_response_body(&call.req);
+		assert_int_equal(answer.len, 1);
+		assert_int_equal(answer.ptr[0], 'a' + (int)i);
+		expect_request(&server, i, exchanges[i].line, exchanges[i].headers, exchanges[i].body);
+		secret_deinit(&bearer);
+		call_deinit(&call);
+	}
+	assert_int_equal(server_connections(&server), 1);
+	server_stop(&server);
+}
+
 static void pieces_make_one_body_and_trailers_are_not_headers(void **state) {
 	struct call call;
 	(void)state;
@@ -349,6 +401,8 @@ int main(void) {
 			a_request_says_only_what_it_was_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_body_goes_out_from_secret_memory_as_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_exchange_leaves_nothing_to_the_next, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			pieces_make_one_body_and_trailers_are_not_headers, setup, teardown),
 		cmocka_unit_test_setup_teardown(
