@@ -7,7 +7,7 @@
 #include "base/metric.h"
 #include "workers/worker.h"
 
-enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3 };
+enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3, RETRY_DOUBLINGS = 6 };
 
 static const int64_t GATHER_NS = NS_PER_S; /* objects come one by one */
 static const int64_t GATHER_MOST_NS = 15 * NS_PER_S;
@@ -159,6 +159,7 @@ static void scan_destroy(struct scan *scan) {
 	struct worker *worker = worker_of(scan);
 	assert(!scan->name_count);
 	scan_walk_cancel(scan);
+	scan_forget_denied(scan);
 	timer_stop(&worker->timers, &scan->timer);
 	map_deinit(&scan->names);
 	scan->shard->scans[scan->kind] = NULL;
@@ -470,6 +471,12 @@ void scan_walk_ended(struct scan *scan) {
 	if (!is_worth_it(scan)) to_get(scan);
 }
 
+/* Pages of a walk that fails are paid for, and so are the GETs meanwhile: what goes on failing is tried ever less often. */
+static int64_t next_try_ns(const struct scan *scan) {
+	unsigned more = scan->failures > FAILURES_TO_GET ? scan->failures - FAILURES_TO_GET : 0;
+	return now_ns(scan) + (RETRY_NS << (more < RETRY_DOUBLINGS ? more : RETRY_DOUBLINGS));
+}
+
 void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts) {
 	scan->away = !counts && (fault->err == ERR_NETWORK || fault->err == ERR_TIMEOUT);
 	if (counts && ++scan->failures == FAILURES_TO_GET) {
@@ -482,7 +489,7 @@ void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts)
 		/* Objects do not wait for a walk that cannot begin: their own attempts say what is away, without a request. */
 		to_get(scan);
 	}
-	int64_t next_ns = next_walk_ns(scan), again_ns = now_ns(scan) + RETRY_NS;
+	int64_t next_ns = next_walk_ns(scan), again_ns = next_try_ns(scan);
 	set_timer(scan, again_ns < next_ns || !counts ? again_ns : next_ns);
 }
 

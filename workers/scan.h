@@ -7,13 +7,14 @@
  * - A row shows the current version only, never its id, in a grain of one second: whoever read a value within a few seconds
  *   of its `updated` reads it once more (sync_scan.c).
  * - Names compare without case. A name that comes back is read, whatever its row says; so is one that is gone.
- * - Any one identity of the vault lends its token; when it may not list, the next one is tried.
+ * - Any one identity of the vault lends its token; when it may not list, the next one is tried. A walk tries so many, and a
+ *   later one those behind them.
  * - Under changeDetection auto a list has to be cheaper than GETs: fewer pages than names of objects, where each object counts
  *   its own. The pages of the last walk count.
  * - While somebody waits who was never synced, walks have a share of the vault's pace as a class has (shard.c).
  * - Objects that could not be looked at because vault or token endpoint was away are well again when a walk that came after that
  *   has met their names and nothing has changed: for no request of their own.
- * - Where listing is denied, ends in nonsense or takes longer than an interval, the vault's objects are checked by GET, and
+ * - Where listing is denied, ends in nonsense or takes the vault longer than an interval, its objects are checked by GET, and
  *   so they are for a day after a safety re-read has found a version that no walk announced.
  *
  * One owner: the worker. Times are mono_ns but where they say unix seconds.
@@ -27,7 +28,7 @@ struct shard;
 struct worker;
 
 /* A few seconds: `updated` is rounded, and two versions of one second look alike. */
-enum { SCAN_SETTLE_S = 3, SCAN_DENIED_MAX = 16, VAULT_KINDS = VAULT_CERTIFICATE + 1 };
+enum { SCAN_SETTLE_S = 3, SCAN_TRIES = 16, VAULT_KINDS = VAULT_CERTIFICATE + 1 };
 
 enum scan_mode {
 	SCAN_UNDECIDED, /* no walk has ended yet */
@@ -79,12 +80,16 @@ struct scan {
 	int64_t walk_began_ns, walk_began_s;
 	bool held; /* the next page waits: what was never synced has the vault's pace */
 	int64_t held_since_ns, held_ns; /* how long pages of this walk have waited so */
+	int64_t asked_ns; /* how long its pages were under way, one after the other */
 	struct identity *identity;
 	struct identity_waiter waiter;
 	uint64_t token_serial;
 	bool token_renewed;
-	uint32_t lender, denied[SCAN_DENIED_MAX]; /* object.identity_hash */
-	unsigned denied_count;
+	/* object.identity_hash of who lends, of whom this walk has tried, and (owned, sorted) of who was refused since somebody was not. */
+	uint32_t lender, tried[SCAN_TRIES], *denied;
+	unsigned tried_count, denied_count, denied_cap;
+	struct fault
+		token_fault; /* err not OK: one was passed over who could have no token for now */
 	struct vault_call call;
 	struct gate_call gate;
 	struct buf next_link;
@@ -144,6 +149,7 @@ void scan_walk_cancel(struct scan *scan); /* harmless when none is under way */
 void scan_walk_turn(struct scan *scan);
 /* How long the walk has taken so far, but for what its pages had to wait for others. */
 int64_t scan_walk_took_ns(const struct scan *scan);
+void scan_forget_denied(struct scan *scan);
 /* A row of the walk. */
 void scan_met(struct scan *scan, struct str name, const struct vault_row *row);
 void scan_walk_ended(struct scan *scan);

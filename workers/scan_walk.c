@@ -1,11 +1,18 @@
 /* One walk over the pages of a list: whose token, page by page, and what its failures mean. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/metric.h"
 #include "workers/scan.h"
 #include "workers/worker.h"
 
-enum { MAX_PAGES = 100000, MAX_THROTTLED = 6, MAX_LOOKS = 4096, LINK_BYTES = 8192 };
+enum {
+	MAX_PAGES = 100000,
+	MAX_THROTTLED = 6,
+	MAX_LOOKS = 65536,
+	MAX_DENIED = 4096,
+	LINK_BYTES = 8192
+};
 
 static const int64_t LEAST_BOX_NS = 60 * NS_PER_S;
 static const int64_t HOLD_NS = 600 * NS_PER_S; /* a role may be on its way, a proxy be put right */
@@ -42,11 +49,36 @@ static void give_up(struct scan *scan, const char *why, const char *detail, int6
 
 /* --- whose token --- */
 
-static bool is_denied(const struct scan *scan, uint32_t identity_hash) {
-	for (unsigned i = 0; i < scan->denied_count; i++) {
-		if (scan->denied[i] == identity_hash) return true;
+static int by_number(const void *a, const void *b) {
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bool is_denied(const struct scan *scan, uint32_t hash) {
+	for (unsigned i = 0; i < scan->tried_count; i++) {
+		if (scan->tried[i] == hash) return true;
 	}
-	return false;
+	return scan->denied_count &&
+	       bsearch(&hash, scan->denied, scan->denied_count, sizeof hash, by_number);
+}
+
+void scan_forget_denied(struct scan *scan) {
+	mem_free(take(scan->denied));
+	scan->denied_count = scan->denied_cap = 0;
+}
+
+/* Without memory for it he is asked again. */
+static void remember_denied(struct scan *scan, uint32_t hash) {
+	if (scan->denied_count == MAX_DENIED) scan_forget_denied(scan);
+	if (scan->denied_count == scan->denied_cap) {
+		unsigned cap = scan->denied_cap ? 2 * scan->denied_cap : SCAN_TRIES;
+		uint32_t *grown = mem_realloc(scan->denied, cap * sizeof *grown);
+		if (!grown) return;
+		scan->denied = grown;
+		scan->denied_cap = cap;
+	}
+	scan->denied[scan->denied_count++] = hash;
+	qsort(scan->denied, scan->denied_count, sizeof hash, by_number);
 }
 
 /* An object of the last lender, else of anybody who has not been refused. */
@@ -83,21 +115,50 @@ static enum err borrow_identity(struct scan *scan) {
 	return err;
 }
 
+static void cannot_borrow(struct scan *scan, enum err err) {
+	struct fault fault = fault_make(err, "nobody's token could be borrowed: %s", err_text(err));
+	fail(scan, &fault, false);
+}
+
+/* Nobody is left to try in this walk. */
+static void nobody_lends(struct scan *scan, const char *detail) {
+	struct fault fault = scan->token_fault;
+	if (fault.err)
+		fail(scan, &fault, false);
+	else
+		give_up(scan, "nobody may list this vault, objects are checked by GET", detail,
+			HOLD_NS);
+}
+
 /* The next one from the beginning: a link to a page was made for another caller. */
 static void try_next_identity(struct scan *scan, const char *detail) {
 	identity_leave(&scan->waiter);
 	identity_put(scan->identity);
 	scan->identity = NULL;
-	if (scan->denied_count < SCAN_DENIED_MAX) scan->denied[scan->denied_count++] = scan->lender;
+	scan->tried[scan->tried_count++] = scan->lender;
 	buf_reset(&scan->next_link);
 	scan->walked_pages = 0;
+	scan->asked_ns = 0;
 	scan->token_renewed = false;
-	bool left = scan->denied_count < SCAN_DENIED_MAX && borrow_identity(scan) == OK;
-	if (left) {
+	enum err err = scan->tried_count < SCAN_TRIES ? borrow_identity(scan) : ERR_NOT_FOUND;
+	if (!err)
 		ask_token(scan);
-		return;
-	}
-	give_up(scan, "nobody may list this vault, objects are checked by GET", detail, HOLD_NS);
+	else if (err == ERR_NOT_FOUND)
+		nobody_lends(scan, detail);
+	else
+		cannot_borrow(scan, err);
+}
+
+/* What passes by itself is no reason to do without lists: the walk begins again in a while. */
+static void pass_over(struct scan *scan, const struct fault *fault) {
+	char detail[FAULT_TEXT_BYTES];
+	bool passes = err_retry(fault->err) != RETRY_SLOW && fault->err != ERR_UNAUTHENTICATED;
+	memcpy(detail, fault->text, sizeof detail);
+	if (passes)
+		scan->token_fault = *fault;
+	else
+		remember_denied(scan, scan->lender);
+	try_next_identity(scan, detail);
 }
 
 static void token_answered(struct identity_waiter *waiter) {
@@ -114,9 +175,7 @@ static void ask_token(struct scan *scan) {
 			struct fault fault = scan->identity->fault;
 			fail(scan, &fault, false);
 		} else {
-			char detail[FAULT_TEXT_BYTES];
-			memcpy(detail, scan->identity->fault.text, sizeof detail);
-			try_next_identity(scan, detail);
+			pass_over(scan, &scan->identity->fault);
 		}
 		return;
 	case IDENTITY_READY:
@@ -132,15 +191,17 @@ static void met(void *arg, struct str name, const struct vault_row *row) {
 	scan_met(arg, name, row);
 }
 
-/* A walk that cannot end before the next one is due, or costs more than GETs, is none. */
+/* A walk whose pages take so long that it cannot end before the next one is due, or that costs more than GETs, is none. What
+ * they waited for our pace, or because the vault asked to be left alone, GETs would wait for as well, and longer. */
 static bool is_over_budget(struct scan *scan) {
 	const struct settings *settings = &worker_of(scan)->settings;
 	int64_t box_ns = settings->poll_interval_ns > LEAST_BOX_NS ? settings->poll_interval_ns
 								   : LEAST_BOX_NS;
-	bool late = scan_walk_took_ns(scan) > box_ns;
+	bool late = scan->asked_ns > box_ns;
 	if (late || scan->walked_pages >= MAX_PAGES) {
 		give_up(scan, "listing takes too long, objects are checked by GET",
-			late ? "a walk took longer than an interval" : "too many pages",
+			late ? "the pages of a walk took longer than an interval"
+			     : "too many pages",
 			LATE_HOLD_NS);
 		return true;
 	}
@@ -163,15 +224,25 @@ static void take_page(struct scan *scan) {
 		fail(scan, &fault, true);
 	} else if (!buf_str(&scan->next_link).len) {
 		scan_walk_cancel(scan);
+		scan_forget_denied(scan);
 		scan_walk_ended(scan);
 	} else if (!is_over_budget(scan)) {
 		next_page(scan);
 	}
 }
 
+/* A machine that slept meanwhile has not waited for all that time. */
+static void note_time(struct scan *scan) {
+	const struct worker *worker = worker_of(scan);
+	int64_t took_ns = scan->gate.sent_ns ? worker->now.mono_ns - scan->gate.sent_ns : 0;
+	int64_t most_ns = worker->settings.request_timeout_ns;
+	scan->asked_ns += took_ns < most_ns ? took_ns : most_ns;
+}
+
 static void page_answered(struct gate_call *gate) {
 	struct scan *scan = container_of(gate, struct scan, gate);
 	struct fault fault = { 0 };
+	note_time(scan);
 	enum err err = vault_result(
 		&scan->call, &fault, str_of(scan->shard->url), scan->kind, STR("(list)"));
 	shard_saw_date(scan->shard, scan->call.http.server_date_s);
@@ -180,8 +251,8 @@ static void page_answered(struct gate_call *gate) {
 		return;
 	}
 	vault_call_deinit(&scan->call);
+	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
 	if (err == ERR_THROTTLED && ++scan->throttled <= MAX_THROTTLED) {
-		metric_add(METRIC_VAULT_THROTTLED, 1);
 		send_page(scan); /* the gate waits for as long as the vault asks */
 	} else if (err == ERR_UNAUTHENTICATED && !scan->token_renewed) {
 		scan->token_renewed = true;
@@ -189,6 +260,7 @@ static void page_answered(struct gate_call *gate) {
 		ask_token(scan);
 	} else if (err == ERR_DENIED || err == ERR_UNAUTHENTICATED) {
 		metric_add(METRIC_SCAN_DENIED, 1);
+		remember_denied(scan, scan->lender);
 		try_next_identity(scan, fault.text);
 	} else {
 		fail(scan, &fault, !scan->shard->gate.open);
@@ -251,17 +323,22 @@ void scan_walk_begin(struct scan *scan) {
 	assert(!scan->walking && !scan->identity);
 	scan->walking = true;
 	scan->walk++;
-	scan->walked_pages = scan->throttled = scan->denied_count = 0;
+	scan->walked_pages = scan->throttled = scan->tried_count = 0;
+	scan->token_fault = (struct fault){ 0 };
 	scan->token_renewed = false;
 	scan->walk_began_ns = worker_of(scan)->now.mono_ns;
 	scan->held_ns = 0;
+	scan->asked_ns = 0;
 	scan->waiter.answer = token_answered;
 	buf_init(&scan->next_link, LINK_BYTES);
 	enum err err = borrow_identity(scan);
-	if (!err) {
-		ask_token(scan);
-		return;
+	if (err == ERR_NOT_FOUND && scan->denied_count) {
+		/* All were refused: somebody may have got the right since. */
+		scan_forget_denied(scan);
+		err = borrow_identity(scan);
 	}
-	struct fault fault = fault_make(err, "nobody's token could be borrowed: %s", err_text(err));
-	fail(scan, &fault, false);
+	if (err)
+		cannot_borrow(scan, err);
+	else
+		ask_token(scan);
 }

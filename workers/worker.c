@@ -56,11 +56,15 @@ static struct worker *home_of(struct pool *pool, const struct spc *spc) {
 
 /* Equal for objects of one identity, which a namespace is part of. */
 static uint32_t identity_hash(const struct spec *spec, const struct spc *spc) {
+	const struct spc_access *access = spc ? spc->access : NULL;
 	uint64_t hash =
 		hash64_stable(spec->common->ns) * 31 + hash64_stable(spec->common->service_account);
-	if (spc)
-		hash = (hash * 31 + hash64_stable(spc->access->client_id)) * 31 +
-		       hash64_stable(spc->access->tenant);
+	if (access) {
+		hash = (hash * 31 + hash64_stable(access->client_id)) * 31 +
+		       hash64_stable(access->tenant);
+		hash = (hash * 31 + hash64_stable(access->secret_name)) * 31 +
+		       (uint64_t)access->identity;
+	}
 	return (uint32_t)(hash ^ hash >> 32);
 }
 

@@ -241,6 +241,158 @@ static void where_listing_is_denied_objects_are_read(void **state) {
 	assert_int_equal(gets, 1);
 }
 
+/* Entra has a bad moment when a walk begins: it begins again, and nobody is read for it. */
+static void a_token_that_cannot_be_had_for_now_ends_no_trust(void **state) {
+	(void)state;
+	bench_begin();
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":120}");
+	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	take_no_change();
+	uint64_t fallbacks = metric_read(METRIC_SCAN_FALLBACKS);
+	for (int i = 0; i < 400 && !bench_find(HTTP_POST, TOKEN_URL); i++) bench_advance(10 * NS_PER_S);
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 503, "{}");
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+	for (int i = 0; i < 3 && !bench_find(HTTP_GET, LIST); i++) {
+		bench_advance(10 * NS_PER_S);
+		if (bench_find(HTTP_POST, TOKEN_URL)) give_token();
+	}
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(metric_read(METRIC_SCAN_FALLBACKS), fallbacks);
+	assert_int_equal(bench_active(), 0);
+}
+
+#define PAGE_LINK(page) "https://v.vault.azure.net/secrets?api-version=7.4&$skiptoken=" page
+#define EMPTY_PAGE(next) "{\"value\":[],\"nextLink\":\"" PAGE_LINK(next) "\"}"
+
+static void set_interval(int64_t ns) {
+	struct settings settings = settings_default();
+	settings.events_per_s = 0;
+	settings.change_detection = CHANGE_BY_LIST;
+	settings.drift = DRIFT_OFF;
+	settings.poll_interval_ns = ns;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+}
+
+/* GETs would ask a vault for more that asks for less. Pages that take that long are another matter. */
+static void a_walk_that_had_to_wait_is_not_given_up(void **state) {
+	(void)state;
+	begin_listed();
+	set_interval(60 * NS_PER_S);
+	advance_to_walk();
+	uint64_t throttled = metric_read(METRIC_VAULT_THROTTLED);
+	reply_now(LIST, EMPTY_PAGE("2"));
+	reply_after(HTTP_GET, "skiptoken=2", 429, 100, "{}");
+	assert_int_equal(metric_read(METRIC_VAULT_THROTTLED), throttled + 1);
+	pass_time(101 * NS_PER_S);
+	reply_now("skiptoken=2", EMPTY_PAGE("3"));
+	reply_now("skiptoken=3", LISTED("a", "1700000000", ""));
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+	assert_int_equal(bench_active(), 0);
+	advance_to_walk();
+	static const char *const pages[] = { LIST, "skiptoken=2", "skiptoken=3" };
+	static const char *const answers[] = { EMPTY_PAGE("2"), EMPTY_PAGE("3"), EMPTY_PAGE("4") };
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+		pass_time(21 * NS_PER_S);
+		reply_now(pages[i], answers[i]);
+	}
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_GET);
+}
+
+/* Each of them may cost many pages before it fails. */
+static void a_list_that_goes_on_failing_is_tried_less_often(void **state) {
+	(void)state;
+	begin_listed();
+	set_interval(86400 * NS_PER_S);
+	bench_turn();
+	thread_set_role(ROLE_WORKER);
+	scan_walk_begin(scan_at(b.object, 0));
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	unsigned tries = 0;
+	for (int i = 0; i < 720; i++) {
+		if (bench_find(HTTP_GET, LIST)) {
+			reply(HTTP_GET, LIST, 500, "{}");
+			tries++;
+		}
+		while (bench_find(HTTP_GET, GET)) reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+		pass_time(10 * NS_PER_S);
+	}
+	assert_in_range(tries, 10, 20);
+	for (int i = 0; i < 70 && !bench_find(HTTP_GET, LIST); i++) pass_time(10 * NS_PER_S);
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+}
+
+enum { CROWD = 20 };
+
+/* Twenty identities, of which one may list: a walk tries so many, and the next one those behind them. */
+static void anyone_who_may_list_is_found(void **state) {
+	static struct spec specs[CROWD];
+	static struct spec_common commons[CROWD];
+	static char keys[CROWD][2][24];
+	struct object *crowd[CROWD];
+	(void)state;
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	for (int i = 0; i < CROWD; i++) {
+		struct status status;
+		snprintf(keys[i][0], sizeof keys[i][0], "apps/c%d", i);
+		snprintf(keys[i][1], sizeof keys[i][1], "sa-%d", i);
+		memcpy(&commons[i], &b.common, sizeof commons[i]);
+		memcpy(&specs[i], &b.spec, sizeof specs[i]);
+		commons[i].service_account = str_of(keys[i][1]);
+		specs[i].common = &commons[i];
+		assert_int_equal(status_copy(&b.object->status, &status), OK);
+		assert_int_equal(object_create(str_of(keys[i][0]), str_of(keys[i][1]), &status,
+					 pool_first_queue(b.pool), &crowd[i]),
+			OK);
+		rcu_swap(crowd[i]->spec, &specs[i]);
+		queue_add(&crowd[i]->item);
+	}
+	bench_turn();
+	struct scan *scan = scan_at(b.object, 0);
+	unsigned refused = 0;
+	for (int i = 0; i < 2000 && scan->mode != SCAN_LIST; i++) {
+		struct http_req *req = bench_find(HTTP_GET, LIST);
+		bool last = req && scan->lender == crowd[CROWD - 1]->identity_hash;
+		if (bench_find(HTTP_POST, "/token")) {
+			while (bench_find(HTTP_POST, "/serviceaccounts/"))
+				reply(HTTP_POST, "/serviceaccounts/", 201, "{\"status\":{\"token\":\"sa-token\"}}");
+			while (bench_find(HTTP_POST, ENTRA_URL))
+				reply(HTTP_POST, ENTRA_URL, 200,
+					"{\"access_token\":\"vault-token\",\"expires_in\":86399}");
+		} else if (last) {
+			reply_now(LIST, LISTED("a", "1700000000", ""));
+		} else if (req) {
+			reply(HTTP_GET, LIST, 403, "{\"error\":{\"code\":\"Forbidden\"}}");
+			refused++;
+		} else if (bench_find(HTTP_GET, GET)) {
+			reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+		} else if (bench_find(HTTP_PATCH, "/status?")) {
+			reply(HTTP_PATCH, "/status?", 200, "{}");
+		} else {
+			bench_advance(10 * NS_PER_S);
+		}
+	}
+	assert_int_equal(scan->mode, SCAN_LIST);
+	assert_int_equal(refused, CROWD);
+	assert_int_equal(scan->denied_count, 0);
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (int i = 0; i < CROWD; i++) object_destroy(crowd[i]);
+}
+
 static void a_list_that_leads_elsewhere_is_not_followed(void **state) {
 	(void)state;
 	begin_listed();
@@ -792,6 +944,10 @@ int main(void) {
 		SCAN_TEST(a_name_that_is_gone_is_read_and_read_again_when_it_comes_back),
 		SCAN_TEST(a_version_as_young_as_its_read_is_read_once_more),
 		SCAN_TEST(where_listing_is_denied_objects_are_read),
+		SCAN_TEST(a_token_that_cannot_be_had_for_now_ends_no_trust),
+		SCAN_TEST(a_walk_that_had_to_wait_is_not_given_up),
+		SCAN_TEST(a_list_that_goes_on_failing_is_tried_less_often),
+		SCAN_TEST(anyone_who_may_list_is_found),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
 		SCAN_TEST(a_restart_costs_pages_only_while_the_walk_goes_on),

@@ -210,6 +210,28 @@ static void an_interval_of_its_own_comes_first(void **state) {
 	assert_non_null(bench_find(HTTP_GET, "/secrets/a/"));
 }
 
+static uint32_t identity_of(struct str secret) {
+	b.access.identity = IDENTITY_PRINCIPAL;
+	b.access.client_id = STR("");
+	b.access.secret_name = secret;
+	bench_again();
+	uint32_t hash = b.object->identity_hash;
+	reply(HTTP_GET, SECRETS_URL "/", 404, "{\"reason\":\"NotFound\"}");
+	bench_take_status();
+	return hash;
+}
+
+/* Service principals of one namespace have nothing but their Secrets' names that tells them apart. */
+static void who_reads_is_told_apart_by_all_that_makes_him(void **state) {
+	(void)state;
+	bench_begin();
+	bench_give_token();
+	reply(HTTP_GET, "/secrets/a/", 404, "{\"error\":{\"code\":\"SecretNotFound\"}}");
+	bench_take_status();
+	uint32_t workload = b.object->identity_hash, one = identity_of(STR("one")), two = identity_of(STR("two"));
+	assert_true(one != two && one != workload && two != workload);
+}
+
 static struct object *others[400];
 
 /* One vault that answers nothing and hundreds of its objects; another vault's object is served all the same. */
@@ -509,6 +531,7 @@ int main(void) {
 		BENCH_TEST(another_jitter_holds_at_once),
 		BENCH_TEST(another_breaker_interval_holds_at_once),
 		BENCH_TEST(an_interval_of_its_own_comes_first),
+		BENCH_TEST(who_reads_is_told_apart_by_all_that_makes_him),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
 		BENCH_TEST(shares_are_of_requests_not_of_objects),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
