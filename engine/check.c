@@ -1,121 +1,27 @@
-#include "engine/check.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/akv_plan.h"
+#include "engine/check_impl.h"
 #include "engine/crd.h"
-#include "engine/field.h"
 #include "engine/placeholder.h"
 #include "engine/schema.h"
 #include "engine/text.h"
-#include "workers/source.h"
 
-static const char *const KINDS[] = {
+const char *const CHECK_KINDS[] = {
 	[CHECK_SYNC] = "SecretSync",
 	[CHECK_CLASS] = "SecretProviderClass",
 	[CHECK_AKVSYNC] = "AKVSync",
 	[CHECK_ACCOUNT] = "ServiceAccount",
 };
-enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
+enum { KIND_COUNT = CHECK_ACCOUNT + 1 };
 
 bool check_wants(struct str kind) {
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		if (str_eq(kind, str_of(KINDS[i]))) return true;
+		if (str_eq(kind, str_of(CHECK_KINDS[i]))) return true;
 	}
 	return false;
 }
-
-/* --- notes --- */
-
-/* Collects the faults of one object. */
-struct collector {
-	struct fault_sink sink;
-	struct check_result *result;
-	unsigned object;
-	bool is_fault;
-	bool only_new; /* fields that have a fault already are left out */
-	enum err err;
-};
-
-static enum err add_note(
-	struct check_result *result, struct check_note note, struct str field, struct str text) {
-	unsigned count = result->note_count;
-	if (!(count & (count - 1))) {
-		size_t room = count ? 2 * (size_t)count : 1;
-		struct check_note *more = mem_realloc(result->notes, room * sizeof *more);
-		if (!more) return ERR_NOMEM;
-		result->notes = more;
-	}
-	note.field = mem_strdup(field);
-	note.text = mem_strdup(text);
-	if (!note.field || !note.text) {
-		mem_free(note.field);
-		mem_free(note.text);
-		return ERR_NOMEM;
-	}
-	result->notes[result->note_count++] = note;
-	if (!note.is_fault) return OK;
-	result->fault_count++;
-	if (note.object != CHECK_NO_OBJECT) result->objects[note.object].faults++;
-	return OK;
-}
-
-static bool has_fault(const struct check_result *result, unsigned object, struct str field) {
-	for (unsigned i = result->note_count; i-- > 0;) {
-		const struct check_note *note = &result->notes[i];
-		if (note->object != object) continue;
-		if (note->is_fault && str_eq(str_of(note->field), field)) return true;
-	}
-	return false;
-}
-
-static void collect(struct fault_sink *sink, const struct fault *fault) {
-	struct collector *c = container_of(sink, struct collector, sink);
-	const struct manifest *manifest = c->result->objects[c->object].manifest;
-	const struct check_object *object = &c->result->objects[c->object];
-	if (object->is_template) return;
-	struct field_place place = { .line = object->line - manifest->line_offset };
-	/* The fields of a derived object stand nowhere in the file. */
-	if (!object->derived)
-		field_find(manifest->doc, manifest->node, manifest->source, str_of(fault->text),
-			&place);
-	struct str field = str_of(place.path);
-	if (c->only_new && has_fault(c->result, c->object, field)) return;
-	struct check_note note = {
-		.file = manifest->file,
-		.line = manifest->line_offset + place.line,
-		.object = c->object,
-		.is_fault = c->is_fault,
-	};
-	enum err err = add_note(c->result, note, field, str_of(fault->text));
-	if (err) c->err = err;
-}
-
-static void collect_note(struct fault_sink *sink, const struct fault *fault) {
-	struct collector *c = container_of(sink, struct collector, sink);
-	bool is_fault = c->is_fault, only_new = c->only_new;
-	c->is_fault = c->only_new = false;
-	collect(sink, fault);
-	c->is_fault = is_fault;
-	c->only_new = only_new;
-}
-
-static struct collector collector(struct check_result *result, unsigned object, bool is_fault) {
-	return (struct collector){
-		.sink = { collect, collect_note },
-		.result = result,
-		.object = object,
-		.is_fault = is_fault,
-	};
-}
-
-/* One fault, or one thing worth knowing. */
-#define tell(c, ...)                                                        \
-	do {                                                                \
-		struct fault fault_ = fault_make(ERR_INVALID, __VA_ARGS__); \
-		(c)->sink.add(&(c)->sink, &fault_);                         \
-	} while (0)
 
 /* --- one object --- */
 
@@ -146,7 +52,7 @@ static bool is_text_or_none(const cJSON *json, const char *key) {
 
 static void read_name(struct check_result *result, unsigned index, struct str default_ns) {
 	struct check_object *object = &result->objects[index];
-	struct collector c = collector(result, index, true);
+	struct collector c = check_collector(result, index, true);
 	const cJSON *json = check_json(object);
 	object->name = text_at(json, "metadata", "name");
 	object->ns = text_at(json, "metadata", "namespace");
@@ -156,7 +62,8 @@ static void read_name(struct check_result *result, unsigned index, struct str de
 	if (!is_text_or_none(json, "name")) {
 		tell(&c, "metadata.name has to be a string: put it into quotes");
 	} else if (object->name.len == 0) {
-		tell(&c, "metadata.name is not set; it is the name of the %s", KINDS[object->kind]);
+		tell(&c, "metadata.name is not set; it is the name of the %s",
+			CHECK_KINDS[object->kind]);
 	} else if (!text_is_dns_name(object->name)) {
 		tell(&c,
 			"metadata.name \"%.*s\" is no name; it has lower-case letters, digits, "
@@ -186,7 +93,7 @@ static enum err apply_schema(struct check_object *object, struct collector *c) {
 	if (!err && !schema) {
 		tell(c, "apiVersion \"%.*s/%.*s\" is no version of %s that kvsync reads",
 			TEXT_ARG(manifest->group), TEXT_ARG(manifest->version),
-			KINDS[object->kind]);
+			CHECK_KINDS[object->kind]);
 	}
 	if (!err && schema) err = schema_check(schema, manifest->json, &c->sink);
 	cJSON_Delete(schema);
@@ -234,7 +141,7 @@ static enum err append_children(
 }
 
 static enum err derive(struct check_result *result, unsigned index) {
-	struct collector c = collector(result, index, true);
+	struct collector c = check_collector(result, index, true);
 	struct akv_plan plan = { 0 };
 	struct fault fault = { 0 };
 	enum err err =
@@ -252,7 +159,7 @@ enum { NAMES_BYTES = 4096 };
 /* As it comes from a template: what else is wrong with it goes once that is mended. */
 static enum err check_filled(struct check_result *result, unsigned index) {
 	struct check_object *object = &result->objects[index];
-	struct collector c = collector(result, index, true);
+	struct collector c = check_collector(result, index, true);
 	struct buf names;
 	if (object->derived) return OK;
 	buf_init(&names, NAMES_BYTES);
@@ -272,7 +179,7 @@ static enum err check_filled(struct check_result *result, unsigned index) {
 static enum err check_one(
 	struct check_result *result, unsigned index, const struct check_options *options) {
 	struct check_object *object = &result->objects[index];
-	struct collector c = collector(result, index, true);
+	struct collector c = check_collector(result, index, true);
 	enum err err = check_filled(result, index);
 	if (err) return err;
 	read_name(result, index, options->ns);
@@ -287,136 +194,6 @@ static enum err check_one(
 	return err ? err : apply_schema(object, &c);
 }
 
-/* --- objects together --- */
-
-static int by_name(const void *a, const void *b) {
-	const struct check_object *x = *(const struct check_object *const *)a;
-	const struct check_object *y = *(const struct check_object *const *)b;
-	if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
-	int order = str_cmp(x->ns, y->ns);
-	if (!order) order = str_cmp(x->name, y->name);
-	/* Of one name in the order of the files. */
-	return order ? order : (x > y) - (x < y);
-}
-
-static bool same_name(const struct check_object *a, const struct check_object *b) {
-	return a->kind == b->kind && str_eq(a->ns, b->ns) && str_eq(a->name, b->name);
-}
-
-static enum err check_twice(struct check_result *result, const struct check_object *first,
-	const struct check_object *second) {
-	struct collector c = collector(result, (unsigned)(second - result->objects), true);
-	if (second->name.len == 0) return OK;
-	tell(&c,
-		"metadata.name \"%.*s\" is there twice in namespace \"%.*s\"; the other %s is in "
-		"%s, "
-		"line %u. Take one out",
-		TEXT_ARG(second->name), TEXT_ARG(second->ns), KINDS[second->kind],
-		first->manifest->file, first->line);
-	return c.err;
-}
-
-/* The first object of that kind and name, in a list sorted by name. */
-static const struct check_object *find(const struct check_result *result,
-	struct check_object **sorted, enum check_kind kind, struct str ns, struct str name) {
-	unsigned low = 0, high = result->count;
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		const struct check_object *at = sorted[middle];
-		int order = (at->kind > kind) - (at->kind < kind);
-		if (!order) order = str_cmp(at->ns, ns);
-		if (!order) order = str_cmp(at->name, name);
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	struct check_object key = { .kind = kind, .ns = ns, .name = name };
-	return low < result->count && same_name(sorted[low], &key) ? sorted[low] : NULL;
-}
-
-static void tell_no_class(
-	struct collector *c, const struct check_result *result, const struct check_object *object) {
-	struct str class_name = spec_class_name(object->spec);
-	for (unsigned i = 0; i < result->count; i++) {
-		const struct check_object *other = &result->objects[i];
-		if (other->kind != CHECK_CLASS || !str_eq(other->name, class_name)) continue;
-		tell(c,
-			"spec.secretProviderClassName \"%.*s\" is not in namespace \"%.*s\", but "
-			"in "
-			"\"%.*s\": a SecretSync reads by a class of its own namespace",
-			TEXT_ARG(class_name), TEXT_ARG(object->ns), TEXT_ARG(other->ns));
-		return;
-	}
-	for (unsigned i = 0; i < result->manifests->fault_count; i++) {
-		/* Told of already: it could not be read. */
-		if (str_find(result->manifests->faults[i].source, class_name) != SIZE_MAX) return;
-	}
-	tell(c,
-		"spec.secretProviderClassName \"%.*s\" is not among these files (namespace "
-		"\"%.*s\"): "
-		"correct the name, or name the file of the class, too",
-		TEXT_ARG(class_name), TEXT_ARG(object->ns));
-}
-
-static enum err check_class(struct check_result *result, struct check_object **sorted,
-	struct check_object *object, bool elsewhere) {
-	struct collector c = collector(result, (unsigned)(object - result->objects), true);
-	const struct spec *spec = object->spec;
-	struct str class_name = spec_class_name(spec);
-	if (class_name.len == 0) return OK;
-	object->class = find(result, sorted, CHECK_CLASS, object->ns, class_name);
-	if (!object->class && !elsewhere) tell_no_class(&c, result, object);
-	if (!object->class || object->class->is_template || spec->common->fault.len) return c.err;
-	/* Of a class with a fault the objects may be known, or not. */
-	const struct spc *spc = object->class->spc;
-	if (spc->access->fault.len && !spc->object_count) return c.err;
-	for (unsigned i = 0; i < spec->item_count; i++) {
-		unsigned index;
-		struct fault fault;
-		const struct spc_object *found =
-			source_find(spc, spec->items[i].source_path, &index);
-		if (found ? source_check_part(spec, i, found, &fault)
-			  : source_unknown(spec, i, spc, &fault))
-			c.sink.add(&c.sink, &fault);
-	}
-	return c.err;
-}
-
-/* Only where the files tell of accounts at all: they often come from elsewhere. */
-static enum err check_account(struct check_result *result, struct check_object **sorted,
-	const struct check_object *object) {
-	struct collector c = collector(result, (unsigned)(object - result->objects), false);
-	struct str account = object->spec->common->service_account;
-	if (result->kinds[CHECK_ACCOUNT] == 0 || account.len == 0) return OK;
-	if (find(result, sorted, CHECK_ACCOUNT, object->ns, account)) return OK;
-	tell(&c,
-		"spec.serviceAccountName \"%.*s\" is not among the ServiceAccounts of these files "
-		"(namespace \"%.*s\")",
-		TEXT_ARG(account), TEXT_ARG(object->ns));
-	return c.err;
-}
-
-static enum err check_together(struct check_result *result, bool elsewhere) {
-	struct check_object **sorted = mem_array(result->count ? result->count : 1, sizeof *sorted);
-	if (!sorted) return ERR_NOMEM;
-	enum err err = OK;
-	for (unsigned i = 0; i < result->count; i++) sorted[i] = &result->objects[i];
-	qsort(sorted, result->count, sizeof *sorted, by_name);
-	for (unsigned i = 1; i < result->count && !err; i++) {
-		if (same_name(sorted[i - 1], sorted[i]))
-			err = check_twice(result, sorted[i - 1], sorted[i]);
-	}
-	for (unsigned i = 0; i < result->count && !err; i++) {
-		struct check_object *object = &result->objects[i];
-		if (object->kind != CHECK_SYNC) continue;
-		err = check_class(result, sorted, object, elsewhere);
-		if (!err) err = check_account(result, sorted, object);
-	}
-	mem_free(sorted);
-	return err;
-}
-
 /* --- all --- */
 
 /* False: another product's kind of that name. */
@@ -428,7 +205,7 @@ static bool kind_of(const struct manifest *manifest, enum check_kind *out_kind) 
 		[CHECK_ACCOUNT] = "",
 	};
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		if (!str_eq(manifest->kind, str_of(KINDS[i]))) continue;
+		if (!str_eq(manifest->kind, str_of(CHECK_KINDS[i]))) continue;
 		if (!str_eq(manifest->group, str_of(groups[i]))) continue;
 		*out_kind = i;
 		return true;
@@ -459,7 +236,7 @@ static enum err collect_objects(struct check_result *result) {
 			.line = fault->line,
 			.object = CHECK_NO_OBJECT,
 			.is_fault = true };
-		enum err err = add_note(result, note, STR(""), str_of(fault->text));
+		enum err err = check_add_note(result, note, STR(""), str_of(fault->text));
 		if (err) return err;
 	}
 	return OK;
@@ -496,7 +273,7 @@ static enum err check_found(struct check_result *result, const struct check_opti
 	struct check_note note = {
 		.file = options->paths[0], .object = CHECK_NO_OBJECT, .is_fault = true
 	};
-	return add_note(result, note, STR(""), str_of(text));
+	return check_add_note(result, note, STR(""), str_of(text));
 }
 
 enum err check_manifests(const struct manifests *manifests, const struct check_options *options,

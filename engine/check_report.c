@@ -1,17 +1,11 @@
 #include <stdio.h>
 
-#include "engine/check.h"
+#include "engine/check_impl.h"
 #include "engine/json_writer.h"
 #include "workers/convert.h"
 #include "workers/source.h"
 
-static const char *const KIND_NAMES[] = {
-	[CHECK_SYNC] = "SecretSync",
-	[CHECK_CLASS] = "SecretProviderClass",
-	[CHECK_AKVSYNC] = "AKVSync",
-	[CHECK_ACCOUNT] = "ServiceAccount",
-};
-enum { KIND_COUNT = sizeof KIND_NAMES / sizeof *KIND_NAMES };
+enum { KIND_COUNT = CHECK_ACCOUNT + 1 };
 
 /* --- for people --- */
 
@@ -23,7 +17,7 @@ static void write_note(
 	if (!note->is_fault) buf_append(out, STR("note: "));
 	if (note->object != CHECK_NO_OBJECT) {
 		const struct check_object *object = &result->objects[note->object];
-		buf_printf(out, "%s %.*s/%.*s%s: ", KIND_NAMES[object->kind], STR_ARG(object->ns),
+		buf_printf(out, "%s %.*s/%.*s%s: ", CHECK_KINDS[object->kind], STR_ARG(object->ns),
 			STR_ARG(object->name), object->derived ? " (of the AKVSync)" : "");
 	}
 	buf_printf(out, "%s\n", note->text);
@@ -118,7 +112,7 @@ static void write_sync(const struct check_object *object, struct buf *out) {
 static void write_kind(const struct check_result *result, unsigned kind, struct buf *out) {
 	unsigned count = result->kinds[kind], derived = 0;
 	const char *plural = kind == CHECK_CLASS ? "es" : "s";
-	buf_printf(out, "%u %s%s", count, KIND_NAMES[kind], count == 1 ? "" : plural);
+	buf_printf(out, "%u %s%s", count, CHECK_KINDS[kind], count == 1 ? "" : plural);
 	for (unsigned i = 0; i < result->count && kind == CHECK_AKVSYNC; i++)
 		derived += result->objects[i].derived && result->objects[i].kind == CHECK_SYNC;
 	if (derived) buf_printf(out, " (for %u SecretSync%s)", derived, derived == 1 ? "" : "s");
@@ -171,7 +165,7 @@ static void add_note_json(struct json_writer *w, cJSON *list, const struct check
 	json_add_number(w, json, "line", note->line);
 	if (note->object != CHECK_NO_OBJECT) {
 		const struct check_object *object = &result->objects[note->object];
-		json_add_text(w, json, "kind", str_of(KIND_NAMES[object->kind]));
+		json_add_text(w, json, "kind", str_of(CHECK_KINDS[object->kind]));
 		json_add_text(w, json, "namespace", object->ns);
 		json_add_text(w, json, "name", object->name);
 	}
