@@ -45,6 +45,29 @@ static const char USAGE[] =
 	"Environment: HTTPS_PROXY, NO_PROXY (vaults, Microsoft Entra and the API server), "
 	"SSL_CERT_FILE, KUBECONFIG.\n";
 
+static const char RUN_USAGE[] =
+	"kvsync run [--config FILE] [--kubeconfig FILE [--context NAME]] [--log-level LEVEL]\n"
+	"\n"
+	"Keeps Secrets equal to the objects of Azure Key Vaults that SecretSyncs name, until "
+	"SIGTERM or SIGINT. Reconciles under\n"
+	"way then end, for shutdownGraceInSeconds at most; a second signal ends it at once. SIGHUP "
+	"reads the configuration file\n"
+	"again, and so does a change of it.\n"
+	"\n"
+	"  --config FILE      YAML file; without it every option has its default. kvsync help "
+	"config lists its keys\n"
+	"  --kubeconfig FILE  how to reach the API server; without it the pod's service account, "
+	"outside of a pod KUBECONFIG\n"
+	"                     or ~/.kube/config\n"
+	"  --context NAME     context of the kubeconfig; without it its current one\n"
+	"  --log-level LEVEL  error, warn, info or debug; overrides logLevel of the file\n"
+	"\n"
+	"Environment: HTTPS_PROXY, NO_PROXY (vaults, Microsoft Entra and the API server), "
+	"SSL_CERT_FILE, KUBECONFIG.\n"
+	"\n"
+	"Exit code: 0 after SIGTERM or SIGINT, 1 it could not start, 2 the command line is "
+	"wrong.\n";
+
 static const char CHECK_USAGE[] =
 	"kvsync check FILE... [-o json] [--namespace NAME] [--config FILE]\n"
 	"             [--connect [--kubeconfig FILE [--context NAME]]]\n"
@@ -279,11 +302,15 @@ static int plan_files(const struct arguments *arguments) {
 }
 
 static int print_help_of(struct str command) {
-	bool is_check = str_eq(command, STR("check"));
-	if (!is_check && !str_eq(command, STR("plan")))
-		return print_help(str_eq(command, STR("run")) || str_eq(command, STR("config")));
-	fputs(is_check ? CHECK_USAGE : PLAN_USAGE, stdout);
-	return EXIT_OK;
+	static const struct {
+		const char *command, *text;
+	} usages[] = { { "run", RUN_USAGE }, { "check", CHECK_USAGE }, { "plan", PLAN_USAGE } };
+	for (size_t i = 0; i < sizeof usages / sizeof *usages; i++) {
+		if (!str_eq(command, str_of(usages[i].command))) continue;
+		fputs(usages[i].text, stdout);
+		return EXIT_OK;
+	}
+	return print_help(str_eq(command, STR("config")));
 }
 
 static const char *const COMMANDS[] = { "run", "config", "check", "plan", "version", "help" };

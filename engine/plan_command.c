@@ -13,23 +13,44 @@
 
 enum { OUTPUT_BYTES = 256 << 20 };
 
+/* plan NULL: it could not be made. */
 static enum err print_json(const struct check_result *checked, const struct plan *plan) {
 	cJSON *json = cJSON_CreateObject();
 	enum err err = json ? check_write_notes_json(checked, json) : ERR_NOMEM;
-	if (!err) err = plan_write_json(plan, json);
+	if (!err && plan) err = plan_write_json(plan, json);
 	if (!err) err = output_json(json);
 	cJSON_Delete(json);
 	return err;
 }
 
-static enum err print_table(const struct check_result *checked, const struct plan *plan) {
+/* What is wrong in the files is told before anybody is asked. */
+static enum err print_notes(const struct check_result *checked) {
 	struct buf text;
 	buf_init(&text, OUTPUT_BYTES);
 	check_write_notes(checked, &text);
 	if (checked->note_count) buf_append_char(&text, '\n');
+	enum err err = output_text(&text);
+	buf_deinit(&text);
+	return !err && fflush(stdout) ? ERR_IO : err;
+}
+
+static enum err print_table(const struct plan *plan) {
+	struct buf text;
+	buf_init(&text, OUTPUT_BYTES);
 	plan_write_table(plan, &text);
 	enum err err = output_text(&text);
 	buf_deinit(&text);
+	return err;
+}
+
+/* JSON comes as one document: where there is no plan to wait for, with the faults alone. */
+static enum err make_plan(
+	const struct plan_options *options, bool json, struct plan *out_plan, struct fault *fault) {
+	enum err err = json ? OK : print_notes(options->checked);
+	if (!err) err = plan_make(options, out_plan, fault);
+	if (!err) return json ? print_json(options->checked, out_plan) : print_table(out_plan);
+	if (json && options->checked->note_count && print_json(options->checked, NULL))
+		return ERR_IO;
 	return err;
 }
 
@@ -73,9 +94,8 @@ int plan_command(const struct plan_command *command) {
 	if (!err) err = judge(command, &config, &manifests, &checked);
 	if (!err) {
 		options.defaults = config_classes(&config);
-		err = plan_make(&options, &plan, &fault);
+		err = make_plan(&options, command->json, &plan, &fault);
 	}
-	if (!err) err = command->json ? print_json(&checked, &plan) : print_table(&checked, &plan);
 	if (!err && fflush(stdout)) err = ERR_IO;
 	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
 	int code = exit_code(&checked, &plan, err);

@@ -93,7 +93,7 @@ static void test_command_line(void **state) {
 		{ { "kvsync", "version" }, 0, "kvsync " KVSYNC_VERSION "\n" },
 		{ { "kvsync", "--version" }, 0, "kvsync " KVSYNC_VERSION "\n" },
 		{ { "kvsync", "help" }, 0, "Usage:" },
-		{ { "kvsync", "run", "--help" }, 0, "rotationPollIntervalInSeconds: 3600" },
+		{ { "kvsync", "config", "--help" }, 0, "rotationPollIntervalInSeconds: 3600" },
 		{ { "kvsync", "config" }, 0,
 			"# Allowed: 1 to 604800. Default: 3600.\nrotationPollIntervalInSeconds: "
 			"3600\n" },
@@ -108,7 +108,8 @@ static void test_command_line(void **state) {
 		{ { "kvsync", "check", "--help" }, 0, "kvsync check FILE... [-o json]" },
 		{ { "kvsync", "help", "run", "x" }, 2, "this word is one too many: x" },
 		{ { "kvsync", "chekc", "foo" }, 2, "there is no command chekc; did you mean check?" },
-		{ { "kvsync", "run", "--help" }, 0, "kvsync run [--config FILE]" },
+		{ { "kvsync", "run", "--help" }, 0, "  --log-level LEVEL  error, warn, info or debug" },
+		{ { "kvsync", "help", "run" }, 0, "kvsync run [--config FILE] [--kubeconfig FILE" },
 		{ { "kvsync", "config", "--help" }, 0, "Keys of the configuration file" },
 		{ { "kvsync", "help" }, 0, "--connect tries the way to the vaults" },
 		{ { "kvsync", "check" }, 2, "check needs a file" },
@@ -147,6 +148,36 @@ static void test_command_line(void **state) {
 		if (code == cases[i].code && strstr(child.text, cases[i].says)) continue;
 		fail_msg("case %zu: exit code %d, %s", i, code, child.text);
 	}
+}
+
+/* Who asks how to run it is not told of other commands. */
+static void test_help_of_run_is_about_run(void **state) {
+	(void)state;
+	static const char *const others[] = { "kvsync check", "kvsync plan", "Usage:", "rotationPollIntervalInSeconds" };
+	child_start((const char *[]){ "kvsync", "run", "--help", NULL });
+	assert_int_equal(child_end(), 0);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		if (strstr(child.text, others[i])) fail_msg("\"%s\" in: %s", others[i], child.text);
+	}
+}
+
+/* What is wrong in the files needs no cluster to be told. */
+static void test_plan_tells_faults_before_it_looks_for_a_server(void **state) {
+	(void)state;
+	const char *file = write_file("config.yaml", "apiVersion: secret-sync.x-k8s.io/v1alpha1\nkind: SecretSync\n"
+						     "metadata: {name: s}\nspec: {secretProviderClassName: \"\"}\n");
+	child_start((const char *[]){ "kvsync", "plan", file, NULL });
+	assert_int_equal(child_end(), 1);
+	const char *fault = strstr(child.text, "config.yaml:4: SecretSync default/s: spec.");
+	const char *server = strstr(child.text, "kvsync: no Kubernetes API server is named");
+	if (!fault || !server || fault > server) fail_msg("%s", child.text);
+	child_start((const char *[]){ "kvsync", "plan", file, "-o", "json", NULL });
+	assert_int_equal(child_end(), 1);
+	if (!strstr(child.text, "\"faults\"") || !strstr(child.text, "\"line\":\t4")) fail_msg("%s", child.text);
+	assert_non_null(strstr(child.text, "kvsync: no Kubernetes API server is named"));
+	/* Where the files are good, what fails is told alone. */
+	child_start((const char *[]){ "kvsync", "plan", "/dev/null", "-o", "json", "--kubeconfig", "/nonexistent", NULL });
+	assert_int_equal(child_end(), 1);
 }
 
 #define KUBECONFIG                                                                              \
@@ -274,6 +305,8 @@ static int drop_folder(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_help_of_run_is_about_run),
+		cmocka_unit_test(test_plan_tells_faults_before_it_looks_for_a_server),
 		cmocka_unit_test(test_life_of_the_process),
 		cmocka_unit_test(test_status_port),
 		cmocka_unit_test(test_bad_ca_file),
