@@ -14,14 +14,22 @@
 
 enum { BATCH_EVENTS = 64 };
 
+const int64_t LOOP_BOUNDS_NS[LOOP_BOUNDS] = { NS_PER_MS, 2 * NS_PER_MS, 5 * NS_PER_MS,
+	10 * NS_PER_MS, 20 * NS_PER_MS, 50 * NS_PER_MS, 100 * NS_PER_MS };
+
+/* Turns by their length; the last count is of those beyond every bound. */
+struct lengths {
+	_Atomic uint64_t counts[LOOP_BOUNDS + 1]; /* atomic: relaxed; writer home */
+	_Atomic int64_t sum_ns, longest_ns; /* atomic: relaxed; writer home */
+};
+
 struct loop {
 	struct clock *clock; /* const */
 	int epoll_fd; /* const */
 	int wake_fd; /* const: an eventfd; its counter is the level "somebody woke us" */
 	struct now now; /* home */
 	_Atomic int64_t turn_began_ns; /* atomic: relaxed; 0 while it waits; writer home */
-	_Atomic int64_t turn_longest_ns; /* atomic: relaxed; writer home */
-	_Atomic int64_t turn_busiest_ns; /* atomic: relaxed; writer home */
+	struct lengths by_clock, by_cpu; /* atomic: its own */
 	int64_t turn_cpu_ns; /* home: the thread's CPU time when the turn began */
 	int batch_len; /* home: events of the current batch; 0 outside of one */
 	struct epoll_event batch
@@ -130,9 +138,14 @@ static int64_t thread_cpu_ns(void) {
 	return time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
-static void keep_greatest(_Atomic int64_t *greatest, int64_t value) {
-	if (value > atomic_load_explicit(greatest, memory_order_relaxed))
-		atomic_store_explicit(greatest, value, memory_order_relaxed);
+static void note_length(struct lengths *lengths, int64_t length_ns) {
+	const memory_order relaxed = memory_order_relaxed;
+	unsigned at = 0;
+	while (at < LOOP_BOUNDS && length_ns > LOOP_BOUNDS_NS[at]) at++;
+	atomic_fetch_add_explicit(&lengths->counts[at], 1, relaxed);
+	atomic_fetch_add_explicit(&lengths->sum_ns, length_ns, relaxed);
+	if (length_ns > atomic_load_explicit(&lengths->longest_ns, relaxed))
+		atomic_store_explicit(&lengths->longest_ns, length_ns, relaxed);
 }
 
 static void turn_begins(struct loop *loop) {
@@ -144,8 +157,8 @@ static void turn_ends(struct loop *loop) {
 	int64_t began_ns = atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
 	if (!began_ns) return;
 	atomic_store_explicit(&loop->turn_began_ns, 0, memory_order_relaxed);
-	keep_greatest(&loop->turn_longest_ns, loop->now.mono_ns - began_ns);
-	keep_greatest(&loop->turn_busiest_ns, thread_cpu_ns() - loop->turn_cpu_ns);
+	note_length(&loop->by_clock, loop->now.mono_ns - began_ns);
+	note_length(&loop->by_cpu, thread_cpu_ns() - loop->turn_cpu_ns);
 }
 
 void loop_wait(struct loop *loop, int64_t deadline_ns) {
@@ -169,14 +182,20 @@ struct now loop_now(const struct loop *loop) {
 	return loop->now;
 }
 
-int64_t loop_turn_began_ns(const struct loop *loop) {
-	return atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
+static void read_lengths(const struct lengths *lengths, struct loop_lengths *out_lengths) {
+	const memory_order relaxed = memory_order_relaxed;
+	uint64_t count = 0;
+	for (unsigned i = 0; i < LOOP_BOUNDS; i++) {
+		count += atomic_load_explicit(&lengths->counts[i], relaxed);
+		out_lengths->within[i] = count;
+	}
+	out_lengths->count = count + atomic_load_explicit(&lengths->counts[LOOP_BOUNDS], relaxed);
+	out_lengths->sum_ns = atomic_load_explicit(&lengths->sum_ns, relaxed);
+	out_lengths->longest_ns = atomic_load_explicit(&lengths->longest_ns, relaxed);
 }
 
-int64_t loop_turn_longest_ns(const struct loop *loop) {
-	return atomic_load_explicit(&loop->turn_longest_ns, memory_order_relaxed);
-}
-
-int64_t loop_turn_busiest_ns(const struct loop *loop) {
-	return atomic_load_explicit(&loop->turn_busiest_ns, memory_order_relaxed);
+void loop_read_turns(const struct loop *loop, struct loop_turns *out_turns) {
+	out_turns->began_ns = atomic_load_explicit(&loop->turn_began_ns, memory_order_relaxed);
+	read_lengths(&loop->by_clock, &out_turns->clock);
+	read_lengths(&loop->by_cpu, &out_turns->cpu);
 }

@@ -4,7 +4,7 @@
  *
  *                | any thread | owner |
  *   loop_wake    |     x      |   x   |   wait-free
- *   loop_turn_*  |     x      |   x   |   wait-free
+ *   loop_read_*  |     x      |   x   |   wait-free
  *   all others   |            |   x   |
  */
 #pragma once
@@ -42,9 +42,20 @@ void loop_wake(struct loop *loop);
 void loop_wait(struct loop *loop, int64_t deadline_ns);
 struct now loop_now(const struct loop *loop);
 
-/* A turn is what happens between two waits, ready() of descriptors included. When the turn that is under way began
- * (mono_ns; 0: the loop waits), the longest one that has ended (ns), and the most CPU time that one took (ns): a busy
- * machine makes turns long, only we make them busy. */
-int64_t loop_turn_began_ns(const struct loop *loop);
-int64_t loop_turn_longest_ns(const struct loop *loop);
-int64_t loop_turn_busiest_ns(const struct loop *loop);
+/* A turn is what happens between two waits, ready() of descriptors included. A busy machine makes turns long, only we make them
+ * busy: so they are measured by the clock and by the CPU time of the thread. */
+enum { LOOP_BOUNDS = 7 };
+extern const int64_t LOOP_BOUNDS_NS[LOOP_BOUNDS]; /* ascending, 1 ms to 100 ms */
+
+/* Of the turns that have ended. */
+struct loop_lengths {
+	uint64_t within[LOOP_BOUNDS]; /* turns that took no longer than LOOP_BOUNDS_NS[i] */
+	uint64_t count; /* turns */
+	int64_t sum_ns, longest_ns;
+};
+
+struct loop_turns {
+	int64_t began_ns; /* mono_ns: the turn that is under way; 0: the loop waits */
+	struct loop_lengths clock, cpu;
+};
+void loop_read_turns(const struct loop *loop, struct loop_turns *out_turns);

@@ -264,11 +264,9 @@ static void read_process(void *arg, struct status_numbers *out_numbers) {
 		.secrets_watched = numbers.secrets_watched,
 		.syncs = numbers.syncs,
 		.classes = numbers.classes,
-		.turn_began_ns = loop_turn_began_ns(process->loop),
-		.turn_longest_ns = loop_turn_longest_ns(process->loop),
-		.turn_busiest_ns = loop_turn_busiest_ns(process->loop),
 		.workers = (unsigned)process->config.workers,
 	};
+	loop_read_turns(process->loop, &out_numbers->turns);
 }
 
 static void read_worker(void *arg, unsigned index, struct worker_numbers *out_numbers) {

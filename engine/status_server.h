@@ -22,9 +22,7 @@ struct status_numbers {
 	bool ready; /* both lists were complete once */
 	bool secrets_watched;
 	size_t syncs, classes;
-	int64_t turn_began_ns; /* of main's loop: base/loop.h */
-	int64_t turn_longest_ns;
-	int64_t turn_busiest_ns;
+	struct loop_turns turns; /* of main's loop */
 	unsigned workers;
 };
 

@@ -25,18 +25,18 @@ unsigned status_write_live(const struct status_options *options, struct buf *out
 	options->read(options->arg, &numbers);
 	bool live = true;
 	struct now now = clock_now(options->clock);
-	if (hangs(numbers.turn_began_ns, now)) {
+	if (hangs(numbers.turns.began_ns, now)) {
 		live = false;
-		tell_hang(out_text, "main", numbers.turn_began_ns, now);
+		tell_hang(out_text, "main", numbers.turns.began_ns, now);
 	}
 	for (unsigned i = 0; i < numbers.workers; i++) {
 		struct worker_numbers worker;
 		char name[32];
 		options->read_worker(options->arg, i, &worker);
-		if (!hangs(worker.turn_began_ns, now)) continue;
+		if (!hangs(worker.turns.began_ns, now)) continue;
 		live = false;
 		snprintf(name, sizeof name, "worker-%u", i);
-		tell_hang(out_text, name, worker.turn_began_ns, now);
+		tell_hang(out_text, name, worker.turns.began_ns, now);
 	}
 	if (live) buf_append(out_text, STR("ok\n"));
 	return live ? HTTP_OK : HTTP_UNAVAILABLE;
@@ -101,47 +101,92 @@ struct load {
 	int64_t secret_unseen_ns;
 };
 
-static void turn(struct buf *out, const char *name, const char *thread, int64_t ns) {
-	buf_printf(out, "%s{thread=\"%s\"} %.6f\n", name, thread, (double)ns / NS_PER_S);
+static void add_load(struct load *load, const struct worker_numbers *worker) {
+	load->running += worker->running;
+	load->writes_waiting += worker->writes_waiting;
+	load->statuses_waiting += worker->statuses_waiting;
+	load->reads_waiting += worker->reads_waiting;
+	if (worker->secret_unseen_ns > load->secret_unseen_ns)
+		load->secret_unseen_ns = worker->secret_unseen_ns;
+	for (int class = 0; class < CLASS_COUNT; class ++)
+		load->waiting[class] += worker->waiting[class];
 }
 
-/* Of all threads, one figure after the other, as the format wants it; sums up the workers' load on the way. */
+/* A histogram as the format wants it: each bound counts what lies below the smaller ones, too. */
+static void write_lengths(
+	struct buf *out, const char *name, const char *thread, const struct loop_lengths *lengths) {
+	for (unsigned i = 0; i < LOOP_BOUNDS; i++) {
+		buf_printf(out, "%s_bucket{thread=\"%s\",le=\"%g\"} %llu\n", name, thread,
+			(double)LOOP_BOUNDS_NS[i] / NS_PER_S,
+			(unsigned long long)lengths->within[i]);
+	}
+	buf_printf(out, "%s_bucket{thread=\"%s\",le=\"+Inf\"} %llu\n", name, thread,
+		(unsigned long long)lengths->count);
+	buf_printf(out, "%s_sum{thread=\"%s\"} %.6f\n", name, thread,
+		(double)lengths->sum_ns / NS_PER_S);
+	buf_printf(out, "%s_count{thread=\"%s\"} %llu\n", name, thread,
+		(unsigned long long)lengths->count);
+}
+
+enum turn_text { TURNS_BY_CLOCK, TURNS_BY_CPU, TURN_LONGEST, TURN_BUSIEST, TURN_TEXTS };
+
+static const struct {
+	const char *name, *type, *help;
+} TURNS[TURN_TEXTS] = {
+	[TURNS_BY_CLOCK] = { "kvsync_turn_seconds", "histogram",
+		"turns of a thread's loop by their length" },
+	[TURNS_BY_CPU] = { "kvsync_turn_cpu_seconds", "histogram",
+		"turns of a thread's loop by their CPU time" },
+	[TURN_LONGEST] = { "kvsync_turn_longest_seconds", "gauge",
+		"longest turn of a thread's loop since the start" },
+	[TURN_BUSIEST] = { "kvsync_turn_busiest_seconds", "gauge",
+		"most CPU time of one turn of a thread's loop since the start" },
+};
+
+static void write_turn(
+	struct buf *out, enum turn_text what, const char *thread, const struct loop_turns *turns) {
+	const char *name = TURNS[what].name;
+	bool cpu = what == TURNS_BY_CPU || what == TURN_BUSIEST;
+	const struct loop_lengths *lengths = cpu ? &turns->cpu : &turns->clock;
+	if (what == TURNS_BY_CLOCK || what == TURNS_BY_CPU)
+		write_lengths(out, name, thread, lengths);
+	else
+		buf_printf(out, "%s{thread=\"%s\"} %.6f\n", name, thread,
+			(double)lengths->longest_ns / NS_PER_S);
+}
+
+/* Of all threads, one figure after the other, as the format wants it. */
 static void write_turns(const struct status_options *options, const struct status_numbers *numbers,
-	struct buf *out, struct load *out_load) {
-	static const char longest[] = "kvsync_turn_longest_seconds",
-			  busiest[] = "kvsync_turn_busiest_seconds";
+	struct buf *out) {
 	struct worker_numbers worker;
 	char thread[32];
-	begin(out, longest, "gauge", "longest turn of a thread's loop since the start");
-	turn(out, longest, "main", numbers->turn_longest_ns);
+	for (enum turn_text what = 0; what < TURN_TEXTS; what++) {
+		begin(out, TURNS[what].name, TURNS[what].type, TURNS[what].help);
+		write_turn(out, what, "main", &numbers->turns);
+		for (unsigned i = 0; i < numbers->workers; i++) {
+			options->read_worker(options->arg, i, &worker);
+			snprintf(thread, sizeof thread, "worker-%u", i);
+			write_turn(out, what, thread, &worker.turns);
+		}
+	}
+}
+
+static struct load read_load(
+	const struct status_options *options, const struct status_numbers *numbers) {
+	struct load load = { 0 };
+	struct worker_numbers worker;
 	for (unsigned i = 0; i < numbers->workers; i++) {
 		options->read_worker(options->arg, i, &worker);
-		snprintf(thread, sizeof thread, "worker-%u", i);
-		turn(out, longest, thread, worker.turn_longest_ns);
-		out_load->running += worker.running;
-		out_load->writes_waiting += worker.writes_waiting;
-		out_load->statuses_waiting += worker.statuses_waiting;
-		out_load->reads_waiting += worker.reads_waiting;
-		if (worker.secret_unseen_ns > out_load->secret_unseen_ns)
-			out_load->secret_unseen_ns = worker.secret_unseen_ns;
-		for (int class = 0; class < CLASS_COUNT; class ++)
-			out_load->waiting[class] += worker.waiting[class];
+		add_load(&load, &worker);
 	}
-	begin(out, busiest, "gauge",
-		"most CPU time of one turn of a thread's loop since the start");
-	turn(out, busiest, "main", numbers->turn_busiest_ns);
-	for (unsigned i = 0; i < numbers->workers; i++) {
-		options->read_worker(options->arg, i, &worker);
-		snprintf(thread, sizeof thread, "worker-%u", i);
-		turn(out, busiest, thread, worker.turn_busiest_ns);
-	}
+	return load;
 }
 
 unsigned status_write_metrics(const struct status_options *options, struct buf *out_text) {
 	static const char waiting[] = "kvsync_objects_waiting";
 	struct status_numbers numbers;
-	struct load load = { 0 };
 	options->read(options->arg, &numbers);
+	struct load load = read_load(options, &numbers);
 	write_counters(out_text);
 	number(out_text, "kvsync_ready", "1: both lists were complete once", numbers.ready);
 	number(out_text, "kvsync_secretsyncs", "SecretSyncs that are known", numbers.syncs);
@@ -150,7 +195,7 @@ unsigned status_write_metrics(const struct status_options *options, struct buf *
 	number(out_text, "kvsync_secrets_watched",
 		"1: changes of Secrets are told of at once (driftDetection: watch)",
 		numbers.secrets_watched);
-	write_turns(options, &numbers, out_text, &load);
+	write_turns(options, &numbers, out_text);
 	number(out_text, "kvsync_secret_unseen_longest_seconds",
 		"how long the Secret that was looked at longest ago has not been looked at",
 		(uint64_t)(load.secret_unseen_ns / NS_PER_S));

@@ -93,9 +93,7 @@ struct worker_numbers {
 	unsigned statuses_waiting; /* objects whose status is still to be written */
 	unsigned waiting[CLASS_COUNT]; /* objects in ready lists */
 	int64_t secret_unseen_ns; /* how long the Secret that was seen longest ago has not been looked at */
-	int64_t turn_began_ns; /* of its loop: base/loop.h; all 0 without one */
-	int64_t turn_longest_ns;
-	int64_t turn_busiest_ns;
+	struct loop_turns turns; /* of its loop; all 0 without one */
 };
 void worker_read_numbers(const struct worker *worker, struct worker_numbers *out_numbers);
 

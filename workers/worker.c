@@ -539,8 +539,5 @@ void worker_read_numbers(const struct worker *worker, struct worker_numbers *out
 		out_numbers->waiting[i] =
 			atomic_load_explicit(&worker->published.waiting[i], relaxed);
 	}
-	if (!worker->loop) return;
-	out_numbers->turn_began_ns = loop_turn_began_ns(worker->loop);
-	out_numbers->turn_longest_ns = loop_turn_longest_ns(worker->loop);
-	out_numbers->turn_busiest_ns = loop_turn_busiest_ns(worker->loop);
+	if (worker->loop) loop_read_turns(worker->loop, &out_numbers->turns);
 }

@@ -24,6 +24,7 @@ SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read agai
 PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
 QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
 UNLIMITED = 1000000
+TURN_BOUNDS_MS = (5, 10, 20)
 CUT_VAULT = "fleet-0"  # by --outage
 
 # Options that are lifted when they are not what is measured; those that this engine does not know are left out.
@@ -151,6 +152,9 @@ class LocalFleet:
         return {"at": time.monotonic(), "cpu": metrics["process_cpu_seconds_total"], "world_cpu": self.world_cpu(),
                 "counts": engine_counts(metrics), "labels": report.requests_by_label(stats),
                 "throttled": report.throttled_of(stats), "rss": metrics["process_resident_memory_bytes"] / 2**20,
+                "world_rss": rss_mib(self.world.process.pid),
+                "turns": metrics.get("kvsync_turn_seconds_bucket", {}).get("main", {}),
+                "turns_cpu": metrics.get("kvsync_turn_cpu_seconds_bucket", {}).get("main", {}),
                 "main_turn": metrics["kvsync_turn_longest_seconds"]["main"],
                 "main_turn_cpu": metrics.get("kvsync_turn_busiest_seconds", {}).get("main", 0),
                 "worker_turn": max(v for k, v in metrics["kvsync_turn_longest_seconds"].items() if k != "main")}
@@ -174,17 +178,19 @@ class LocalFleet:
 
     def first_sync(self, outage=0):
         """From the start of a cold engine until every object is synced: Secret and status written."""
-        objects, samples, cut = self.options.objects, [], {}
+        objects, samples, half_done, cut = self.options.objects, [], [], {}
         self.world.say("reset-stats")
         before = self.world_cpu()
         self.start_engine()
         limit = 600 + 3 * objects / 100 + 3 * (report.bound_seconds(self.sources(), self.options.vaults, self.options.rate) or 0)
 
         def done():
-            synced = self.times()["synced"]
-            pid = self.engine.process.pid
-            samples.append((time.clock_gettime(time.CLOCK_BOOTTIME) - self.started, synced, rss_mib(pid),
-                            cpu_seconds(pid), self.world_cpu() - before))
+            times = self.times()
+            synced, pid = times["synced"], self.engine.process.pid
+            at = time.clock_gettime(time.CLOCK_BOOTTIME) - self.started
+            samples.append((at, synced, rss_mib(pid), cpu_seconds(pid), self.world_cpu() - before))
+            # Statuses stay behind Secrets, so that neither alone tells how far it has got.
+            half_done.append((at, (times["written"] + synced) / 2))
             if outage:
                 self.turn_outage(cut, outage, synced / objects)
             return synced
@@ -200,6 +206,10 @@ class LocalFleet:
                  "bound_s": report.bound_seconds(self.sources(), self.options.vaults, self.options.rate),
                  "rss_mib": round(max(rss, end["rss"]), 1), "cpu_us_per_sync": report.per(end["cpu"], objects),
                  "world_cpu_us_per_sync": report.per(end["world_cpu"] - before, objects),
+                 "rss_after_mib": round(end["rss"], 1), "world_rss_mib": round(end["world_rss"], 1),
+                 "syncs_per_s_by_tenth": report.rates_by_part(half_done, objects, 10),
+                 "main_turns": report.turns_over(end["turns"], {}, TURN_BOUNDS_MS),
+                 "main_turns_cpu": report.turns_over(end["turns_cpu"], {}, TURN_BOUNDS_MS),
                  "main_turn_max_ms": round(1000 * end["main_turn"], 1),
                  "main_turn_cpu_max_ms": round(1000 * end["main_turn_cpu"], 1), "worker_turn_max_ms": round(1000 * end["worker_turn"], 1),
                  "requests": report.requests_of(end["labels"], end["counts"]),
@@ -388,6 +398,9 @@ class LocalFleet:
         after = self.snapshot()
         return {"seconds": round(time.monotonic() - began, 3), "livez_asked": asked, "livez_failed": dead,
                 "livez_max_ms": round(1000 * slowest, 1), "rss_mib": round(after["rss"], 1),
+                "main_turns": report.turns_over(after["turns"], before["turns"], TURN_BOUNDS_MS),
+                "main_turns_cpu": report.turns_over(after["turns_cpu"], before["turns_cpu"], TURN_BOUNDS_MS),
+                "main_turn_max_before_ms": round(1000 * before["main_turn"], 1),
                 "main_turn_max_ms": round(1000 * after["main_turn"], 1), "main_turn_cpu_max_ms": round(1000 * after["main_turn_cpu"], 1)}
 
     def restart(self):
@@ -419,7 +432,8 @@ def measure(options):
         result.update(fleet.first_sync(options.outage))
         result["classes"] = fleet.classes()
         phases = options.phases
-        if set(phases) - {"first"}:
+        # A list is a list, whoever is at work meanwhile; the others are measured on a fleet at rest.
+        if set(phases) - {"first", "relist"}:
             fleet.first_probes()
             fleet.silence()
         if "steady" in phases:

@@ -6,7 +6,8 @@ import re
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SAMPLE = re.compile(r'^([a-z0-9_]+)(?:\{[a-z]+="([^"]*)"\})? ([0-9.eE+-]+)$')
+SAMPLE = re.compile(r'^([a-z0-9_]+)(?:\{([^}]*)\})? ([0-9.eE+-]+)$')
+LABEL = re.compile(r'[a-z]+="([^"]*)"')
 
 
 def cpu_seconds(pid):
@@ -23,14 +24,17 @@ def rss_mib(pid):
 
 
 def parse_metrics(text):
-    """Prometheus text as {name: value}; with a label {name: {label value: value}}."""
+    """Prometheus text as {name: value}; with a label {name: {label value: value}}, with two {name: {first: {second: value}}}."""
     found = {}
     for line in text.splitlines():
         match = SAMPLE.match(line)
-        if match and match[2] is None:
-            found[match[1]] = float(match[3])
-        elif match:
-            found.setdefault(match[1], {})[match[2]] = float(match[3])
+        if not match:
+            continue
+        *path, last = [match[1], *LABEL.findall(match[2] or "")]
+        at = found
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = float(match[3])
     return found
 
 

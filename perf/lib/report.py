@@ -78,6 +78,30 @@ def mean_rate(samples, low, high):
     return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
 
+def rates_by_part(samples, total, parts):
+    """Of a counter that reaches a total, [(t, done)]: how much came per second in each part of it, in order. A part that went by
+    between two samples has the rate of both; None: it never ended."""
+    rates = []
+    for part in range(parts):
+        low = [sample for sample in samples if sample[1] <= total * part / parts]
+        high = [sample for sample in samples if sample[1] >= total * (part + 1) / parts]
+        if not low or not high or high[0][0] <= low[-1][0]:
+            rates.append(None)
+        else:
+            rates.append(round((high[0][1] - low[-1][1]) / (high[0][0] - low[-1][0])))
+    return rates
+
+
+def turns_over(after, before, bounds_ms):
+    """Of two readings of a histogram of turns, {bound in s: turns within}: how many there were between them, and how many of them
+    took longer; None: the engine does not tell."""
+    if not after:
+        return None
+    within = {bound: number - before.get(bound, 0) for bound, number in after.items()}
+    turns = int(within["+Inf"])
+    return {"turns": turns, **{f"over_{bound}_ms": int(turns - within[f"{bound / 1000:g}"]) for bound in bounds_ms}}
+
+
 def most_in_window(samples, seconds):
     """Of a counter, [(t, value)]: the most that it grew by within so many seconds."""
     most, first = 0, 0
@@ -95,6 +119,14 @@ def row(name, value, unit=""):
 
 def counts_line(counts):
     return ", ".join(f"{name} {'?' if number is None else format(number, ',')}" for name, number in counts.items())
+
+
+def turns_line(name, turns):
+    if not turns:
+        return []
+    over = [f"{number:,} {words.replace('_', ' ')}" for words, number in turns.items() if words != "turns"]
+    over[0] = over[0].replace(" over", f" of {turns['turns']:,} over")
+    return [row(name, ", ".join(over))]
 
 
 def import_lines(found):
@@ -121,11 +153,16 @@ def text(result):
     over = f" ({result['first_sync_s'] / bound:.2f} x of the quota's bound, {bound} s)" if bound else " (no quota)"
     lines.append(row("time", result["first_sync_s"], "s" + over))
     lines.append(row("syncs per second", result["syncs_per_s"]))
+    if result.get("syncs_per_s_by_tenth"):
+        tenths = ", ".join("?" if rate is None else f"{rate:,}" for rate in result["syncs_per_s_by_tenth"])
+        lines.append(row("the same, tenth by tenth", tenths))
     lines.append(row("engine CPU per sync", result["cpu_us_per_sync"], "us"))
     lines.append(row("world CPU per sync", result["world_cpu_us_per_sync"], "us"))
-    lines.append(row("engine memory", result["rss_mib"], "MiB"))
+    lines.append(row("engine memory", result["rss_mib"], f"MiB at most, {result['rss_after_mib']} MiB at the end, of the world "
+                     f"{result['world_rss_mib']} MiB" if "rss_after_mib" in result else "MiB"))
     lines.append(row("429 answers", result["throttled"]))
     lines.append(row("longest turn of main", result["main_turn_max_ms"], f"ms, at most {result['main_turn_cpu_max_ms']} ms of CPU"))
+    lines += turns_line("turns of main", result.get("main_turns"))
     if result.get("gets_per_version") is not None:
         lines.append(row("GETs per object and version", result["gets_per_version"]))
     lines.append(f"  requests: {counts_line(result['requests'])}")
@@ -172,7 +209,10 @@ def text(result):
     if result.get("relist"):
         relist = result["relist"]
         lines += ["list after an expired watch", row("time", relist["seconds"], "s"),
-                  row("longest turn of main since the start", relist["main_turn_max_ms"], f"ms, at most {relist['main_turn_cpu_max_ms']} ms of CPU"),
+                  row("longest turn of main since the start", relist["main_turn_max_ms"],
+                      f"ms (before it {relist['main_turn_max_before_ms']} ms), at most {relist['main_turn_cpu_max_ms']} ms of CPU"),
+                  *turns_line("turns of main meanwhile", relist["main_turns"]),
+                  *turns_line("the same by their CPU time", relist["main_turns_cpu"]),
                   row("/livez", relist["livez_asked"], f"times asked, {relist['livez_failed']} without an ok, at most {relist['livez_max_ms']} ms"),
                   row("engine memory", relist["rss_mib"], "MiB")]
     return "\n".join(lines)

@@ -63,6 +63,20 @@ class Report(unittest.TestCase):
         self.assertEqual(report.mean_rate(samples, 1, 3), 40)
         self.assertIsNone(report.mean_rate(samples, 1.5, 2.5))
 
+    def test_rates_by_part(self):
+        samples = [(0, 0), (1, 40), (2, 100), (4, 150), (6, 200)]
+        self.assertEqual(report.rates_by_part(samples, 200, 2), [50, 25])
+        self.assertEqual(report.rates_by_part(samples, 400, 2), [33, None])
+        self.assertEqual(report.rates_by_part([(0, 0), (1, 100)], 100, 4), [100, 100, 100, 100])
+        self.assertEqual(report.rates_by_part([], 100, 2), [None, None])
+
+    def test_turns_beyond_a_bound(self):
+        before = {"0.005": 10, "0.02": 12, "+Inf": 12}
+        after = {"0.005": 30, "0.02": 33, "+Inf": 34}
+        self.assertEqual(report.turns_over(after, before, (5, 20)), {"turns": 22, "over_5_ms": 2, "over_20_ms": 1})
+        self.assertEqual(report.turns_over(after, {}, (20,)), {"turns": 34, "over_20_ms": 1})
+        self.assertIsNone(report.turns_over({}, {}, (20,)))
+
     def test_pace(self):
         self.assertEqual([report.pace_of(rate) for rate in (280, 12, 1)], [278, 10.8, 0.9])
 
@@ -84,10 +98,14 @@ class Report(unittest.TestCase):
                              "ready_again_s": 13, "ready_again_bound_s": None, "requests": {"get": 71}},
                   "import_rotation": {"imported": 2000, "imported_before": 5, "imported_after": 1500, "throttled": 0, **times,
                                       "since_shown": times, "seconds": 9, "bound_s": 7, "requests": {"list": 33}},
-                  "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60}}
+                  "restart": {"ready_s": 1.5, "gets": 0, "writes": 0, "watched_s": 60},
+                  "relist": {"seconds": 3, "main_turn_max_ms": 21, "main_turn_max_before_ms": 19, "main_turn_cpu_max_ms": 4,
+                             "main_turns": {"turns": 5000, "over_5_ms": 17, "over_20_ms": 6}, "main_turns_cpu": None,
+                             "livez_asked": 9, "livez_failed": 0, "livez_max_ms": 2, "rss_mib": 80}}
         text = report.text(result)
         for part in ("1,000 SecretSyncs", "1.50 x of the quota's bound", "250.5 us", "safety ?", "9.5 us", "1 never came",
-                     "p99 1.000 s", "not measured", "ready after", "12.5 s", "2,000 SecretSyncs are imported", "from the list that shows it: 3 timed"):
+                     "p99 1.000 s", "not measured", "ready after", "12.5 s", "2,000 SecretSyncs are imported", "from the list that shows it: 3 timed",
+                     "21 ms (before it 19 ms), at most 4 ms of CPU", "17 of 5,000 over 5 ms, 6 over 20 ms"):
             self.assertIn(part, text)
         self.assertNotIn("new SecretSync", text)
         self.assertIn("no quota", report.text({**result, "bound_s": None}))
@@ -96,10 +114,11 @@ class Report(unittest.TestCase):
 class Process(unittest.TestCase):
     def test_reads_prometheus_text(self):
         text = ("# HELP kvsync_vault_gets_total x\n# TYPE kvsync_vault_gets_total counter\nkvsync_vault_gets_total 12\n"
-                'kvsync_objects_waiting{class="new"} 3\nkvsync_objects_waiting{class="retry"} 0\nprocess_cpu_seconds_total 1.5e-1\n')
+                'kvsync_objects_waiting{class="new"} 3\nkvsync_objects_waiting{class="retry"} 0\nprocess_cpu_seconds_total 1.5e-1\n'
+                'kvsync_turn_seconds_bucket{thread="main",le="0.02"} 7\nkvsync_turn_seconds_bucket{thread="main",le="+Inf"} 8\n')
         metrics = process.parse_metrics(text)
         self.assertEqual(metrics, {"kvsync_vault_gets_total": 12, "kvsync_objects_waiting": {"new": 3, "retry": 0},
-                                   "process_cpu_seconds_total": 0.15})
+                                   "process_cpu_seconds_total": 0.15, "kvsync_turn_seconds_bucket": {"main": {"0.02": 7, "+Inf": 8}}})
         self.assertEqual(process.engine_counts(metrics), {"vault_gets": 12})
 
 

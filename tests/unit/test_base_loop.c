@@ -261,10 +261,26 @@ static void test_uses_the_clock_it_was_given(void **state) {
 	loop_destroy(NULL);
 }
 
+/* A clock that stands where the test puts it. */
+struct set_clock {
+	struct clock clock;
+	const struct now *at;
+};
+
+static struct now read_set(struct clock *clock) {
+	return *container_of(clock, struct set_clock, clock)->at;
+}
+
+static struct loop_turns turns(void) {
+	struct loop_turns turns;
+	loop_read_turns(loop, &turns);
+	return turns;
+}
+
 /* A turn lasts from the end of one wait to the next; waiting is none. */
 static void burn_20_ms(struct pipe_watch *self) {
 	take_byte(self);
-	assert_true(loop_turn_began_ns(loop) > 0);
+	assert_true(turns().began_ns > 0);
 	struct timespec pause = { .tv_nsec = 20 * NS_PER_MS };
 	nanosleep(&pause, NULL);
 }
@@ -272,19 +288,44 @@ static void burn_20_ms(struct pipe_watch *self) {
 static void test_turns_are_measured(void **state) {
 	(void)state;
 	open_pipe(&pipes[0]);
-	assert_int_equal(loop_turn_began_ns(loop), 0);
+	assert_int_equal(turns().began_ns, 0);
 	loop_wait(loop, now_ns() + 30 * NS_PER_MS);
 	loop_wait(loop, 0);
-	assert_in_range(loop_turn_longest_ns(loop), 0, 20 * NS_PER_MS - 1);
+	assert_in_range(turns().clock.longest_ns, 0, 20 * NS_PER_MS - 1);
 	pipes[0].then = burn_20_ms;
 	send_byte(&pipes[0]);
 	loop_wait(loop, NEVER_NS);
-	assert_true(loop_turn_began_ns(loop) > 0);
+	assert_true(turns().began_ns > 0);
 	loop_wait(loop, 0);
-	assert_true(loop_turn_longest_ns(loop) >= 20 * NS_PER_MS);
+	struct loop_turns seen = turns();
+	assert_true(seen.clock.longest_ns >= 20 * NS_PER_MS && seen.clock.sum_ns >= seen.clock.longest_ns);
 	/* It slept: that was long, but not busy. */
-	assert_in_range(loop_turn_busiest_ns(loop), 1, 20 * NS_PER_MS - 1);
+	assert_in_range(seen.cpu.longest_ns, 1, 20 * NS_PER_MS - 1);
+	assert_true(seen.cpu.sum_ns >= seen.cpu.longest_ns && seen.cpu.sum_ns < seen.clock.sum_ns);
 	close_pipe(&pipes[0]);
+}
+
+/* Of each turn the length counts at every bound that it does not exceed, and those beyond all of them in the end alone. */
+static void test_turns_are_counted_by_length(void **state) {
+	(void)state;
+	static const int64_t lengths_ms[] = { 1, 3, 15, 20, 200 };
+	struct now at = { .mono_ns = NS_PER_S };
+	struct set_clock set = { .clock = { read_set }, .at = &at };
+	struct loop *other = loop_create(&set.clock);
+	loop_wait(other, 0);
+	for (size_t i = 0; i < sizeof lengths_ms / sizeof *lengths_ms; i++) {
+		at.mono_ns += lengths_ms[i] * NS_PER_MS;
+		loop_wait(other, 0);
+	}
+	struct loop_turns seen;
+	loop_read_turns(other, &seen);
+	assert_int_equal(seen.clock.count, 5);
+	assert_int_equal(seen.clock.sum_ns, 239 * NS_PER_MS);
+	assert_int_equal(seen.clock.longest_ns, 200 * NS_PER_MS);
+	static const uint64_t within[LOOP_BOUNDS] = { 1, 1, 2, 2, 4, 4, 4 };
+	assert_memory_equal(seen.clock.within, within, sizeof within);
+	assert_int_equal(seen.cpu.count, 5);
+	loop_destroy(other);
 }
 
 static void test_no_memory(void **state) {
@@ -325,6 +366,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_wake_is_a_level, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wake_from_another_thread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns_are_measured, setup, teardown),
+		cmocka_unit_test(test_turns_are_counted_by_length),
 		cmocka_unit_test(test_uses_the_clock_it_was_given),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test_setup_teardown(test_nested_wait_is_a_mistake, setup, teardown),

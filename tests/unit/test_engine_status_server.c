@@ -84,13 +84,13 @@ static unsigned write_page(
 static void test_live_names_the_thread_that_hangs(void **state) {
 	(void)state;
 	assert_int_equal(write_page(status_write_live), 200);
-	numbers.turn_began_ns = now.mono_ns - STATUS_TURN_NS;
+	numbers.turns.began_ns = now.mono_ns - STATUS_TURN_NS;
 	assert_int_equal(write_page(status_write_live), 200);
-	numbers.turn_began_ns--;
+	numbers.turns.began_ns--;
 	assert_int_equal(write_page(status_write_live), 503);
 	assert_string_equal(answer_text, "main: one turn has lasted for 10 s\n");
-	numbers.turn_began_ns = 0;
-	workers[1].turn_began_ns = now.mono_ns - 12 * NS_PER_S;
+	numbers.turns.began_ns = 0;
+	workers[1].turns.began_ns = now.mono_ns - 12 * NS_PER_S;
 	assert_int_equal(write_page(status_write_live), 503);
 	assert_string_equal(answer_text, "worker-1: one turn has lasted for 12 s\n");
 }
@@ -113,13 +113,14 @@ static void check_format(void) {
 		double value;
 		if (sscanf(line, "# HELP %127[a-z0-9_] %255[^\n]", name, rest) == 2) continue;
 		if (sscanf(line, "# TYPE %127[a-z0-9_] %255s", name, rest) == 2) {
-			assert_true(!strcmp(rest, "counter") || !strcmp(rest, "gauge"));
+			assert_true(!strcmp(rest, "counter") || !strcmp(rest, "gauge") || !strcmp(rest, "histogram"));
 			continue;
 		}
+		bool bucket = sscanf(line, "%127[a-z0-9_]{thread=\"%255[a-z0-9-]\",le=\"%*[0-9.+Inf]\"} %lf", name, rest, &value) == 3;
 		bool labelled = sscanf(line, "%127[a-z0-9_]{%*[a-z]=\"%255[a-z0-9.-]\"} %lf", name,
 					rest, &value) == 3;
 		bool plain = sscanf(line, "%127[a-z0-9_] %lf", name, &value) == 2;
-		if (!labelled && !plain) fail_msg("not understood: %s", line);
+		if (!bucket && !labelled && !plain) fail_msg("not understood: %s", line);
 		samples++;
 	}
 	assert_true(samples > METRIC_COUNT);
@@ -133,8 +134,8 @@ static void has_line(const char *line) {
 static void test_metrics(void **state) {
 	(void)state;
 	metric_add(METRIC_VAULT_GETS, 41);
-	numbers.turn_longest_ns = 15 * NS_PER_MS;
-	numbers.turn_busiest_ns = 3 * NS_PER_MS;
+	numbers.turns.clock.longest_ns = 15 * NS_PER_MS;
+	numbers.turns.cpu.longest_ns = 3 * NS_PER_MS;
 	workers[0].waiting[CLASS_NEW] = 2;
 	workers[1].waiting[CLASS_NEW] = 3;
 	workers[0].running = 4;
@@ -145,7 +146,9 @@ static void test_metrics(void **state) {
 	workers[0].secret_unseen_ns = 7 * NS_PER_S;
 	workers[1].secret_unseen_ns = 5 * NS_PER_S;
 	numbers.secrets_watched = true;
-	workers[1].turn_longest_ns = NS_PER_S;
+	workers[1].turns.clock.longest_ns = NS_PER_S;
+	workers[0].turns.clock = (struct loop_lengths){ { 3, 4, 4, 4, 5, 5, 5 }, 6, 1250 * NS_PER_MS, NS_PER_S };
+	workers[0].turns.cpu = (struct loop_lengths){ { 6, 6, 6, 6, 6, 6, 6 }, 6, 2 * NS_PER_MS, NS_PER_MS };
 	assert_int_equal(write_page(status_write_metrics), 200);
 	check_format();
 	has_line("kvsync_vault_gets_total 41\n");
@@ -165,6 +168,15 @@ static void test_metrics(void **state) {
 	has_line("kvsync_turn_longest_seconds{thread=\"worker-1\"} 1.000000\n");
 	has_line("kvsync_turn_busiest_seconds{thread=\"main\"} 0.003000\n");
 	has_line("kvsync_turn_busiest_seconds{thread=\"worker-1\"} 0.000000\n");
+	has_line("# TYPE kvsync_turn_seconds histogram\n");
+	has_line("kvsync_turn_seconds_bucket{thread=\"worker-0\",le=\"0.001\"} 3\n");
+	has_line("kvsync_turn_seconds_bucket{thread=\"worker-0\",le=\"0.02\"} 5\n");
+	has_line("kvsync_turn_seconds_bucket{thread=\"worker-0\",le=\"0.1\"} 5\n");
+	has_line("kvsync_turn_seconds_bucket{thread=\"worker-0\",le=\"+Inf\"} 6\n");
+	has_line("kvsync_turn_seconds_sum{thread=\"worker-0\"} 1.250000\n");
+	has_line("kvsync_turn_seconds_count{thread=\"worker-0\"} 6\n");
+	has_line("kvsync_turn_cpu_seconds_bucket{thread=\"worker-0\",le=\"0.001\"} 6\n");
+	has_line("kvsync_turn_cpu_seconds_sum{thread=\"worker-0\"} 0.002000\n");
 	const char *rss = strstr(answer_text, "\nprocess_resident_memory_bytes ");
 	assert_non_null(rss);
 	assert_true(atoll(strchr(rss + 1, ' ')) > 1 << 20);

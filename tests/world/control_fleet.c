@@ -29,8 +29,9 @@ struct fleet {
 	int64_t *shown_ns; /* by object that is timed: when a list showed it since then first (mono); 0: none has yet */
 	struct waits waits, waits_since_shown; /* how long its Secret took */
 	size_t pending;
+	bool *written; /* by object: its Secret was written once */
 	bool *synced; /* by object: its status said Ready once */
-	size_t synced_count;
+	size_t written_count, synced_count;
 	int64_t last_synced_ns; /* mono: when the latest of them did so first */
 	bool *ready; /* by object: its status says Ready now */
 	size_t ready_count;
@@ -45,6 +46,7 @@ void fleet_destroy(struct fleet *fleet) {
 	if (!fleet) return;
 	mem_free(fleet->generation);
 	mem_free(fleet->due_ns);
+	mem_free(fleet->written);
 	mem_free(fleet->synced);
 	mem_free(fleet->ready);
 	mem_free(fleet->shown_ns);
@@ -95,6 +97,8 @@ static void note_wait(struct waits *waits, int64_t wait_ns) {
 /* Is it one that is timed, and does it carry the newest value? */
 static void secret_written(struct fleet *fleet, unsigned object, const struct kube_write *write) {
 	unsigned from, generation, source = source_of(fleet, object);
+	if (!fleet->written[object]) fleet->written_count++;
+	fleet->written[object] = true;
 	if (!fleet->due_ns[object]) return;
 	const cJSON *data = world_json_at(write->after, "data");
 	struct buf value;
@@ -176,6 +180,7 @@ cJSON *fleet_times_json(struct fleet *fleet) {
 	add_waits(json, &fleet->waits);
 	add_waits(cJSON_AddObjectToObject(json, "sinceShown"), &fleet->waits_since_shown);
 	world_json_add_i64(json, "pending", (int64_t)fleet->pending);
+	world_json_add_i64(json, "written", (int64_t)fleet->written_count);
 	world_json_add_i64(json, "synced", (int64_t)fleet->synced_count);
 	world_json_add_i64(json, "ready", (int64_t)fleet->ready_count);
 	cJSON_AddNumberToObject(
@@ -263,11 +268,12 @@ void word_fleet(struct job *job) {
 	fleet->generation = mem_zalloc(fleet->total * sizeof(*fleet->generation));
 	fleet->due_ns = mem_zalloc(fleet->total * sizeof(*fleet->due_ns));
 	fleet->shown_ns = mem_zalloc(fleet->total * sizeof(*fleet->shown_ns));
+	fleet->written = mem_zalloc(fleet->total * sizeof(*fleet->written));
 	fleet->synced = mem_zalloc(fleet->total * sizeof(*fleet->synced));
 	fleet->ready = mem_zalloc(fleet->total * sizeof(*fleet->ready));
 	fleet->padding = mem_alloc(fleet->bytes);
-	assert(fleet->generation && fleet->due_ns && fleet->shown_ns && fleet->synced);
-	assert(fleet->ready && fleet->padding);
+	assert(fleet->generation && fleet->due_ns && fleet->shown_ns && fleet->written);
+	assert(fleet->synced && fleet->ready && fleet->padding);
 	memset(fleet->padding, 'x', fleet->bytes);
 	job->server->fleet = fleet;
 	kube_on_write(job->server->kube, on_write, fleet);
