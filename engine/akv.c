@@ -11,6 +11,7 @@
 enum {
 	CALLS_MOST = 8, /* in flight */
 	LOOKS_PER_TURN = 32,
+	GONE_PER_TURN = 250,
 	KEY_BYTES = 520,
 };
 
@@ -91,31 +92,53 @@ enum err akv_remove(struct akv *akv, enum kube_resource resource, const cJSON *o
 
 void akv_list_begin(struct akv *akv, enum kube_resource resource) {
 	struct akv_table *table = &akv->table;
+	akv->sweeping[resource] = false;
 	if (is_derived(resource))
 		list_splice(&table->unseen[resource], &table->seen[resource]);
 	else
 		list_splice(&table->unseen_owners, &table->seen_owners);
 }
 
-/* What was not in the list is gone. */
+/* What was not in the list is gone, a slice per turn. */
 void akv_list_end(struct akv *akv, enum kube_resource resource) {
-	struct akv_table *table = &akv->table;
-	struct list *unseen =
-		is_derived(resource) ? &table->unseen[resource] : &table->unseen_owners;
-	for (struct list *node; (node = list_pop(unseen));) {
-		if (is_derived(resource))
-			lost(akv, container_of(node, struct akv_live, seen_link));
-		else
-			drop_owner(akv, container_of(node, struct akv_owner, seen_link));
-	}
+	akv->sweeping[resource] = true;
 	akv->synced[resource] = true;
 }
 
 /* --- turns --- */
 
+/* The next one that a complete list did not show; NULL: there is none any more. */
+static struct list *next_gone(struct akv *akv, enum kube_resource resource) {
+	struct akv_table *table = &akv->table;
+	if (!akv->sweeping[resource]) return NULL;
+	struct list *node =
+		list_pop(is_derived(resource) ? &table->unseen[resource] : &table->unseen_owners);
+	if (!node) akv->sweeping[resource] = false;
+	return node;
+}
+
+static void sweep_slice(struct akv *akv) {
+	unsigned gone = 0;
+	for (enum kube_resource resource = KUBE_CLASSES; resource <= KUBE_AKVS; resource++) {
+		for (struct list *node; gone < GONE_PER_TURN && (node = next_gone(akv, resource));
+			gone++) {
+			if (is_derived(resource))
+				lost(akv, container_of(node, struct akv_live, seen_link));
+			else
+				drop_owner(akv, container_of(node, struct akv_owner, seen_link));
+		}
+	}
+}
+
+static bool is_sweeping(const struct akv *akv) {
+	return akv->sweeping[KUBE_CLASSES] || akv->sweeping[KUBE_SYNCS] || akv->sweeping[KUBE_AKVS];
+}
+
+/* What is gone must not be taken for what is there. */
 static bool may_start(const struct akv *akv, struct now now) {
 	bool synced =
 		akv->synced[KUBE_CLASSES] && akv->synced[KUBE_SYNCS] && akv->synced[KUBE_AKVS];
+	if (is_sweeping(akv)) return false;
 	unsigned most = akv->unreachable ? 1 : CALLS_MOST;
 	return synced && !akv->stopped && akv->call_count < most &&
 	       akv->not_before_ns <= now.mono_ns && akv->paced_ns <= now.mono_ns;
@@ -128,6 +151,7 @@ void akv_turn(struct akv *akv, struct now now) {
 		if (call->ended) akv_call_finish(akv, call, now);
 	}
 	if (akv->stopped) return;
+	sweep_slice(akv);
 	timers_fire(&akv->table.timers, now.mono_ns, LOOKS_PER_TURN);
 	for (unsigned i = 0; i < LOOKS_PER_TURN && may_start(akv, now); i++) {
 		struct list *node = list_pop(&akv->table.ready);
@@ -141,6 +165,7 @@ int64_t akv_deadline_ns(const struct akv *akv, struct now now) {
 	list_for_each (node, &akv->calls) {
 		if (container_of(node, struct akv_call, link)->ended) return now.mono_ns;
 	}
+	if (is_sweeping(akv)) return now.mono_ns;
 	int64_t due_ns = timers_next_ns(&akv->table.timers);
 	bool ready = !list_is_empty(&akv->table.ready);
 	if (ready && may_start(akv, now)) return now.mono_ns;

@@ -33,6 +33,8 @@ struct akv {
 	struct list calls;
 	unsigned call_count;
 	bool synced[3]; /* by resource */
+	bool sweeping
+		[3]; /* by resource: the list is complete, and of what it did not show some is still there */
 	bool stopped;
 	int64_t (*write_wait_ns)(void *arg, int64_t now_ns); /* NULL: no pace */
 	void *pace_arg;

@@ -579,10 +579,45 @@ static void memory_may_run_out(void **state) {
 	}
 }
 
+/* However many are gone from a list: a turn lets go of a slice of them, and nothing is asked for before all of them are gone. */
+static void test_what_is_gone_goes_a_slice_per_turn(void **state) {
+	(void)state;
+	enum { MANY = 1000, SLICE = 250 };
+	char text[512];
+	settle();
+	for (int i = 0; i < MANY; i++) {
+		snprintf(text, sizeof text, "{\"metadata\":{\"namespace\":\"n\",\"name\":\"gone-%d\",\"uid\":\"g-%d\","
+			 "\"resourceVersion\":\"1\",\"generation\":1},\"spec\":{}}", i, i);
+		tell(KUBE_AKVS, text);
+	}
+	assert_int_equal(akv_count(t.akv), MANY + 1);
+	akv_list_begin(t.akv, KUBE_AKVS);
+	tell(KUBE_AKVS, AKV_OF("u1", "2", TWO));
+	akv_list_end(t.akv, KUBE_AKVS);
+	assert_int_equal(akv_count(t.akv), MANY + 1);
+	for (int left = MANY - SLICE; left > 0; left -= SLICE) {
+		assert_int_equal(akv_deadline_ns(t.akv, t.now), t.now.mono_ns);
+		akv_turn(t.akv, t.now);
+		assert_int_equal(akv_count(t.akv), left + 1);
+		nothing_is_asked();
+	}
+	/* A list that begins before the last slice: what it shows stays. */
+	akv_list_begin(t.akv, KUBE_AKVS);
+	akv_turn(t.akv, t.now);
+	assert_int_equal(akv_count(t.akv), SLICE + 1);
+	tell(KUBE_AKVS, text);
+	tell(KUBE_AKVS, AKV_OF("u1", "2", TWO));
+	akv_list_end(t.akv, KUBE_AKVS);
+	akv_turn(t.akv, t.now);
+	akv_turn(t.akv, t.now);
+	assert_int_equal(akv_count(t.akv), 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		TEST(test_what_is_gone_goes_a_slice_per_turn),
 		TEST(writes_keep_the_pace_of_all),
 		TEST(first_the_class_then_the_syncs_then_the_status),
 		TEST(nothing_is_asked_after_a_restart),
