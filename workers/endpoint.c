@@ -3,6 +3,9 @@
 /* Token requests of one worker to one authority at a time; Entra throttles by identity and hour, not by connection. */
 enum { TOKEN_CONNECTIONS = 4 };
 
+/* Whoever waits for a token keeps a place among the reconciles of his vault from those who have one. */
+static const int64_t PATIENCE_NS = 10 * NS_PER_S;
+
 enum err endpoint_get(struct worker *worker, struct str authority, struct endpoint **out_endpoint) {
 	list_for_each (link, &worker->endpoints) {
 		struct endpoint *known = container_of(link, struct endpoint, all);
@@ -24,6 +27,7 @@ enum err endpoint_get(struct worker *worker, struct str authority, struct endpoi
 			.now = &worker->now,
 			.max_in_flight = TOKEN_CONNECTIONS,
 			.breaker_interval_ns = worker->settings.breaker_interval_ns,
+			.patience_ns = PATIENCE_NS,
 			.wake = schedule_waiter_woken,
 		});
 	list_push_back(&worker->endpoints, &endpoint->all);

@@ -24,6 +24,7 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 		.limited = options->rate_per_s > 0,
 		.max_in_flight = options->max_in_flight,
 		.breaker_interval_ns = options->breaker_interval_ns,
+		.patience_ns = options->patience_ns,
 		.pause = options->pause,
 		.wake = options->wake,
 	};
@@ -121,7 +122,17 @@ void gate_deinit(struct gate *gate) {
 	*gate = (struct gate){ 0 };
 }
 
+static bool is_too_long(const struct gate *gate, int64_t wait_ns) {
+	return gate->patience_ns && wait_ns > gate->patience_ns;
+}
+
 bool gate_admits(const struct gate *gate, struct fault *out_fault) {
+	int64_t held_ns = gate->not_before_ns - gate->now->mono_ns;
+	if (!gate->open && is_too_long(gate, held_ns)) {
+		*out_fault = gate->fault;
+		out_fault->retry_after_ns = held_ns;
+		return false;
+	}
 	if (!gate->open) return true;
 	if (!gate->trial && gate->now->mono_ns >= gate->trial_at_ns) return true;
 	*out_fault = gate->fault;
@@ -134,7 +145,7 @@ static void leave_line(struct gate *gate, struct gate_call *call) {
 	gate->lanes[call->lane].waiting--;
 }
 
-/* Ends a call that was never sent with the failure that opened the breaker. */
+/* Ends a call that was never sent with the failure that opened the breaker, or that the server wants a rest. */
 static void refuse(struct gate *gate, struct gate_call *call) {
 	leave_line(gate, call);
 	call->gate = NULL;
@@ -170,11 +181,24 @@ static bool is_unreachable(const struct http_req *req) {
 	return req->err == ERR_NETWORK && !req->maybe_sent;
 }
 
-/* True when the breaker opens: what waits is to be refused. */
+/* True when what waits is to be refused. */
+static bool hold_back(struct gate *gate, struct ratelimit *limit, int64_t after_ns) {
+	int64_t now_ns = gate->now->mono_ns;
+	ratelimit_throttled(limit, now_ns, after_ns);
+	/* What it asks for is meant for whatever we may ask; without that it is this kind of request that came too fast. */
+	if (now_ns + after_ns > gate->not_before_ns) gate->not_before_ns = now_ns + after_ns;
+	if (gate->pause) pause_extend(gate->pause, now_ns + ratelimit_wait_ns(limit, now_ns));
+	if (!is_too_long(gate, after_ns)) return false;
+	gate->fault = fault_make(ERR_THROTTLED,
+		"%s asks to be left alone for a while; kvsync goes on by itself", gate->name);
+	gate->fault.retry_after_ns = after_ns;
+	return true;
+}
+
+/* True when the breaker opens, or the server wants a long rest: what waits is to be refused. */
 static bool judge(
 	struct gate *gate, enum gate_lane_name lane, const struct http_req *req, bool was_trial) {
 	struct ratelimit *limit = gate->lanes[lane].limit;
-	int64_t now_ns = gate->now->mono_ns;
 	if (req->err == ERR_NETWORK || req->err == ERR_TIMEOUT) {
 		gate->transport_failures++;
 		bool opens = was_trial || is_unreachable(req) ||
@@ -186,16 +210,9 @@ static bool judge(
 	gate->transport_failures = 0;
 	if (gate->open) close_breaker(gate);
 	if (req->status == 429 || (req->status == 503 && req->retry_after_ns > 0)) {
-		int64_t after_ns = req->retry_after_ns > 0 ? req->retry_after_ns : 0;
-		ratelimit_throttled(limit, now_ns, after_ns);
-		/* What it asks for is meant for whatever we may ask; without that it is this kind of request that came too fast. */
-		if (now_ns + after_ns > gate->not_before_ns)
-			gate->not_before_ns = now_ns + after_ns;
-		if (gate->pause)
-			pause_extend(gate->pause, now_ns + ratelimit_wait_ns(limit, now_ns));
-	} else if (req->status < 500) {
-		ratelimit_succeeded(limit, now_ns);
+		return hold_back(gate, limit, req->retry_after_ns > 0 ? req->retry_after_ns : 0);
 	}
+	if (req->status < 500) ratelimit_succeeded(limit, gate->now->mono_ns);
 	return false;
 }
 

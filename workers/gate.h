@@ -2,7 +2,8 @@
  *
  * There is one gate per vault, one per token endpoint and one for the API server. A call waits in its lane of the gate until
  * the pace allows it and a place is free. When the server cannot be reached the breaker opens: what waits is refused, and one
- * trial per interval goes out until an answer of any status closes it again.
+ * trial per interval goes out until an answer of any status closes it again. A gate with patience refuses also what would have to
+ * wait longer than that because the server asked for it.
  *
  * One owner: the worker. Times are mono_ns.
  */
@@ -59,6 +60,7 @@ struct gate {
 	struct ratelimit limit;
 	bool limited; /* the limit's ceiling applies; without it only Retry-After holds calls back */
 	int64_t not_before_ns; /* Retry-After */
+	int64_t patience_ns; /* 0: calls wait for as long as the server asks */
 	struct gate_pace group; /* of all lanes; only where no lane has a shared pace */
 	unsigned max_in_flight;
 	unsigned in_flight;
@@ -72,7 +74,8 @@ struct gate {
 	int64_t trial_at_ns;
 	int64_t next_wake_ns; /* the next waiter is woken for a trial not before */
 	int64_t breaker_interval_ns;
-	struct fault fault; /* what opened it */
+	struct fault
+		fault; /* what opened it; or, of a gate with patience, that the server asked for more */
 	struct list waiters; /* of objects: woken when it closes, one of them for a trial */
 	void (*wake)(struct gate *gate, struct list *waiter); /* the waiter was unlinked */
 	struct now *now; /* the worker's reading of this turn */
@@ -86,6 +89,7 @@ struct gate_options {
 	double burst;
 	unsigned max_in_flight;
 	int64_t breaker_interval_ns;
+	int64_t patience_ns; /* calls that would have to wait longer for a Retry-After are refused; 0: none is */
 	struct pause *pause; /* kept; NULL: none */
 	void (*wake)(struct gate *gate, struct list *waiter);
 };
@@ -94,7 +98,8 @@ void gate_init(struct gate *gate, const struct gate_options *options);
 /* No call may be under way, nobody may wait. */
 void gate_deinit(struct gate *gate);
 
-/* True when a request may be asked for now. False: the breaker is open and it is not time for a trial; *out_fault says why. */
+/* True when a request may be asked for now. False: the breaker is open and it is not time for a trial, or the server wants to be left
+ * alone for longer than the gate has patience; *out_fault says why. */
 bool gate_admits(const struct gate *gate, struct fault *out_fault);
 
 /* A lane's calls keep this pace together with those of other gates; rate 0: they keep none. burst: at least 1. */

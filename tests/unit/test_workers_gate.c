@@ -133,6 +133,32 @@ static void retry_after_holds_everybody_back(void **state) {
 	assert_int_equal(f->fake.count, 4);
 }
 
+/* A short wait is waited for; a long one is left to those who can do without. */
+static void patience_has_an_end(void **state) {
+	struct fixture *f = *state;
+	struct gate gate;
+	struct fault fault = { 0 };
+	gate_init(&gate, &(struct gate_options){ .name = "entra", .http = &f->fake.http, .now = &f->now, .max_in_flight = 1,
+		.breaker_interval_ns = 10 * NS_PER_S, .patience_ns = 10 * NS_PER_S, .wake = wake });
+	for (int i = 0; i < 4; i++) gate_start(&gate, &f->calls[i]);
+	answer(f, 0, 429, 10 * NS_PER_S);
+	assert_int_equal(f->ended, 1);
+	assert_true(gate_admits(&gate, &fault));
+	f->now.mono_ns += 10 * NS_PER_S;
+	gate_pump(&gate);
+	answer(f, 1, 429, 11 * NS_PER_S);
+	assert_int_equal(f->ended, 4);
+	assert_int_equal(f->reqs[3].err, ERR_THROTTLED);
+	assert_int_equal(f->reqs[3].fault.retry_after_ns, 11 * NS_PER_S);
+	assert_int_equal(f->fake.count, 2);
+	assert_false(gate_admits(&gate, &fault));
+	assert_int_equal(fault.err, ERR_THROTTLED);
+	f->now.mono_ns += 1 * NS_PER_S;
+	assert_true(gate_admits(&gate, &fault));
+	f->now.mono_ns += 10 * NS_PER_S;
+	gate_deinit(&gate);
+}
+
 static void a_throttle_without_retry_after_costs_a_second(void **state) {
 	struct fixture *f = *state;
 	gate_start(&f->gate, &f->calls[0]);
@@ -516,6 +542,7 @@ int main(void) {
 		TEST(places_are_limited),
 		TEST(the_pace_holds),
 		TEST(retry_after_holds_everybody_back),
+		TEST(patience_has_an_end),
 		TEST(a_throttle_without_retry_after_costs_a_second),
 		TEST(an_unreachable_server_opens_the_breaker),
 		TEST(a_single_reset_does_not),

@@ -314,6 +314,58 @@ static unsigned read_all(void) {
 	return writes;
 }
 
+/* Entra asks to be left alone for ten minutes. Whoever needs a token says so and makes room for those who have one. */
+static void who_waits_for_entra_makes_room_for_others(void **state) {
+	static struct spec_common strangers[2];
+	static struct spec strange[2];
+	(void)state;
+	struct settings settings = settings_default();
+	settings.drift = DRIFT_OFF;
+	settings.change_detection = CHANGE_BY_GET;
+	settings.events_per_s = settings.status_writes_per_s = settings.kube_writes_per_s = 0;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	for (int i = 0; i < 2; i++) {
+		memcpy(&strangers[i], &b.common, sizeof strangers[i]);
+		memcpy(&strange[i], &b.spec, sizeof strange[i]);
+		strangers[i].service_account = i ? STR("late") : STR("first");
+		strange[i].common = &strangers[i];
+	}
+	for (unsigned i = 0; i < 80; i++) {
+		char key[32], uid[32];
+		struct status none = { 0 };
+		snprintf(key, sizeof key, "apps/o%u", i);
+		snprintf(uid, sizeof uid, "u-%u", i);
+		assert_int_equal(
+			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &strange[i / 40]);
+		queue_add(&others[i]->item);
+		bench_turn();
+		while (bench_find(HTTP_POST, "/serviceaccounts/"))
+			reply(HTTP_POST, "/serviceaccounts/", 201, "{\"status\":{\"token\":\"sa-token\"}}");
+		if (i == 0) reply_after(HTTP_POST, ENTRA_URL, 429, 600, "{}");
+		while (bench_find(HTTP_PATCH, "/status?")) reply(HTTP_PATCH, "/status?", 200, "{}");
+	}
+	int64_t since_ns = b.now.mono_ns;
+	bench_again();
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	while (bench_find(HTTP_PATCH, "/status?")) reply(HTTP_PATCH, "/status?", 200, "{}");
+	for (unsigned i = 0; i < 80; i++)
+		assert_int_equal(others[i]->status.conditions[CONDITION_READY].value, CONDITION_FALSE);
+	/* And when the time is over they have theirs. */
+	while (!bench_find(HTTP_POST, ENTRA_URL) && b.now.mono_ns < since_ns + 1000 * NS_PER_S) {
+		bench_advance(NS_PER_S);
+		while (bench_find(HTTP_POST, "/serviceaccounts/"))
+			reply(HTTP_POST, "/serviceaccounts/", 201, "{\"status\":{\"token\":\"sa-token\"}}");
+		assert_null(bench_find(HTTP_PATCH, "/status?"));
+	}
+	assert_in_range((b.now.mono_ns - since_ns) / NS_PER_S, 600, 760);
+	end_others(80);
+}
+
 /* --- shares --- */
 
 enum { PARTIES = 20, WIDE = 4 };
@@ -533,6 +585,7 @@ int main(void) {
 		BENCH_TEST(an_interval_of_its_own_comes_first),
 		BENCH_TEST(who_reads_is_told_apart_by_all_that_makes_him),
 		BENCH_TEST(a_slow_vault_holds_up_nobody_else),
+		BENCH_TEST(who_waits_for_entra_makes_room_for_others),
 		BENCH_TEST(shares_are_of_requests_not_of_objects),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
 		BENCH_TEST(what_room_writes_leave_goes_round_the_vaults),
