@@ -7,7 +7,9 @@
 
 static const double throttled_factor = 0.7;
 static const double growth_factor = 0.02; /* of the ceiling, per clean period */
-static const double usual_floor_per_s = 1;
+/* How far 429s can bring a pace down: to one a second, or a tenth of a small ceiling, which may be the part of one of a thousand
+ * clusters, all of which have to slow down. */
+static const double usual_floor_per_s = 1, floor_factor = 0.1;
 static const int64_t clean_period_ns = 10 * NS_PER_S;
 static const int64_t usual_pause_ns = NS_PER_S;
 
@@ -22,6 +24,11 @@ static int64_t tolerance_ns(const struct ratelimit *limit) {
 	return (int64_t)((limit->burst - 1) * (double)interval_ns(limit->rate_per_s));
 }
 
+static double floor_of(double ceiling_per_s) {
+	double part_per_s = ceiling_per_s * floor_factor;
+	return part_per_s < usual_floor_per_s ? part_per_s : usual_floor_per_s;
+}
+
 static int64_t add_saturated(int64_t a, int64_t b) {
 	int64_t sum;
 	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
@@ -32,8 +39,7 @@ void ratelimit_init(struct ratelimit *limit, double ceiling_per_s, double burst,
 	*limit = (struct ratelimit){
 		.rate_per_s = ceiling_per_s,
 		.ceiling_per_s = ceiling_per_s,
-		.floor_per_s =
-			ceiling_per_s < usual_floor_per_s ? ceiling_per_s : usual_floor_per_s,
+		.floor_per_s = floor_of(ceiling_per_s),
 		.burst = burst,
 		._tat_ns = now_ns,
 		._clean_since_ns = now_ns,
@@ -85,7 +91,7 @@ void ratelimit_set_ceiling(
 	assert(ceiling_per_s > 0 && ceiling_per_s <= 1e9 && burst >= 1);
 	double share = limit->rate_per_s / limit->ceiling_per_s;
 	limit->ceiling_per_s = ceiling_per_s;
-	limit->floor_per_s = ceiling_per_s < usual_floor_per_s ? ceiling_per_s : usual_floor_per_s;
+	limit->floor_per_s = floor_of(ceiling_per_s);
 	limit->burst = burst;
 	set_rate(limit, share * ceiling_per_s, now_ns);
 }
