@@ -53,6 +53,12 @@ int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns) {
 	return at_ns > now_ns ? at_ns - now_ns : 0;
 }
 
+int64_t ratelimit_bunch_ns(const struct ratelimit *limit, int64_t most_ns) {
+	double more = limit->burst / 2 - 1;
+	double bunch_ns = more > 0 ? more * (double)interval_ns(limit->rate_per_s) : 0;
+	return bunch_ns < (double)most_ns ? (int64_t)bunch_ns : most_ns;
+}
+
 int64_t ratelimit_take(struct ratelimit *limit, int64_t now_ns) {
 	int64_t wait_ns = ratelimit_wait_ns(limit, now_ns);
 	if (wait_ns) return wait_ns;

@@ -35,6 +35,9 @@ void ratelimit_refund(struct ratelimit *limit, double requests);
 /* How long until one may go; counts nothing. */
 int64_t ratelimit_wait_ns(const struct ratelimit *limit, int64_t now_ns);
 
+/* How long it takes from one that may go to half a burst that may go at once; most_ns at most. */
+int64_t ratelimit_bunch_ns(const struct ratelimit *limit, int64_t most_ns);
+
 /* The server answered 429 or 503: nothing goes for retry_after_ns (0: one second), and the rate falls to 70 %.
  * Further ones before that pause is over belong to the same event: they may lengthen the pause, the rate falls once. */
 void ratelimit_throttled(struct ratelimit *limit, int64_t now_ns, int64_t retry_after_ns);

@@ -12,6 +12,9 @@ enum { FAILURES_TO_OPEN = 3 };
 /* Of so many calls one is of LANE_BEHIND or LANE_KEYS, should some wait there. */
 enum { BEHIND_SHARE = 5 };
 
+/* A call waits so much longer than the pace demands at most, for others to go with it. */
+static const int64_t BUNCH_MOST_NS = 50 * NS_PER_MS;
+
 /* How long it is remembered that a server could not be reached, when nobody asks it any more. */
 static const int64_t REMEMBER_NS = 600 * NS_PER_S;
 
@@ -340,13 +343,15 @@ static int64_t shared_wait_ns(struct gate_pace *shared, int64_t now_ns) {
 	return pace_wait_ns(shared->pace, &shared->slot, shared->rate_per_s, shared->burst, now_ns);
 }
 
-/* The first call of the lane, should every pace allow it now; else *io_next_ns becomes the moment to ask again. */
+/* The first call of the lane, should every pace allow it now; else *io_next_ns becomes the moment to ask again: when several may
+ * go, since a wake for each costs more than most requests. */
 static struct gate_call *take_from(
 	struct gate *gate, enum gate_lane_name name, int64_t *io_next_ns) {
 	struct gate_lane *lane = &gate->lanes[name];
 	int64_t now_ns = gate->now->mono_ns;
 	if (list_is_empty(&lane->pending)) return NULL;
 	int64_t wait_ns = ratelimit_wait_ns(lane->limit, now_ns);
+	if (wait_ns) wait_ns += ratelimit_bunch_ns(lane->limit, BUNCH_MOST_NS);
 	if (!wait_ns) wait_ns = shared_wait_ns(&lane->shared, now_ns);
 	if (!wait_ns) wait_ns = shared_wait_ns(&gate->group, now_ns);
 	if (!wait_ns) {

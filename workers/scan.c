@@ -334,11 +334,13 @@ struct str scan_first_name(const struct object *object) {
 	return object->link_count ? str_of(link_at(object, 0)->name->key) : STR_NULL;
 }
 
+static bool is_blind(const struct scan *scan) {
+	return scan->away || scan->shard->gate.open;
+}
+
 bool scan_is_blind(const struct object *object) {
-	for (unsigned i = 0; i < object->link_count; i++) {
-		const struct scan *scan = scan_at(object, i);
-		if (scan->away || scan->shard->gate.open) return true;
-	}
+	for (unsigned i = 0; i < object->link_count; i++)
+		if (is_blind(scan_at(object, i))) return true;
 	return false;
 }
 
@@ -526,7 +528,7 @@ void scan_distrust(struct scan *scan, struct str name) {
 		text, DAY_NS);
 }
 
-/* --- from listing to GETs: another timer for each object, a slice per turn --- */
+/* --- from listing to GETs, or to polls that tell why not: another timer for each object, a slice per turn --- */
 
 static void move_object(struct worker *worker, struct object *object) {
 	if (object->sync || object->due != CLASS_SAFETY || !timer_is_set(&object->timer)) return;
@@ -547,10 +549,19 @@ static void move_slice(struct scan *scan) {
 	if (scan->moving) worker_of(scan)->again = true;
 }
 
+static void see_blindness(struct scan *scan) {
+	bool was = scan->blind;
+	scan->blind = is_blind(scan);
+	if (scan->blind && !was) scan->moving = scan->name_count;
+}
+
 void scan_turn(struct shard *shard) {
 	for (int kind = 0; kind < VAULT_KINDS; kind++) {
 		struct scan *scan = shard->scans[kind];
-		if (scan && scan->moving) move_slice(scan);
-		if (scan) scan_walk_turn(scan);
+		if (!scan) continue;
+		see_blindness(scan);
+		/* What a walk has met stands behind what it has not. */
+		if (scan->moving && !scan->walking) move_slice(scan);
+		scan_walk_turn(scan);
 	}
 }

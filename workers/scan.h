@@ -66,6 +66,7 @@ struct scan {
 	uint32_t
 		doubted_walk; /* rows that it, or an earlier one, met say nothing to objects that are away */
 	bool doubted; /* some are */
+	bool blind; /* walks could not tell when it was looked at last */
 	bool away; /* the last walk did not come about: vault or token endpoint cannot be reached */
 	bool has_news; /* an object of it may have something to say when a walk finds nothing */
 	bool eager; /* somebody waits for a name that the last walk did not know of */

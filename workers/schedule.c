@@ -5,7 +5,12 @@
 
 enum { SOON_TRIES = 3 };
 
-static const int64_t TOGETHER_NS = 100 * NS_PER_MS;
+/* What is due within as much goes together, so that a large fleet wakes its worker seldom: a wake costs more than most of what is
+ * done in it. */
+static const int64_t SLACK_NS = 50 * NS_PER_MS;
+/* Where nobody waits for a check, that is this part of its interval, and so long at most. */
+enum { SLOTS_PER_INTERVAL = 60 };
+static const int64_t SLOT_MOST_NS = NS_PER_S;
 
 void schedule_ready(struct object *object, enum object_class class) {
 	assert(object->shard);
@@ -14,8 +19,15 @@ void schedule_ready(struct object *object, enum object_class class) {
 	shard_enqueue(object->shard, object, class);
 }
 
+/* The first of the moments, the same for all, that is not before. */
+static int64_t together_ns(int64_t at_ns, int64_t slot_ns) {
+	int64_t over_ns = at_ns % slot_ns;
+	return over_ns ? at_ns + slot_ns - over_ns : at_ns;
+}
+
 /* A deadline that cannot be kept for want of memory becomes "now": late work is better than lost work. */
 static void set_timer(struct worker *worker, struct object *object, int64_t at_ns) {
+	at_ns = together_ns(at_ns, SLACK_NS);
 	if (timer_set(&worker->timers, &object->timer, at_ns) != OK)
 		shard_enqueue(object->shard, object, CLASS_PERIODIC);
 }
@@ -54,10 +66,9 @@ uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_
 	return hash64_stable(vault_url) + hash64_stable(least) + kind;
 }
 
-/* The first of the moments, the same for all, that is not before. */
-static int64_t together_ns(int64_t at_ns) {
-	int64_t over_ns = at_ns % TOGETHER_NS;
-	return over_ns ? at_ns + TOGETHER_NS - over_ns : at_ns;
+/* Walks tell of its changes: what is left to it are safety re-reads, looks at its Secret, and to tell when walks cannot. */
+static bool polls(const struct worker *worker, const struct object *object, bool covered) {
+	return !covered || worker->settings.drift != DRIFT_OFF || scan_is_blind(object);
 }
 
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
@@ -68,14 +79,14 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);
 	int64_t safety_ns =
 		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);
-	/* The poll of a listed object is there to look at its Secret, and to tell when walks cannot; a safety re-read is one of
-	 * the polls' moments. */
 	bool covered = scan_covers(object);
-	object->due = covered && safety_ns <= poll_ns ? CLASS_SAFETY : CLASS_PERIODIC;
-	int64_t at_ns =
-		(object->due == CLASS_SAFETY ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
-	/* Where walks tell of changes a poll asks nobody anything, and a turn of its own would be all that it costs. */
-	if (covered && object->due == CLASS_PERIODIC) at_ns = together_ns(at_ns);
+	/* A safety re-read is one of the polls' moments. */
+	bool safety = covered && (safety_ns <= poll_ns || !polls(worker, object, covered));
+	object->due = safety ? CLASS_SAFETY : CLASS_PERIODIC;
+	int64_t at_ns = (safety ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
+	int64_t slot_ns = interval_ns / SLOTS_PER_INTERVAL;
+	if (slot_ns > SLOT_MOST_NS) slot_ns = SLOT_MOST_NS;
+	if (covered && slot_ns > SLACK_NS) at_ns = together_ns(at_ns, slot_ns);
 	set_timer(worker, object, at_ns);
 }
 

@@ -25,7 +25,6 @@ enum { SYNCS_BEHIND_WRITES = 128 };
 static const double WRITE_BURST_S = 0.1;
 
 static const int64_t SWEEP_NS = 60 * NS_PER_S;
-static const int64_t TIMER_SLACK_NS = 50 * NS_PER_MS;
 
 /* --- the inbox --- */
 
@@ -383,14 +382,6 @@ static void publish(struct worker *worker) {
 		atomic_store_explicit(&worker->published.waiting[i], worker->waiting[i], relaxed);
 }
 
-/* A check, a retry or a sweep may be late by as much, so that those of a large fleet wake the worker together: a wake costs more
- * than what most of them do. */
-static int64_t next_timer_ns(const struct worker *worker) {
-	int64_t at_ns = timers_next_ns(&worker->timers);
-	if (at_ns == NEVER_NS || at_ns <= worker->now.mono_ns) return at_ns;
-	return (at_ns + TIMER_SLACK_NS - 1) / TIMER_SLACK_NS * TIMER_SLACK_NS;
-}
-
 int64_t worker_turn(struct worker *worker, struct now now) {
 	assert_home(worker);
 	worker->now = now;
@@ -407,7 +398,7 @@ int64_t worker_turn(struct worker *worker, struct now now) {
 	next_ns = earlier(next_ns, pump_gates(worker));
 	next_ns = earlier(next_ns, drain(worker));
 	next_ns = earlier(next_ns, http_turn(worker->http, now));
-	next_ns = earlier(next_ns, next_timer_ns(worker));
+	next_ns = earlier(next_ns, timers_next_ns(&worker->timers));
 	publish(worker);
 	return more || worker->again ? 0 : next_ns;
 }

@@ -187,11 +187,35 @@ static void test_charge(void **state) {
 	assert_in_range(ratelimit_wait_ns(&limit, 60 * NS_PER_S), 300 * NS_PER_MS, 301 * NS_PER_MS);
 }
 
+/* From the moment at which one may go half a burst fills up, unless that takes longer than one cares to wait. */
+static void test_bunch(void **state) {
+	static const struct {
+		double rate, burst;
+		int64_t ns;
+	} cases[] = { { 100, 20, 90 * NS_PER_MS }, { 400, 20, 9 * NS_PER_S / 400 }, { 100, 2, 0 }, { 100, 1, 0 },
+		{ 0.5, 20, 100 * NS_PER_MS } };
+	(void)state;
+	for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+		struct ratelimit limit;
+		int64_t now_ns = 5 * NS_PER_S;
+		ratelimit_init(&limit, cases[c].rate, cases[c].burst, now_ns);
+		while (!ratelimit_take(&limit, now_ns)) {}
+		int64_t bunch_ns = ratelimit_bunch_ns(&limit, 100 * NS_PER_MS);
+		assert_in_range(bunch_ns, cases[c].ns, cases[c].ns + 20); /* intervals are rounded up */
+		if (cases[c].rate < 1) continue;
+		now_ns += ratelimit_wait_ns(&limit, now_ns) + bunch_ns;
+		unsigned went = 0;
+		while (!ratelimit_take(&limit, now_ns)) went++;
+		assert_int_equal(went, cases[c].burst < 4 ? 1 : (unsigned)cases[c].burst / 2);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_full_rate),
 		cmocka_unit_test(test_wait_is_exact),
+		cmocka_unit_test(test_bunch),
 		cmocka_unit_test(test_throttled),
 		cmocka_unit_test(test_floor),
 		cmocka_unit_test(test_growth),

@@ -118,6 +118,31 @@ static void the_pace_holds(void **state) {
 	assert_in_range(f->fake.count, 32, 35);
 }
 
+/* Whoever sleeps until the gate wants to be called finds that several may go, at the same pace; who calls it before finds one. */
+static void what_waits_for_the_pace_goes_in_bunches(void **state) {
+	struct fixture *f = *state;
+	unsigned wakes = 0, answered = 0;
+	gate_set_limit(&f->gate, 280, 20);
+	f->gate.max_in_flight = CALLS;
+	f->now.mono_ns += NS_PER_S;
+	for (int i = 0; i < CALLS; i++) gate_start(&f->gate, &f->calls[i]);
+	assert_int_equal(f->fake.count, 20);
+	int64_t began_ns = f->now.mono_ns, next_ns = gate_pump(&f->gate);
+	assert_int_equal(f->gate.lanes[LANE_USUAL].waiting, 20);
+	for (; f->gate.lanes[LANE_USUAL].waiting; wakes++, next_ns = gate_pump(&f->gate)) {
+		assert_in_range(next_ns - f->now.mono_ns, NS_PER_S / 280, NS_PER_S / 280 + 50 * NS_PER_MS);
+		f->now.mono_ns = next_ns;
+	}
+	assert_in_range(wakes, 1, 3);
+	assert_in_range(f->now.mono_ns - began_ns, 20 * NS_PER_S / 281, 20 * NS_PER_S / 279);
+	while (answered < f->fake.count) answer(f, answered++, 200, -1);
+	for (int i = 0; i < CALLS; i++) gate_start(&f->gate, &f->calls[i]);
+	unsigned sent = f->fake.count;
+	f->now.mono_ns += NS_PER_S / 280 + 1;
+	gate_pump(&f->gate);
+	assert_int_equal(f->fake.count, sent + 1);
+}
+
 static void retry_after_holds_everybody_back(void **state) {
 	struct fixture *f = *state;
 	for (int i = 0; i < 4; i++) gate_start(&f->gate, &f->calls[i]);
@@ -541,6 +566,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(places_are_limited),
 		TEST(the_pace_holds),
+		TEST(what_waits_for_the_pace_goes_in_bunches),
 		TEST(retry_after_holds_everybody_back),
 		TEST(patience_has_an_end),
 		TEST(a_throttle_without_retry_after_costs_a_second),

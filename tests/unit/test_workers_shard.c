@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "workers/worker.h"
 
 enum { OBJECTS = 64 };
@@ -261,6 +262,8 @@ static void a_waiter_of_a_gate_comes_back_to_the_ready_list(void **state) {
 	shard_dequeue(f->objects[0]);
 }
 
+static const int64_t SLACK_NS = 50 * NS_PER_MS;
+
 static void checks_keep_their_phase(void **state) {
 	struct fixture *f = *state;
 	struct spec_common common = { .interval_ns = 600 * NS_PER_S };
@@ -270,41 +273,75 @@ static void checks_keep_their_phase(void **state) {
 		struct object *object = f->objects[i];
 		schedule_check(&f->worker, object, &spec);
 		int64_t wait_ns = timer_at_ns(&f->worker.timers, &object->timer) - f->worker.now.mono_ns;
-		assert_in_range(wait_ns, 1, common.interval_ns);
+		assert_in_range(wait_ns, 1, common.interval_ns + SLACK_NS);
 		earliest = wait_ns < earliest ? wait_ns : earliest;
 		latest = wait_ns > latest ? wait_ns : latest;
-		/* The same moment of the wall clock, from whatever time it is computed, and in another process. */
+		/* The same moment of the wall clock, from whatever time it is computed, and in another process; later by as much as
+		 * lets others come with it. */
 		int64_t at_wall_ns = f->worker.now.wall_ns + wait_ns;
 		struct now later = { .mono_ns = 99 * NS_PER_S, .wall_ns = f->worker.now.wall_ns + wait_ns / 2 };
 		struct now now = f->worker.now;
 		f->worker.now = later;
 		schedule_check(&f->worker, object, &spec);
-		assert_int_equal(later.wall_ns + timer_at_ns(&f->worker.timers, &object->timer) - later.mono_ns, at_wall_ns);
+		int64_t again_ns = later.wall_ns + timer_at_ns(&f->worker.timers, &object->timer) - later.mono_ns;
+		assert_in_range(again_ns - at_wall_ns + SLACK_NS, 1, 2 * SLACK_NS - 1);
 		f->worker.now = now;
 	}
 	assert_true(latest - earliest > common.interval_ns / 2);
 }
 
-/* Where walks tell of changes a poll only looks at what is in memory: a tenth of a second's worth in one turn. Safety re-reads
- * are requests, and keep moments of their own. */
-static void polls_that_ask_nobody_come_together(void **state) {
+/* Where walks tell of changes nobody waits for what is left of checks: those of a sixtieth of the interval come together, of a
+ * second at most. Where Secrets are not looked at either, that is safety re-reads alone. */
+static void checks_that_nobody_waits_for_come_together(void **state) {
 	struct fixture *f = *state;
-	struct spec_common common = { .interval_ns = 600 * NS_PER_S };
-	struct spec spec = { .common = &common };
-	for (int i = 0; i < OBJECTS; i++) {
-		struct object *object = f->objects[i];
-		schedule_check(&f->worker, object, &spec);
-		int64_t moment_ns = timer_at_ns(&f->worker.timers, &object->timer);
-		object->listed = true;
-		schedule_check(&f->worker, object, &spec);
-		int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
-		object->listed = false;
-		if (object->due == CLASS_SAFETY) {
-			assert_int_equal(at_ns, moment_ns);
-		} else {
-			assert_in_range(at_ns - moment_ns, 0, 100 * NS_PER_MS - 1);
-			assert_int_equal(at_ns % (100 * NS_PER_MS), 0);
+	static const struct {
+		enum drift_mode drift;
+		int64_t interval_s, slot_ns;
+	} cases[] = {
+		{ DRIFT_OFF, 600, NS_PER_S },
+		{ DRIFT_PROBE, 600, NS_PER_S },
+		{ DRIFT_PROBE, 60, NS_PER_S },
+		{ DRIFT_PROBE, 12, 200 * NS_PER_MS },
+		{ DRIFT_OFF, 12, 200 * NS_PER_MS },
+		{ DRIFT_PROBE, 1, 50 * NS_PER_MS },
+	};
+	for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+		struct spec_common common = { .interval_ns = cases[c].interval_s * NS_PER_S };
+		struct spec spec = { .common = &common };
+		f->worker.settings.drift = cases[c].drift;
+		for (int i = 0; i < OBJECTS; i++) {
+			struct object *object = f->objects[i];
+			uint64_t hash = hash64_stable(object_uid(object));
+			int64_t safety_ns = schedule_phase_ns(hash, f->worker.now, 24 * common.interval_ns);
+			int64_t poll_ns = schedule_phase_ns(hash, f->worker.now, common.interval_ns);
+			object->listed = true;
+			schedule_check(&f->worker, object, &spec);
+			object->listed = false;
+			int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
+			bool safety = cases[c].drift == DRIFT_OFF || safety_ns == poll_ns;
+			assert_int_equal(object->due, safety ? CLASS_SAFETY : CLASS_PERIODIC);
+			assert_in_range(at_ns - (safety ? safety_ns : poll_ns), 0, cases[c].slot_ns - 1);
+			assert_int_equal(at_ns % cases[c].slot_ns, 0);
 		}
+	}
+}
+
+/* Whatever the reason: what is due within a twentieth of a second wakes the worker once, and never early. */
+static void what_is_close_wakes_it_once(void **state) {
+	struct fixture *f = *state;
+	struct spec_common common = { .interval_ns = 60 * NS_PER_S };
+	struct spec spec = { .common = &common };
+	f->worker.now.mono_ns += 12345;
+	for (int i = 0; i < OBJECTS; i++) {
+		struct fault fault = fault_make(ERR_NETWORK, "x");
+		struct timer *timer = &f->objects[i]->timer;
+		int64_t moment_ns = schedule_phase_ns(
+			hash64_stable(object_uid(f->objects[i])), f->worker.now, common.interval_ns);
+		schedule_check(&f->worker, f->objects[i], &spec);
+		assert_in_range(timer_at_ns(&f->worker.timers, timer) - moment_ns, 0, SLACK_NS - 1);
+		assert_int_equal(timer_at_ns(&f->worker.timers, timer) % SLACK_NS, 0);
+		schedule_retry(&f->worker, f->objects[i], &fault, 60 * NS_PER_S);
+		assert_int_equal(timer_at_ns(&f->worker.timers, timer) % SLACK_NS, 0);
 	}
 }
 
@@ -472,7 +509,8 @@ int main(void) {
 		TEST(a_more_urgent_reason_moves_an_object_up),
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),
-		TEST(polls_that_ask_nobody_come_together),
+		TEST(checks_that_nobody_waits_for_come_together),
+		TEST(what_is_close_wakes_it_once),
 		TEST(jitter_comes_on_top),
 		TEST(a_change_waits_for_its_jitter_and_no_longer),
 		TEST(the_last_class_is_served_in_bounded_time),

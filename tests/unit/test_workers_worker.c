@@ -112,30 +112,6 @@ static void a_closed_object_is_handed_back_once(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
-static int64_t sleeps_until(void) {
-	thread_set_role(ROLE_WORKER);
-	int64_t next_ns = worker_turn(pool_worker(b.pool, 0), b.now);
-	thread_set_role(ROLE_MAIN);
-	return next_ns;
-}
-
-static void timers_that_are_close_wake_it_once(void **state) {
-	(void)state;
-	b.now.mono_ns += 1; /* no round moment, whatever the bench begins with */
-	bench_begin();
-	bench_fetch();
-	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
-	bench_take_status();
-	int64_t due_ns = timers_next_ns(&pool_worker(b.pool, 0)->timers);
-	int64_t next_ns = sleeps_until();
-	assert_true(due_ns > b.now.mono_ns);
-	assert_true(next_ns >= due_ns && next_ns < due_ns + 50 * NS_PER_MS);
-	assert_int_equal(next_ns % (50 * NS_PER_MS), 0);
-	/* What is due when it wakes is done then, and not put off once more. */
-	bench_advance(next_ns - b.now.mono_ns);
-	assert_true(timers_next_ns(&pool_worker(b.pool, 0)->timers) > next_ns);
-}
-
 static void settings_hold_from_the_next_turn_on(void **state) {
 	(void)state;
 	bench_begin();
@@ -578,7 +554,6 @@ int main(void) {
 		TWO(another_vault_moves_it_when_its_turn_is_over),
 		TWO(without_a_usable_class_it_lives_on_the_first),
 		BENCH_TEST(a_closed_object_is_handed_back_once),
-		BENCH_TEST(timers_that_are_close_wake_it_once),
 		BENCH_TEST(settings_hold_from_the_next_turn_on),
 		BENCH_TEST(another_jitter_holds_at_once),
 		BENCH_TEST(another_breaker_interval_holds_at_once),
