@@ -60,3 +60,14 @@ void pause_extend(struct pause *pause, int64_t until_ns) {
 int64_t pause_until_ns(const struct pause *pause) {
 	return atomic_load_explicit(&pause->_until_ns, memory_order_relaxed);
 }
+
+bool pause_claim(struct pause *pause, int64_t now_ns, int64_t until_ns) {
+	int64_t seen_ns = pause_until_ns(pause);
+	return seen_ns <= now_ns &&
+	       atomic_compare_exchange_strong_explicit(&pause->_until_ns, &seen_ns, until_ns,
+		       memory_order_relaxed, memory_order_relaxed);
+}
+
+void pause_end(struct pause *pause) {
+	atomic_store_explicit(&pause->_until_ns, 0, memory_order_relaxed);
+}

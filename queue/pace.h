@@ -38,3 +38,7 @@ struct pause {
 /* Nothing goes before until_ns; an earlier moment than the one that holds changes nothing. */
 void pause_extend(struct pause *pause, int64_t until_ns);
 int64_t pause_until_ns(const struct pause *pause);
+
+/* A right that one thread at a time has. True: it was nobody's, and is the caller's until until_ns, or until he gives it back. */
+bool pause_claim(struct pause *pause, int64_t now_ns, int64_t until_ns);
+void pause_end(struct pause *pause);

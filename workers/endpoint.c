@@ -1,3 +1,4 @@
+#include "base/hash.h"
 #include "workers/worker.h"
 
 /* Token requests of one worker to one authority at a time; Entra throttles by identity and hour, not by connection. */
@@ -28,6 +29,8 @@ enum err endpoint_get(struct worker *worker, struct str authority, struct endpoi
 			.max_in_flight = TOKEN_CONNECTIONS,
 			.breaker_interval_ns = worker->settings.breaker_interval_ns,
 			.patience_ns = PATIENCE_NS,
+			.trials = &worker->pool
+					   ->token_trials[hash64_stable(authority) % TOKEN_TRIALS],
 			.wake = schedule_waiter_woken,
 		});
 	list_push_back(&worker->endpoints, &endpoint->all);

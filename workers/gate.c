@@ -18,6 +18,9 @@ static const int64_t BUNCH_MOST_NS = 50 * NS_PER_MS;
 /* How long it is remembered that a server could not be reached, when nobody asks it any more. */
 static const int64_t REMEMBER_NS = 600 * NS_PER_S;
 
+/* While another worker's gate makes the trial. */
+static const int64_t LOOK_AGAIN_NS = NS_PER_S;
+
 void gate_init(struct gate *gate, const struct gate_options *options) {
 	assert(options->http && options->now && options->max_in_flight > 0);
 	*gate = (struct gate){
@@ -29,6 +32,7 @@ void gate_init(struct gate *gate, const struct gate_options *options) {
 		.breaker_interval_ns = options->breaker_interval_ns,
 		.patience_ns = options->patience_ns,
 		.pause = options->pause,
+		.trials = options->trials,
 		.wake = options->wake,
 	};
 	ratelimit_init(&gate->limit, gate->limited ? options->rate_per_s : 1e6,
@@ -125,6 +129,12 @@ void gate_deinit(struct gate *gate) {
 	*gate = (struct gate){ 0 };
 }
 
+/* Another worker's trial may be under way. Soon after it has told of an answer the others try for themselves. */
+static int64_t trial_from_ns(const struct gate *gate) {
+	int64_t taken_ns = gate->trials ? pause_until_ns(gate->trials) : 0;
+	return taken_ns > gate->trial_at_ns ? taken_ns : gate->trial_at_ns;
+}
+
 static bool is_too_long(const struct gate *gate, int64_t wait_ns) {
 	return gate->patience_ns && wait_ns > gate->patience_ns;
 }
@@ -137,7 +147,7 @@ bool gate_admits(const struct gate *gate, struct fault *out_fault) {
 		return false;
 	}
 	if (!gate->open) return true;
-	if (!gate->trial && gate->now->mono_ns >= gate->trial_at_ns) return true;
+	if (!gate->trial && gate->now->mono_ns >= trial_from_ns(gate)) return true;
 	*out_fault = gate->fault;
 	return false;
 }
@@ -173,6 +183,7 @@ static void open_breaker(struct gate *gate, const struct fault *fault) {
 static void close_breaker(struct gate *gate) {
 	struct list woken;
 	gate->open = false;
+	if (gate->trials) pause_end(gate->trials);
 	log_info("can be reached again, breaker closed", kv("server", gate->name));
 	list_init(&woken);
 	list_splice(&woken, &gate->waiters);
@@ -321,18 +332,22 @@ static int64_t pump_open(struct gate *gate) {
 	int64_t held_ns = held_until_ns(gate), due_ns = now_ns + ratelimit_wait_ns(limit, now_ns);
 	if (due_ns < held_ns) due_ns = held_ns;
 	if (due_ns < gate->trial_at_ns) due_ns = gate->trial_at_ns;
-	if (now_ns < due_ns) return call || !list_is_empty(&gate->waiters) ? due_ns : NEVER_NS;
+	if (!call && list_is_empty(&gate->waiters)) return NEVER_NS;
+	if (now_ns < due_ns) return due_ns;
+	int64_t until_ns = now_ns + gate->breaker_interval_ns;
+	if (now_ns < trial_from_ns(gate)) return now_ns + LOOK_AGAIN_NS;
 	if (call) {
+		if (gate->trials && !pause_claim(gate->trials, now_ns, until_ns))
+			return now_ns + LOOK_AGAIN_NS;
 		gate->trial = true;
-		gate->trial_at_ns = now_ns + gate->breaker_interval_ns;
+		gate->trial_at_ns = until_ns;
 		metric_add(METRIC_BREAKER_TRIALS, 1);
 		send(gate, call);
 		return NEVER_NS;
 	}
-	if (list_is_empty(&gate->waiters)) return NEVER_NS;
 	if (now_ns >= gate->next_wake_ns) {
 		/* Should the one that is woken not ask after all, another gets its chance later. */
-		gate->next_wake_ns = now_ns + gate->breaker_interval_ns;
+		gate->next_wake_ns = until_ns;
 		gate->wake(gate, list_pop(&gate->waiters));
 	}
 	return gate->next_wake_ns;

@@ -67,6 +67,7 @@ struct gate {
 	struct gate_lane lanes[GATE_LANES];
 	unsigned ahead; /* sent since LANE_BEHIND had its turn */
 	struct pause *pause; /* shared with other workers' gates to the same server; NULL: none */
+	struct pause *trials; /* likewise: who has the right to a trial; NULL: this gate */
 	/* Breaker. */
 	bool open;
 	bool trial; /* the one request that goes out while open is under way */
@@ -91,6 +92,8 @@ struct gate_options {
 	int64_t breaker_interval_ns;
 	int64_t patience_ns; /* calls that would have to wait longer for a Retry-After are refused; 0: none is */
 	struct pause *pause; /* kept; NULL: none */
+	struct pause *
+		trials; /* kept: workers that share it make one trial in an interval together; NULL: none does */
 	void (*wake)(struct gate *gate, struct list *waiter);
 };
 

@@ -23,6 +23,7 @@ enum {
 	WORKER_ARENA_BYTES = 256 << 20, /* address space; committed as it is used */
 	MAX_VALUE_BYTES = 64 << 10, /* of one object: Key Vault's own limit is 25 kB of text */
 	MAX_ANSWER_BYTES = 1 << 20,
+	TOKEN_TRIALS = 16,
 };
 
 /* What one worker keeps about one vault. */
@@ -114,6 +115,8 @@ struct pool {
 	struct pace_slot write_slot; /* main: its place in that */
 	struct pace status_pace; /* atomic */
 	struct pause kube_pause; /* atomic: what the API server asked for */
+	struct pause token_trials
+		[TOKEN_TRIALS]; /* atomic: of token endpoints that are away, by the hash of their names */
 	struct pace group_paces
 		[VAULT_GROUPS_MOST]; /* atomic: by the group's place in the configuration */
 	uint64_t settings_serial; /* main */

@@ -105,6 +105,16 @@ static void a_pause_only_grows(void **state) {
 	assert_int_equal(pause_until_ns(&pause), 40);
 }
 
+static void a_right_is_one_threads(void **state) {
+	struct pause right = { 0 };
+	(void)state;
+	assert_true(pause_claim(&right, 100, 110));
+	assert_false(pause_claim(&right, 109, 119));
+	assert_true(pause_claim(&right, 110, 120));
+	pause_end(&right);
+	assert_true(pause_claim(&right, 111, 121));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_second_is_had_at_once_then_the_rate),
@@ -113,6 +123,7 @@ int main(void) {
 		cmocka_unit_test(who_waits_is_not_overtaken),
 		cmocka_unit_test(a_new_rate_does_not_wait_for_the_old_one),
 		cmocka_unit_test(a_pause_only_grows),
+		cmocka_unit_test(a_right_is_one_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,10 +29,28 @@ static void without_memory_there_is_none(void **state) {
 	}
 }
 
+static int setup_two(void **state) {
+	(void)state;
+	return bench_setup_workers(2);
+}
+
+static void workers_share_the_trials_of_an_authority(void **state) {
+	struct endpoint *endpoints[2], *other = NULL;
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(endpoint_get(pool_worker(b.pool, i), STR("https://a"), &endpoints[i]), OK);
+	assert_int_equal(endpoint_get(pool_worker(b.pool, 0), STR("https://c"), &other), OK);
+	assert_non_null(endpoints[0]->gate.trials);
+	assert_ptr_equal(endpoints[0]->gate.trials, endpoints[1]->gate.trials);
+	assert_ptr_not_equal(endpoints[0]->gate.trials, other->gate.trials);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(an_authority_has_one_endpoint),
 		BENCH_TEST(without_memory_there_is_none),
+		cmocka_unit_test_setup_teardown(
+			workers_share_the_trials_of_an_authority, setup_two, bench_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

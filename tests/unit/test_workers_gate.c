@@ -264,6 +264,43 @@ static void any_answer_closes_it_and_wakes_all(void **state) {
 	assert_true(gate_is_idle(&f->gate));
 }
 
+/* Two workers' ways to one server that is away: one trial per interval together, and who hears of an answer makes room at once. */
+static void workers_make_their_trials_together(void **state) {
+	struct fixture *f = *state;
+	struct pause trials = { 0 };
+	struct gate gates[2];
+	struct fault fault = { 0 };
+	for (int i = 0; i < 2; i++) {
+		gate_init(&gates[i], &(struct gate_options){ .name = "entra", .http = &f->fake.http, .now = &f->now,
+			.max_in_flight = 4, .breaker_interval_ns = 10 * NS_PER_S, .trials = &trials, .wake = wake });
+		gate_start(&gates[i], &f->calls[i]);
+		drop(f, (unsigned)i, ERR_NETWORK, false);
+		gate_start(&gates[i], &f->calls[2 + i]);
+	}
+	f->now.mono_ns += 10 * NS_PER_S;
+	for (int i = 0; i < 2; i++) gate_pump(&gates[i]);
+	assert_int_equal(f->fake.count, 3);
+	assert_false(gate_admits(&gates[1], &fault));
+	drop(f, 2, ERR_NETWORK, false);
+	gate_start(&gates[0], &f->calls[4]);
+	for (int s = 0; s < 9; s++) {
+		f->now.mono_ns += NS_PER_S;
+		for (int i = 0; i < 2; i++) assert_true(gate_pump(&gates[i]) > f->now.mono_ns);
+	}
+	assert_int_equal(f->fake.count, 3);
+	f->now.mono_ns += NS_PER_S;
+	assert_true(gate_admits(&gates[1], &fault));
+	for (int i = 1; i >= 0; i--) gate_pump(&gates[i]);
+	assert_int_equal(f->fake.count, 4);
+	answer(f, 3, 200, -1);
+	assert_false(gates[1].open);
+	assert_true(gates[0].open);
+	assert_int_equal(gate_pump(&gates[0]), NEVER_NS);
+	assert_int_equal(f->fake.count, 5);
+	answer(f, 4, 200, -1);
+	for (int i = 0; i < 2; i++) gate_deinit(&gates[i]);
+}
+
 static void a_cancelled_trial_leaves_room_for_the_next(void **state) {
 	struct fixture *f = *state;
 	struct fault fault;
@@ -574,6 +611,7 @@ int main(void) {
 		TEST(a_single_reset_does_not),
 		TEST(one_trial_per_interval),
 		TEST(any_answer_closes_it_and_wakes_all),
+		TEST(workers_make_their_trials_together),
 		TEST(a_cancelled_trial_leaves_room_for_the_next),
 		TEST(cancelling_a_waiting_call_sends_nothing),
 		TEST(a_paced_lane_holds_up_no_other),
