@@ -375,3 +375,18 @@ enum err json_scan_member(struct str object, const char *key, struct str *out_ra
 	}
 	return members.err ? members.err : ERR_NOT_FOUND;
 }
+
+void json_scan_members(struct str object, const struct json_wanted *wanted, unsigned count) {
+	struct str raw_key, raw;
+	struct json_items members = json_members(object);
+	unsigned missing = count;
+	for (unsigned i = 0; i < count; i++) *wanted[i].raw = STR_NULL;
+	while (missing && json_next_member(&members, &raw_key, &raw)) {
+		for (unsigned i = 0; i < count; i++) {
+			if (wanted[i].raw->ptr || !json_string_is(raw_key, wanted[i].name))
+				continue;
+			*wanted[i].raw = raw;
+			missing--;
+		}
+	}
+}

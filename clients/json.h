@@ -36,6 +36,13 @@ bool json_bool(const cJSON *json, const char *path, bool fallback);
  * ERR_NOT_FOUND, or ERR_PARSE where the text is malformed up to the place. Allocates nothing. */
 enum err json_scan_member(struct str object, const char *key, struct str *out_raw);
 
+/* The same for several names in one pass: *raw is set to the value of its name, or to STR_NULL. */
+struct json_wanted {
+	struct str name;
+	struct str *raw;
+};
+void json_scan_members(struct str object, const struct json_wanted *wanted, unsigned count);
+
 /* Whether a string as it is written, quotes included, stands for this text. */
 bool json_string_is(struct str raw_string, struct str text);
 

@@ -40,15 +40,14 @@ static bool is_known(struct str manager, bool *out_predecessor) {
 }
 
 bool kube_raw_entry_must_settle(struct str entry) {
-	struct str manager = STR_NULL, operation = STR_NULL, subresource = STR_NULL;
+	struct str manager, operation, subresource;
+	const struct json_wanted wanted[] = { { STR("manager"), &manager },
+		{ STR("operation"), &operation }, { STR("subresource"), &subresource } };
 	bool predecessor;
-	if (json_scan_member(entry, "manager", &manager) != OK || !is_known(manager, &predecessor))
-		return false;
-	if (json_scan_member(entry, "subresource", &subresource) == OK &&
-		!json_string_is(subresource, STR("")))
-		return false;
-	return predecessor || (json_scan_member(entry, "operation", &operation) == OK &&
-				      json_string_is(operation, STR("Update")));
+	json_scan_members(entry, wanted, sizeof wanted / sizeof *wanted);
+	if (!is_known(manager, &predecessor)) return false;
+	if (subresource.len && !json_string_is(subresource, STR(""))) return false;
+	return predecessor || json_string_is(operation, STR("Update"));
 }
 
 static const cJSON *child(const cJSON *json, const char *name) {

@@ -10,17 +10,15 @@ enum { MANAGED_FIELDS_BYTES = 512 << 10 };
 
 /* --- metadata of a Secret: scanned in secret memory, only what is named is copied out --- */
 
-/* A member that must be a plain string without escapes: uid, resourceVersion, names of kinds. STR_NULL otherwise. */
-static struct str plain_member(struct str object, const char *key) {
-	struct str raw = STR_NULL;
-	if (json_scan_member(object, key, &raw) != OK || raw.len < 2 || raw.ptr[0] != '"')
-		return STR_NULL;
+/* A plain string without escapes: uid, resourceVersion, names of kinds. STR_NULL otherwise. */
+static struct str plain_text(struct str raw) {
+	if (raw.len < 2 || raw.ptr[0] != '"') return STR_NULL;
 	raw = str_slice(raw, 1, raw.len - 2);
 	return str_find_char(raw, '\\') == SIZE_MAX ? raw : STR_NULL;
 }
 
-static enum err copy_member(struct str object, const char *key, char *out_text, size_t bytes) {
-	struct str text = plain_member(object, key);
+static enum err copy_text(struct str raw, char *out_text, size_t bytes) {
+	struct str text = plain_text(raw);
 	if (!text.len || text.len >= bytes) return ERR_PARSE;
 	memcpy(out_text, text.ptr, text.len);
 	out_text[text.len] = 0;
@@ -32,22 +30,49 @@ static struct str member(struct str object, const char *key) {
 	return json_scan_member(object, key, &raw) == OK ? raw : STR_NULL;
 }
 
-static enum err read_owners(struct str metadata, struct kube_meta *meta) {
-	struct str owners = member(metadata, "ownerReferences"), first = STR_NULL, item;
+/* What counts of an object's metadata, as it is written. */
+struct parts {
+	struct str uid, version, owners, managed_fields, labels, annotations, deletion, creation;
+};
+
+static struct parts find_parts(struct str metadata) {
+	struct parts parts;
+	const struct json_wanted wanted[] = {
+		{ STR("uid"), &parts.uid },
+		{ STR("resourceVersion"), &parts.version },
+		{ STR("ownerReferences"), &parts.owners },
+		{ STR("managedFields"), &parts.managed_fields },
+		{ STR("labels"), &parts.labels },
+		{ STR("annotations"), &parts.annotations },
+		{ STR("deletionTimestamp"), &parts.deletion },
+		{ STR("creationTimestamp"), &parts.creation },
+	};
+	json_scan_members(metadata, wanted, sizeof wanted / sizeof *wanted);
+	return parts;
+}
+
+static enum err read_owner(struct str owner, struct kube_meta *meta) {
+	struct str kind, version, uid;
+	const struct json_wanted wanted[] = { { STR("kind"), &kind },
+		{ STR("apiVersion"), &version }, { STR("uid"), &uid } };
+	json_scan_members(owner, wanted, sizeof wanted / sizeof *wanted);
+	meta->owner_is_sync = str_eq(plain_text(kind), STR("SecretSync")) &&
+			      str_starts(plain_text(version), STR("secret-sync.x-k8s.io/"));
+	return copy_text(uid, meta->owner_uid, sizeof meta->owner_uid);
+}
+
+static enum err read_owners(struct str owners, struct kube_meta *meta) {
+	struct str first = STR_NULL, item;
 	struct json_items items = json_items(owners);
 	while (json_next_item(&items, &item)) {
 		if (meta->owner_count++ == 0) first = item;
 	}
 	if (items.err) return items.err;
-	if (!meta->owner_count) return OK;
-	meta->owner_is_sync =
-		str_eq(plain_member(first, "kind"), STR("SecretSync")) &&
-		str_starts(plain_member(first, "apiVersion"), STR("secret-sync.x-k8s.io/"));
-	return copy_member(first, "uid", meta->owner_uid, sizeof meta->owner_uid);
+	return meta->owner_count ? read_owner(first, meta) : OK;
 }
 
-static enum err read_managed_fields(struct str metadata, struct kube_meta *meta) {
-	struct str raw = member(metadata, "managedFields"), entry;
+static enum err read_managed_fields(struct str raw, struct kube_meta *meta) {
+	struct str entry;
 	if (!raw.len) raw = STR("[]");
 	struct json_items entries = json_items(raw);
 	while (json_next_item(&entries, &entry))
@@ -64,21 +89,22 @@ void kube_meta_deinit(struct kube_meta *meta) {
 }
 
 enum err kube_read_secret_name(struct str object, struct str *out_ns, struct str *out_name) {
-	struct str metadata = member(object, "metadata");
-	*out_ns = plain_member(metadata, "namespace");
-	*out_name = plain_member(metadata, "name");
+	const struct json_wanted wanted[] = { { STR("namespace"), out_ns },
+		{ STR("name"), out_name } };
+	json_scan_members(member(object, "metadata"), wanted, sizeof wanted / sizeof *wanted);
+	*out_ns = plain_text(*out_ns);
+	*out_name = plain_text(*out_name);
 	return out_ns->len && out_name->len ? OK : ERR_INVALID;
 }
 
 enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct fault *fault) {
 	struct kube_meta meta = { 0 };
-	struct str metadata = member(object, "metadata");
-	enum err err = copy_member(metadata, "uid", meta.uid, sizeof meta.uid);
+	struct parts parts = find_parts(member(object, "metadata"));
+	enum err err = copy_text(parts.uid, meta.uid, sizeof meta.uid);
 	if (!err)
-		err = copy_member(metadata, "resourceVersion", meta.resource_version,
-			sizeof meta.resource_version);
-	if (!err) err = read_owners(metadata, &meta);
-	if (!err) err = read_managed_fields(metadata, &meta);
+		err = copy_text(parts.version, meta.resource_version, sizeof meta.resource_version);
+	if (!err) err = read_owners(parts.owners, &meta);
+	if (!err) err = read_managed_fields(parts.managed_fields, &meta);
 	if (err) {
 		kube_meta_deinit(&meta);
 		if (err == ERR_NOMEM)
@@ -90,15 +116,14 @@ enum err kube_read_secret(struct str object, struct kube_meta *out_meta, struct 
 			"resourceVersion, owners or managedFields "
 			"are missing or malformed");
 	}
-	struct str label = member(member(metadata, "labels"), KUBE_MANAGED_KEY);
+	struct str label = member(parts.labels, KUBE_MANAGED_KEY);
 	meta.has_label = str_eq(label, STR("\"\""));
-	struct str annotation = member(member(metadata, "annotations"), KUBE_MANAGED_KEY);
+	struct str annotation = member(parts.annotations, KUBE_MANAGED_KEY);
 	meta.has_annotation = str_eq(annotation, STR("\"\""));
 	meta.annotation_changed = annotation.len > 0 && !meta.has_annotation;
-	meta.deleting = member(metadata, "deletionTimestamp").len > 0;
+	meta.deleting = parts.deletion.len > 0;
 	/* Only shown; a server that leaves it out costs nothing but the display. */
-	if (copy_member(metadata, "creationTimestamp", meta.created, sizeof meta.created) != OK)
-		meta.created[0] = 0;
+	if (copy_text(parts.creation, meta.created, sizeof meta.created) != OK) meta.created[0] = 0;
 	*out_meta = meta;
 	return OK;
 }

@@ -32,24 +32,15 @@ struct secret_parts {
 };
 
 static struct secret_parts find_parts(struct str body) {
-	struct secret_parts parts = { .kid = STR_NULL };
-	struct {
-		struct str name, *raw;
-	} wanted[] = {
+	struct secret_parts parts;
+	const struct json_wanted wanted[] = {
 		{ STR("value"), &parts.value },
 		{ STR("id"), &parts.id },
 		{ STR("contentType"), &parts.content_type },
 		{ STR("attributes"), &parts.attributes },
 		{ STR("kid"), &parts.kid },
 	};
-	struct json_items members = json_members(body);
-	struct str key, raw;
-	while (json_next_member(&members, &key, &raw)) {
-		for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-			if (!wanted[i].raw->len && json_string_is(key, wanted[i].name))
-				*wanted[i].raw = raw;
-		}
-	}
+	json_scan_members(body, wanted, sizeof wanted / sizeof *wanted);
 	return parts;
 }
 

@@ -112,6 +112,27 @@ static void expect_member(const char *object, const char *key, enum err err, con
 	struct str found = STR("untouched");
 	if (json_scan_member(str_of(object), key, &found) != err) fail_msg("%s", object);
 	assert_str(found, err ? "untouched" : raw);
+	struct str first = STR("untouched"), second = STR("untouched"), none = STR("untouched");
+	const struct json_wanted wanted[] = { { STR("none of its names"), &none },
+		{ str_of(key), &first }, { str_of(key), &second } };
+	json_scan_members(str_of(object), wanted, 3);
+	assert_null(none.ptr);
+	assert_str(first, err ? "" : raw);
+	assert_str(second, err ? "" : raw);
+}
+
+static void several_members_are_found_at_once(void **state) {
+	struct str a, b, c;
+	const struct json_wanted wanted[] = { { STR("c"), &c }, { STR("a"), &a }, { STR("b"), &b } };
+	(void)state;
+	json_scan_members(STR("{\"a\":1,\"x\":{\"b\":0},\"b\":[2],\"a\":3,\"\\u0063\":4,,,"), wanted, 3);
+	assert_str(a, "1");
+	assert_str(b, "[2]");
+	assert_str(c, "4");
+	json_scan_members(STR("{\"b\":2,,\"a\":1}"), wanted, 3);
+	assert_null(a.ptr);
+	assert_str(b, "2");
+	json_scan_members(STR("{\"a\":1}"), wanted, 0);
 }
 
 static void a_member_is_found_as_it_is_written(void **state) {
@@ -257,6 +278,7 @@ int main(void) {
 		cmocka_unit_test(what_is_no_document_is_refused),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(a_member_is_found_as_it_is_written),
+		cmocka_unit_test(several_members_are_found_at_once),
 		cmocka_unit_test(malformed_objects_are_an_error_up_to_the_place),
 		cmocka_unit_test(a_string_is_compared_by_what_it_stands_for),
 		cmocka_unit_test(arrays_are_walked),
