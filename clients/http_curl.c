@@ -1,41 +1,13 @@
 #include "clients/http_curl.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/metric.h"
 #include "clients/http_curl_impl.h"
 
-enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_TRANSFERS = 128, USER_TIMEOUT_MS = 10000 };
-
-struct http_curl {
-	struct http http;
-	struct loop *loop;
-	struct list multis;
-	struct list running; /* requests in a multi */
-	struct list done; /* requests that ended; on_done is still to be called */
-	struct list streams; /* transfers */
-	struct heap deadlines; /* of transfers */
-	enum http_phase phase; /* of the exchange that ended last */
-};
-
-/* One socket of libcurl's that the loop watches. */
-struct watched {
-	struct loop_fd watch;
-	struct site_multi *site;
-};
-
-/* One open socket. */
-struct connection {
-	struct list link;
-	int fd;
-};
+enum { MAX_IDLE_CONNECTIONS = 1024, MAX_SPARE_TRANSFERS = 128 };
 
 static struct http_curl *self_of(struct http *http) {
 	return container_of(http, struct http_curl, http);
@@ -58,59 +30,7 @@ void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns) {
 	assert(!err); /* room was reserved at the start */
 }
 
-/* --- libcurl asks the loop --- */
-
-static void act(struct site_multi *site, curl_socket_t socket, int events) {
-	int running;
-	site->may_have_sent = true;
-	/* It returns early when it is out of memory, and some exchange is left without a socket or timer that drives it. */
-	if (curl_multi_socket_action(site->multi, socket, events, &running) != CURLM_OK)
-		site->stuck = true;
-}
-
-static void socket_ready(struct loop_fd *watch, uint32_t events) {
-	struct watched *watched = container_of(watch, struct watched, watch);
-	int action = 0;
-	if (events & EPOLLIN) action |= CURL_CSELECT_IN;
-	if (events & EPOLLOUT) action |= CURL_CSELECT_OUT;
-	if (events & (EPOLLERR | EPOLLHUP)) action |= CURL_CSELECT_ERR;
-	/* `watched` may be freed inside. What has ended is seen by the turn. */
-	act(watched->site, watch->fd, action);
-}
-
-static uint32_t events_of(int what) {
-	return (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-}
-
-static enum err watch_socket(struct site_multi *site, curl_socket_t socket, int what) {
-	struct watched *watched = mem_zalloc(sizeof *watched);
-	if (!watched) return ERR_NOMEM;
-	watched->watch =
-		(struct loop_fd){ .fd = socket, .events = events_of(what), .ready = socket_ready };
-	watched->site = site;
-	enum err err = loop_add(site->owner->loop, &watched->watch);
-	if (err) mem_free(watched);
-	if (!err) curl_multi_assign(site->multi, socket, watched);
-	return err;
-}
-
-static int on_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *socket_arg) {
-	struct site_multi *site = arg;
-	struct watched *watched = socket_arg;
-	enum err err = OK;
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watched) loop_remove(site->owner->loop, &watched->watch);
-		mem_free(watched);
-	} else if (watched) {
-		err = loop_change(site->owner->loop, &watched->watch, events_of(what));
-	} else {
-		err = watch_socket(site, socket, what);
-	}
-	/* An error told to libcurl would make the whole multi unusable; the turn ends its requests instead. */
-	if (err) site->stuck = true;
-	return 0;
-}
+/* --- libcurl asks for time --- */
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 	struct site_multi *site = arg;
@@ -121,90 +41,11 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 	return 0;
 }
 
-/* --- connections --- */
-
-/* Exchanges share a connection. */
-static bool is_multiplexed(const struct site_multi *site) {
-	return site->site.version == HTTP_VERSION_2 && !site->site.own_connection;
-}
-
-/* libcurl sends headers and body of each exchange apart, and a packet costs more than all else of it. What a turn sends waits in
- * the socket for the turn's end; should nobody come, the kernel sends it after 200 ms. */
-static void cork(const struct site_multi *site, int fd) {
-	if (is_multiplexed(site)) setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
-}
-
-/* Set once more, TCP_NODELAY sends what the cork has kept: tcp(7). */
-static void push(struct site_multi *site) {
-	if (!site->may_have_sent || !is_multiplexed(site)) return;
-	site->may_have_sent = false;
-	list_for_each (link, &site->connections) {
-		const struct connection *connection = container_of(link, struct connection, link);
-		setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-	}
-}
-
-curl_socket_t site_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
-	struct transfer *transfer = arg;
-	(void)purpose;
-	struct connection *connection = mem_zalloc(sizeof *connection);
-	int user_timeout_ms = USER_TIMEOUT_MS;
-	if (!connection) return CURL_SOCKET_BAD;
-	connection->fd =
-		socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (connection->fd < 0) {
-		mem_free(connection);
-		return CURL_SOCKET_BAD;
-	}
-	/* Bytes that nobody acknowledges end the connection: a route that has become a black hole is noticed. A kernel that
-	 * refuses leaves us with the request's own timeout. */
-	setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
-		sizeof user_timeout_ms);
-	cork(transfer->site, connection->fd);
-	list_push_back(&transfer->site->connections, &connection->link);
-	transfer->opened_socket = true;
-	return connection->fd;
-}
-
-int site_close_socket(void *arg, curl_socket_t socket) {
-	struct site_multi *site = arg;
-	list_for_each_safe (link, &site->connections) {
-		struct connection *connection = container_of(link, struct connection, link);
-		if (connection->fd != socket) continue;
-		list_remove(link);
-		mem_free(connection);
-	}
-	return close(socket);
-}
-
-static int64_t silent_for_ns(int fd) {
-	struct tcp_info info;
-	socklen_t bytes = sizeof info;
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes)) return 0;
-	return info.tcpi_last_data_recv * NS_PER_MS;
-}
-
-/* libcurl 7.88 keeps an HTTP/2 connection on which a stream timed out and gives it to the next request, and it does not
- * tell which one that is (CURLINFO_ACTIVESOCKET is of an earlier request while others share the connection). So every
- * connection goes that has brought nothing at all since this request went out; the others are alive. */
-static void end_dead_connections(const struct transfer *transfer) {
-	struct site_multi *site = transfer->site;
-	if (site->site.version != HTTP_VERSION_2 || !transfer->sends) return;
-	int64_t waited_ns = transfer_now(transfer).mono_ns - transfer->sent_ns;
-	/* The answer to the handshake may have come in just when the request went out. */
-	int64_t silence_ns = waited_ns - waited_ns / 8;
-	list_for_each (link, &site->connections) {
-		const struct connection *connection = container_of(link, struct connection, link);
-		if (silent_for_ns(connection->fd) >= silence_ns)
-			shutdown(connection->fd, SHUT_RDWR);
-	}
-}
-
 /* --- one multi per kind of site --- */
 
 static void setup_multi(struct site_multi *site) {
 	CURLM *multi = site->multi;
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, site_watch_socket);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, site);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, site);
@@ -336,7 +177,7 @@ static void curl_start(struct http *http, struct http_req *req) {
 
 static void transfer_ended(struct http_curl *self, struct transfer *transfer, CURLcode code) {
 	struct http_req *req = transfer->req;
-	if (code == CURLE_OPERATION_TIMEDOUT) end_dead_connections(transfer);
+	if (code == CURLE_OPERATION_TIMEDOUT) site_end_dead_connections(transfer);
 	transfer_result(transfer, code);
 	self->phase = transfer_phase(transfer, code);
 	leave_multi(transfer);
@@ -451,7 +292,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 		struct site_multi *site = container_of(link, struct site_multi, link);
 		if (site->deadline_ns <= now.mono_ns) {
 			site->deadline_ns = NEVER_NS;
-			act(site, CURL_SOCKET_TIMEOUT, 0);
+			site_act(site, CURL_SOCKET_TIMEOUT, 0);
 		}
 		collect(self, site);
 		end_stuck(self, site);
@@ -460,7 +301,7 @@ static int64_t curl_turn(struct http *http, struct now now) {
 	deliver_chunks(self);
 	release_streams(self);
 	deliver_ends(self);
-	list_for_each (link, &self->multis) push(container_of(link, struct site_multi, link));
+	list_for_each (link, &self->multis) site_push(container_of(link, struct site_multi, link));
 	return next_deadline(self);
 }
 
@@ -479,10 +320,7 @@ static void curl_destroy(struct http *http) {
 		for (struct list *spare; (spare = list_pop(&site->spare));)
 			transfer_destroy(container_of(spare, struct transfer, spare_link));
 		curl_multi_cleanup(site->multi);
-		/* What libcurl forgot to close when it was out of memory. */
-		for (struct list *open; (open = list_first(&site->connections));) {
-			site_close_socket(site, container_of(open, struct connection, link)->fd);
-		}
+		site_close_all(site);
 		mem_free(site);
 	}
 	heap_deinit(&self->deadlines);

@@ -1,5 +1,5 @@
-/* clients/http_curl_impl.h - what the files of the libcurl client share. Private to them: http_curl.c keeps multis, sockets
- * and requests; http_curl_transfer.c sets up one exchange and takes its answer; http_curl_result.c says what became of it.
+/* clients/http_curl_impl.h - what the files of the libcurl client share. Private to them: http_curl.c keeps multis and
+ * requests; http_curl_socket.c their sockets; http_curl_transfer.c sets up one exchange and takes its answer; http_curl_result.c says what became of it.
  *
  * libcurl calls back only into these files, and none of those callbacks reaches the user: what streams receive and what
  * ends is kept until turn(). So a user's callback may start and cancel what it likes.
@@ -12,7 +12,18 @@
 #include "base/loop.h"
 #include "clients/http_curl.h"
 
-struct http_curl;
+struct http_curl {
+	struct http http;
+	struct loop *loop;
+	struct list multis;
+	struct list running; /* requests in a multi */
+	struct list done; /* requests that ended; on_done is still to be called */
+	struct list streams; /* transfers */
+	struct heap deadlines; /* of transfers */
+	enum http_phase phase; /* of the exchange that ended last */
+};
+
+struct connection;
 
 /* One libcurl multi for each site, because connection limits are a property of a multi, and most options one of a site. */
 struct site_multi {
@@ -21,6 +32,8 @@ struct site_multi {
 	struct http_site site; /* as it was; what it points to is the caller's */
 	CURLM *multi;
 	struct list connections; /* every open socket of this multi, idle ones included */
+	struct connection **by_fd; /* the same by descriptor */
+	size_t by_fd_count;
 	struct list spare; /* transfers whose handles have the site's options */
 	unsigned spare_count;
 	int64_t deadline_ns; /* when libcurl wants to be called */
@@ -74,10 +87,25 @@ struct now transfer_now(const struct transfer *transfer);
 /* Sets when the exchange ends for want of an answer, from now on; 0: never. */
 void transfer_set_timeout(struct transfer *transfer, int64_t timeout_ns);
 
+/* Has libcurl do what is due, or what a socket (CURL_CSELECT_*) is ready for. */
+void site_act(struct site_multi *site, curl_socket_t socket, int events);
+
+/* For CURLMOPT_SOCKETFUNCTION; `arg` is the site_multi. */
+int site_watch_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *socket_arg);
+
 /* Sockets are opened and closed here, so that a dead connection can be ended. For CURLOPT_(OPEN|CLOSE)SOCKETFUNCTION; the
  * argument is the transfer and the site_multi. */
 curl_socket_t site_open_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 int site_close_socket(void *site_multi, curl_socket_t socket);
+
+/* What libcurl forgot to close when it was out of memory. */
+void site_close_all(struct site_multi *site);
+
+/* Sends what this turn has left in sockets. */
+void site_push(struct site_multi *site);
+
+/* Of an exchange that found no answer in time. */
+void site_end_dead_connections(const struct transfer *transfer);
 
 /* The CA bundle that a site's servers are judged by; NULL: libcurl's (the system's). */
 const char *site_ca_file(const struct http_site *site);

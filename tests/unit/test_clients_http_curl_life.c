@@ -31,6 +31,22 @@ static void requests_share_a_kept_connection(void **state) {
 	server_stop(&server);
 }
 
+/* The loop watches it on; its end is heard once. */
+static void an_idle_connection_ends_without_noise(void **state) {
+	const struct step script[] = { { READ }, { SEND, ANSWER("1", "a") }, { PAUSE, .ms = 50 }, { STEP_END } };
+	struct scripted server = { .scripts = { script } };
+	unsigned turns = 0;
+	(void)state;
+	server_start(&server);
+	get_body(&client, &server, "a");
+	int64_t until_ns = loop_now(client.loop).mono_ns + 400 * NS_PER_MS;
+	for (; loop_now(client.loop).mono_ns < until_ns; turns++) client_turn(&client);
+	assert_true(turns < 60);
+	get_body(&client, &server, "a");
+	assert_int_equal(server_connections(&server), 2);
+	server_stop(&server);
+}
+
 static void connection_close_is_obeyed(void **state) {
 	const struct step script[] = { { READ },
 		{ SEND, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na" },
@@ -533,6 +549,7 @@ static void destroying_cancels_what_is_active(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		with_client(requests_share_a_kept_connection),
+		with_client(an_idle_connection_ends_without_noise),
 		with_client(connection_close_is_obeyed),
 		with_client(a_get_that_dies_on_a_reused_connection_is_repeated),
 		with_client(anything_else_is_not_repeated),
