@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The C library serves malloc() up to here from a cache of the thread, and calloc() never. */
-enum { CACHED_BYTES = 1032 };
+/* Up to here it is cheaper to wipe a block that somebody has had than to ask for a new one. */
+enum { CACHED_BYTES = 4096 };
 
 static _Thread_local uint64_t fail_countdown;
 static _Thread_local int fail_reached;
@@ -36,20 +36,105 @@ uint64_t mem_failures(void) {
 	return failures;
 }
 
+/* --- blocks that a thread keeps --- */
+
+/* A class is GRAIN bytes wide; behind those up to KEPT_MOST_BYTES is that of libcurl's buffers, 16 KiB and a head. */
+enum {
+	GRAIN = 16,
+	KEPT_MOST_BYTES = 4096,
+	CLASSES = KEPT_MOST_BYTES / GRAIN + 1,
+	BUFFER_CLASS = (16 << 10) / GRAIN + 1,
+	KEPT_BYTES = 16 << 10, /* of a class; but for KEPT_LEAST blocks */
+	KEPT_LEAST = 16,
+};
+
+struct kept {
+	struct kept *next;
+};
+
+struct shelf {
+	struct kept *first;
+	unsigned count;
+};
+
+static _Thread_local struct {
+	struct shelf shelves[CLASSES];
+	bool on;
+} keeper;
+
+/* Blocks of class n have room for GRAIN * n + 8 bytes, as the C library cuts them. */
+static size_t class_for(size_t bytes) {
+	return (bytes + GRAIN - 9) / GRAIN;
+}
+
+static size_t class_of(void *block) {
+	return (malloc_usable_size(block) - 8) / GRAIN;
+}
+
+static struct shelf *shelf_of(size_t class) {
+	if (class == BUFFER_CLASS) return &keeper.shelves[0];
+	return class && class < CLASSES ? &keeper.shelves[class] : NULL;
+}
+
+static size_t shelf_room(size_t class) {
+	size_t count = KEPT_BYTES / GRAIN / class;
+	return count > KEPT_LEAST ? count : KEPT_LEAST;
+}
+
+static void *take_kept(size_t bytes) {
+	struct shelf *shelf = keeper.on ? shelf_of(class_for(bytes)) : NULL;
+	struct kept *block = shelf ? shelf->first : NULL;
+	if (!block) return NULL;
+	shelf->first = block->next;
+	shelf->count--;
+	return block;
+}
+
+static bool keep(void *ptr) {
+	size_t class = keeper.on && ptr ? class_of(ptr) : 0;
+	struct shelf *shelf = shelf_of(class);
+	struct kept *block = ptr;
+	if (!shelf || shelf->count >= shelf_room(class)) return false;
+	block->next = shelf->first;
+	shelf->first = block;
+	shelf->count++;
+	return true;
+}
+
+void mem_keep_blocks(bool on) {
+#ifndef __SANITIZE_ADDRESS__
+	keeper.on = on;
+#endif
+	for (size_t i = 0; i < CLASSES && !on; i++) {
+		for (struct kept *block; (block = keeper.shelves[i].first);) {
+			keeper.shelves[i].first = block->next;
+			free(block);
+		}
+		keeper.shelves[i].count = 0;
+	}
+}
+
+/* --- allocations --- */
+
+static void *get_block(size_t bytes) {
+	void *kept = take_kept(bytes);
+	return kept ? kept : malloc(bytes);
+}
+
 static void *counted(void *ptr) {
 	if (!ptr) failures++;
 	return ptr;
 }
 
 void *mem_alloc(size_t size) {
-	return counted(must_fail() ? NULL : malloc(size ? size : 1));
+	return counted(must_fail() ? NULL : get_block(size ? size : 1));
 }
 
 void *mem_array(size_t count, size_t size) {
 	if (must_fail() || (size && count > SIZE_MAX / size)) return counted(NULL);
 	size_t bytes = count && size ? count * size : 1;
 	if (bytes > CACHED_BYTES) return counted(calloc(1, bytes));
-	void *ptr = counted(malloc(bytes));
+	void *ptr = counted(get_block(bytes));
 	return ptr ? memset(ptr, 0, bytes) : NULL;
 }
 
@@ -62,7 +147,7 @@ void *mem_realloc(void *ptr, size_t size) {
 }
 
 void mem_free(void *ptr) {
-	free(ptr);
+	if (!keep(ptr)) free(ptr);
 }
 
 char *mem_strdup(struct str s) {

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,11 @@ uint64_t mem_failures(void);
 /* Has small blocks merged with their neighbours when they are freed. The C library would let them lie, and at a later free do it
  * for all of them at once: with half a million objects gone that is a tenth of a second. Once, early in main(). */
 void mem_merge_at_free(void);
+
+/* From now on this thread keeps what it frees, up to a few blocks of each size, for its next allocations: an exchange makes hundreds,
+ * of which the C library's own cache takes seven of a size. False: it keeps nothing any more, and what it kept is free; before the
+ * thread ends. With AddressSanitizer, which is to see every block come and go, it does nothing. */
+void mem_keep_blocks(bool keep);
 
 /* Allocator that wipes memory when it is freed or moved, for the heaps of libraries that see plaintext.
  * mem_wipe_libraries() hands it to OpenSSL, libcurl and cJSON; it must be the first thing that main() does,

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/rcu.h"
 
 static _Thread_local unsigned role;
@@ -47,7 +48,9 @@ static void *thread_main(void *arg) {
 	struct thread *thread = arg;
 	pthread_setname_np(pthread_self(), thread->_name);
 	rcu_thread_register();
+	mem_keep_blocks(true);
 	thread->_run(thread->_arg);
+	mem_keep_blocks(false);
 	rcu_thread_unregister();
 	return NULL;
 }

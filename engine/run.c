@@ -351,6 +351,7 @@ int run(const struct run_options *options) {
 	struct fault fault = { 0 };
 	thread_set_role(ROLE_MAIN);
 	rcu_thread_register();
+	mem_keep_blocks(true);
 	enum err err = start(&process, &fault);
 	if (err) fprintf(stderr, "kvsync: %s\n", fault.text[0] ? fault.text : err_text(err));
 	while (!err && !process.stopping) {
@@ -362,6 +363,7 @@ int run(const struct run_options *options) {
 	let_signals_kill();
 	finish(&process);
 	if (!err) log_info("stopped");
+	mem_keep_blocks(false);
 	rcu_thread_unregister();
 	metric_destroy_all();
 	return err ? 1 : 0;

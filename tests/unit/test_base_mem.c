@@ -54,6 +54,61 @@ static void test_sizes(void **state) {
 	mem_free(copy);
 }
 
+/* What is kept is served again, to whoever fits in. */
+static void test_blocks_are_kept(void **state) {
+	(void)state;
+#ifndef __SANITIZE_ADDRESS__
+	mem_keep_blocks(true);
+	for (size_t bytes = 16; bytes <= 4096; bytes++) {
+		void *first = mem_alloc(bytes), *second = mem_alloc(bytes);
+		uintptr_t was = (uintptr_t)first;
+		assert_true(malloc_usable_size(first) >= bytes);
+		memset(first, 'x', bytes);
+		mem_free(first);
+		free(malloc(bytes)); /* the C library's own cache would have served it */
+		unsigned char *again = mem_array(1, bytes);
+		assert_true((uintptr_t)again == was);
+		for (size_t i = 0; i < bytes; i++) assert_int_equal(again[i], 0);
+		mem_free(again);
+		mem_free(second);
+	}
+	/* As libcurl asks for its buffers. */
+	void *buffer = mem_wiped_alloc((16 << 10) + 1);
+	uintptr_t was = (uintptr_t)buffer;
+	mem_wiped_free(buffer);
+	buffer = mem_wiped_alloc(16 << 10);
+	assert_true((uintptr_t)buffer == was);
+	mem_wiped_free(buffer);
+	mem_keep_blocks(false);
+	for (size_t i = 0; i < CLASSES; i++) assert_null(keeper.shelves[i].first);
+#endif
+}
+
+static void test_no_more_is_kept_than_a_shelf_holds(void **state) {
+	enum { BLOCKS = 3000 };
+	static void *blocks[BLOCKS];
+	(void)state;
+#ifndef __SANITIZE_ADDRESS__
+	for (size_t bytes = 32; bytes <= 4096; bytes *= 2) {
+		mem_keep_blocks(true);
+		for (int i = 0; i < BLOCKS; i++) blocks[i] = mem_alloc(bytes);
+		for (int i = 0; i < BLOCKS; i++) mem_free(blocks[i]);
+		size_t kept = 0;
+		for (struct kept *block = shelf_of(class_for(bytes))->first; block; block = block->next) kept++;
+		assert_true(kept >= 16 && kept * bytes <= 64 << 10 && kept <= 1024);
+		mem_keep_blocks(false);
+	}
+	/* Who keeps nothing gives everything back. */
+	void *block = mem_alloc(100);
+	mem_free(block);
+	assert_null(shelf_of(class_for(100))->first);
+	mem_keep_blocks(true);
+	mem_free(mem_alloc(5000));
+	mem_free(NULL);
+	mem_keep_blocks(false);
+#endif
+}
+
 static void test_the_nth_fails_once(void **state) {
 	(void)state;
 	mem_fail_at(3);
@@ -147,6 +202,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_take_moves),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_blocks_are_kept),
+		cmocka_unit_test(test_no_more_is_kept_than_a_shelf_holds),
 		cmocka_unit_test(test_the_nth_fails_once),
 		cmocka_unit_test(test_wiped_keeps_content),
 		cmocka_unit_test(test_wiped_wipes),
