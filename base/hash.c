@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* SipHash by Jean-Philippe Aumasson and Daniel J. Bernstein (https://www.aumasson.jp/siphash/siphash.pdf), with one round per
@@ -60,6 +61,21 @@ uint64_t hash64_stable(struct str s) {
 	return hash64(&zero, s);
 }
 
+/* EVP_sha256() has OpenSSL look for the algorithm at each use, which takes longer than a short message. Where it cannot be kept it
+ * is looked for as before. */
+static const EVP_MD *sha256_md(void) {
+	static _Atomic(EVP_MD *) kept; /* atomic: acquire, release; set once, never freed */
+	EVP_MD *md = atomic_load_explicit(&kept, memory_order_acquire);
+	if (md) return md;
+	EVP_MD *own = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	if (!own) return EVP_sha256();
+	if (atomic_compare_exchange_strong_explicit(
+		    &kept, &md, own, memory_order_release, memory_order_acquire))
+		return own;
+	EVP_MD_free(own);
+	return md;
+}
+
 void sha256_deinit(struct sha256 *sha) {
 	EVP_MD_CTX_free(sha->_ctx); /* cleanses */
 	sha->_ctx = NULL;
@@ -70,7 +86,7 @@ enum err hmac_sha256(
 	unsigned len = 0;
 	const unsigned char *bytes = (const unsigned char *)(message.len ? message.ptr : "");
 	assert(key.len && key.len <= SHA256_BYTES);
-	if (!HMAC(EVP_sha256(), key.ptr, (int)key.len, bytes, message.len, out_digest, &len))
+	if (!HMAC(sha256_md(), key.ptr, (int)key.len, bytes, message.len, out_digest, &len))
 		return ERR_NOMEM;
 	assert(len == SHA256_BYTES);
 	return OK;
@@ -78,7 +94,7 @@ enum err hmac_sha256(
 
 void sha256_init(struct sha256 *sha) {
 	sha->_ctx = EVP_MD_CTX_new();
-	if (sha->_ctx && !EVP_DigestInit_ex(sha->_ctx, EVP_sha256(), NULL)) sha256_deinit(sha);
+	if (sha->_ctx && !EVP_DigestInit_ex2(sha->_ctx, sha256_md(), NULL)) sha256_deinit(sha);
 }
 
 void sha256_add(struct sha256 *sha, struct str s) {
