@@ -45,6 +45,11 @@ static inline struct list *list_first(const struct list *head) {
 	return head->_next == head ? NULL : head->_next;
 }
 
+/* The one behind a node; NULL: it is the last. */
+static inline struct list *list_next(const struct list *head, const struct list *node) {
+	return node->_next == head ? NULL : node->_next;
+}
+
 static inline struct list *list_pop(struct list *head) {
 	struct list *node = list_first(head);
 	if (node) list_remove(node);

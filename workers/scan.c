@@ -229,6 +229,7 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 
 static void drop_name(struct scan *scan, struct scan_name *name) {
 	if (!list_is_empty(&name->users)) return;
+	if (scan->expected == &name->order) scan->expected = NULL;
 	list_remove(&name->order);
 	map_remove(&scan->names, &name->node);
 	scan->name_count--;
@@ -408,8 +409,17 @@ static bool is_same(const struct scan_name *name, const struct vault_row *row) {
 	       name->enabled == row->enabled;
 }
 
+/* Lists come in the same order, so that nearly no name has to be searched for. */
+static struct scan_name *name_of_row(struct scan *scan, struct str text) {
+	struct scan_name *name = NULL;
+	if (scan->expected) name = container_of(scan->expected, struct scan_name, order);
+	if (!name || !str_eq_nocase(str_of(name->key), text)) name = find_name(scan, text);
+	if (name) scan->expected = list_next(&scan->order, &name->order);
+	return name;
+}
+
 void scan_met(struct scan *scan, struct str text, const struct vault_row *row) {
-	struct scan_name *name = find_name(scan, text);
+	struct scan_name *name = name_of_row(scan, text);
 	if (!name) return;
 	list_remove(&name->order);
 	list_push_back(&scan->order, &name->order);

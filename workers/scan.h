@@ -57,6 +57,8 @@ struct scan {
 	enum scan_mode mode;
 	struct map names;
 	struct list order;
+	struct list *
+		expected; /* in order: whom the next row is about, if rows come as they came before. NULL: nobody */
 	unsigned name_count, link_count;
 	struct timer timer; /* the next walk, or the next look at whether to walk */
 	int64_t born_ns, held_until_ns;

@@ -324,6 +324,7 @@ void scan_walk_begin(struct scan *scan) {
 	scan->walking = true;
 	scan->walk++;
 	scan->walked_pages = scan->throttled = scan->tried_count = 0;
+	scan->expected = list_first(&scan->order);
 	scan->token_fault = (struct fault){ 0 };
 	scan->token_renewed = false;
 	scan->walk_began_ns = worker_of(scan)->now.mono_ns;

@@ -36,6 +36,8 @@ static void test_push_and_pop(void **state) {
 	assert_null(list_first(&head));
 	assert_null(list_pop(&head));
 	fill(&head, 0, 3);
+	assert_ptr_equal(list_next(&head, &things[0].link), &things[1].link);
+	assert_null(list_next(&head, &things[2].link));
 	things[3] = (struct thing){ .number = 3 };
 	assert_false(list_is_linked(&things[3].link));
 	list_push_front(&head, &things[3].link);

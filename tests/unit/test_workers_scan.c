@@ -133,6 +133,43 @@ static void a_walk_in_a_hurry_lets_the_vault_rest(void **state) {
 	reply_now(LIST, LISTED("a", "1700000000", ""));
 }
 
+static int64_t created_of(unsigned index) {
+	struct vault_row row;
+	return scan_row(b.object, index, &row) ? row.created_s : 0;
+}
+
+/* Mostly they come as they came before. */
+static void rows_are_of_their_names_in_any_order(void **state) {
+	static const char *const walks[] = { "abc", "abc", "cba", "axCb", "bbac", "c", "xyz", "cab" };
+	static const struct str names[] = { STR("a"), STR("b"), STR("c") };
+	static const enum vault_kind kinds[] = { VAULT_SECRET, VAULT_SECRET, VAULT_SECRET };
+	int64_t expected[3] = { 0 }, second = 1700000000;
+	(void)state;
+	begin_listed();
+	thread_set_role(ROLE_WORKER);
+	assert_int_equal(scan_link_object(b.object, names, kinds, 3), OK);
+	struct scan *scan = scan_at(b.object, 0);
+	for (size_t w = 0; w < sizeof walks / sizeof walks[0]; w++) {
+		scan->walk++;
+		scan->expected = list_first(&scan->order);
+		for (const char *at = walks[w]; *at; at++) {
+			struct vault_row row = { .created_s = ++second, .enabled = true };
+			scan_met(scan, (struct str){ at, 1 }, &row);
+			if ((*at | 0x20) <= 'c') expected[(*at | 0x20) - 'a'] = second;
+		}
+		for (unsigned i = 0; i < 3; i++) assert_int_equal(created_of(i), expected[i]);
+	}
+	/* Whom the next row was to be of is gone, and comes back. */
+	struct vault_row row = { .created_s = ++second, .enabled = true };
+	scan_met(scan, names[2], &row);
+	scan_unlink_object(b.object);
+	assert_int_equal(scan_link_object(b.object, names, kinds, 3), OK);
+	scan_met(scan, names[0], &row);
+	assert_int_equal(created_of(0), second);
+	assert_int_equal(created_of(1), 0);
+	thread_set_role(ROLE_MAIN);
+}
+
 static void a_changed_row_is_read_and_written(void **state) {
 	(void)state;
 	begin_listed();
@@ -939,6 +976,7 @@ int main(void) {
 		SCAN_TEST(a_walk_comes_once_per_interval),
 		SCAN_TEST(a_walk_has_a_moment_of_its_clusters_own),
 		SCAN_TEST(a_walk_in_a_hurry_lets_the_vault_rest),
+		SCAN_TEST(rows_are_of_their_names_in_any_order),
 		SCAN_TEST(a_changed_row_is_read_and_written),
 		SCAN_TEST(a_read_that_tells_nothing_new_writes_nothing),
 		SCAN_TEST(a_name_that_is_gone_is_read_and_read_again_when_it_comes_back),
