@@ -205,7 +205,8 @@ void shard_asked(struct shard *shard) {
 }
 
 bool shard_admits_page(struct shard *shard) {
-	bool behind = shard->waiting[CLASS_NEW] || shard->waiting[CLASS_RETRY];
+	bool behind =
+		shard->waiting[CLASS_NEW] || shard->waiting[CLASS_RETRY] || shard->running_first;
 	if (!behind) shard->walks_owe = 0;
 	/* Where the pace is not what they wait for, a page takes nothing from them. */
 	if (!behind || !gate_waiting(&shard->gate)) return true;

@@ -92,6 +92,13 @@ void sync_count_requests(struct sync *sync, unsigned requests) {
 	sync->counted = sync->paid = requests;
 }
 
+static void count_running(const struct sync *sync, int by) {
+	struct shard *shard = sync->object->shard;
+	shard->running += (unsigned)by;
+	if (sync->class == CLASS_NEW || sync->class == CLASS_RETRY)
+		shard->running_first += (unsigned)by;
+}
+
 static void finish(struct sync *sync) {
 	struct worker *worker = sync->worker;
 	struct object *object = sync->object;
@@ -103,7 +110,7 @@ static void finish(struct sync *sync) {
 	else
 		plan_next(sync);
 	assert(object->shard && object->shard->running > 0);
-	object->shard->running--;
+	count_running(sync, -1);
 	worker->again = true;
 	bool changed = object->changed_meanwhile && sync->spec && !sync->spec->deleting;
 	bool due = changed || sync->put_back;
@@ -161,7 +168,7 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	sync->waiter.answer = token_answered;
 	list_init(&sync->waiter.link);
 	object->sync = sync;
-	object->shard->running++;
+	count_running(sync, 1);
 	worker->sync_count++;
 	list_push_back(&worker->syncs, &sync->link);
 	sync_resume(sync);
@@ -189,7 +196,7 @@ void sync_cancel(struct sync *sync) {
 	struct object *object = sync->object;
 	assert(!sync->running);
 	sync_audit_cancelled(sync);
-	object->shard->running--;
+	count_running(sync, -1);
 	sync_free(sync);
 	queue_done(&object->item);
 }

@@ -38,6 +38,7 @@ struct shard {
 	unsigned ready_count;
 	unsigned objects; /* that count this shard as theirs */
 	unsigned running;
+	unsigned running_first; /* of them CLASS_NEW and CLASS_RETRY */
 	struct map class_paces;
 	struct list class_pace_list;
 	struct map flights; /* of reads that may be joined */

@@ -210,9 +210,13 @@ static void walks_have_a_share_while_somebody_waits(void **state) {
 		assert_int_equal(pages_admitted(shard), 1000);
 		shard->gate.lanes[LANE_USUAL].waiting = 0;
 	}
+	/* Nor does a walk go before the last of them, who are under way. */
+	shard->running_first = 1;
+	shard->gate.lanes[LANE_USUAL].waiting = 1;
+	assert_int_equal(pages_admitted(shard), 600 / 20);
+	shard->running_first = 0;
 	/* What is looked at again waits behind walks, as it did. */
 	shard_enqueue(shard, f->objects[2], CLASS_PERIODIC);
-	shard->gate.lanes[LANE_USUAL].waiting = 1;
 	assert_int_equal(pages_admitted(shard), 1000);
 	shard->gate.lanes[LANE_USUAL].waiting = 0;
 	shard_dequeue(f->objects[2]);
