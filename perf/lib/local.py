@@ -1,5 +1,6 @@
 """A fleet in the local world: Kubernetes API, Key Vault and Entra behind TLS, one process of its own."""
 
+import json
 import math
 import pathlib
 import socket
@@ -22,7 +23,6 @@ ISSUER = "https://issuer.example/perf/"
 CHUNK = 2000
 SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read again 4 to 5 s later
 PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
-QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
 UNLIMITED = 1000000
 TURN_BOUNDS_MS = (5, 10, 20)
 CUT_VAULT = "fleet-0"  # by --outage
@@ -49,10 +49,20 @@ def known_keys(binary):
     return {line.lstrip("# ").split(":")[0] for line in text.splitlines() if ":" in line}
 
 
+def groups_of(options):
+    """The vaults of each subscription, which keep 70 % of what it bears together."""
+    names = [f"fleet-{vault}" for vault in range(options.vaults)]
+    each = options.per_subscription
+    return {"vaultGroups": json.dumps([names[start:start + each] for start in range(0, len(names), each)]),
+            "vaultGroupRequestsPer10Seconds": round(10 * report.pace_of_subscription(options.rate))}
+
+
 def config_text(options, port, keys, first_probes=False):
     settings = {"workers": options.workers, "statusPort": port, "statusAddress": "127.0.0.1",
                 "rotationPollIntervalInSeconds": options.interval,
                 "vaultRequestsPer10Seconds": 10 * options.rate or UNLIMITED, "driftDetection": options.drift}
+    if options.rate and options.per_subscription > report.USUAL_PER_SUBSCRIPTION:
+        settings.update(groups_of(options))
     if not options.default_limits:
         settings.update(LIFTED)
     if first_probes:
@@ -99,11 +109,11 @@ class LocalFleet:
 
     def fill(self):
         options = self.options
-        quota = max(QUOTA_OF_AZURE, round(10 * options.rate / 0.7)) if options.rate else UNLIMITED
+        quota = report.quota_of(options.rate) or UNLIMITED
         self.total = options.objects + self.extra + self.imported
         self.world.say("fleet", total=self.total, vaults=options.vaults, identities=options.identities,
                        perClass=PER_CLASS[options.classes], readers=options.readers, bytes=options.values, tenant=TENANT,
-                       issuer=ISSUER, callsPer10s=quota)
+                       issuer=ISSUER, callsPer10s=quota, perSubscription=options.per_subscription)
         if options.latency:
             self.world.say("fault", fault="delay", number=options.latency)
         self.progress.begin("filling the world")
@@ -112,6 +122,10 @@ class LocalFleet:
                 self.world.say("fleet-fill", what=what, **{"from": start}, count=min(CHUNK, count - start),
                                **({"ageSeconds": options.age} if what == "values" else {}))
                 self.progress.show(number + start / count, 3)
+
+    def bound_seconds(self, reads):
+        options = self.options
+        return report.bound_seconds(reads, options.vaults, options.rate, options.per_subscription)
 
     def classes(self):
         return self.kube_count("secretproviderclasses")
@@ -127,7 +141,15 @@ class LocalFleet:
 
     # --- the engine ---
 
-    def config_text(self, first_probes):
+    def groups_of(options):
+    """The vaults of each subscription, which keep 70 % of what it bears together."""
+    names = [f"fleet-{vault}" for vault in range(options.vaults)]
+    each = options.per_subscription
+    return {"vaultGroups": json.dumps([names[start:start + each] for start in range(0, len(names), each)]),
+            "vaultGroupRequestsPer10Seconds": round(10 * report.pace_of_subscription(options.rate))}
+
+
+def config_text(self, first_probes):
         return config_text(self.options, self.port.number, known_keys(self.binary), first_probes)
 
     def start_engine(self):
@@ -182,7 +204,7 @@ class LocalFleet:
         self.world.say("reset-stats")
         before = self.world_cpu()
         self.start_engine()
-        limit = 600 + 3 * objects / 100 + 3 * (report.bound_seconds(self.sources(), self.options.vaults, self.options.rate) or 0)
+        limit = 600 + 3 * objects / 100 + 3 * (self.bound_seconds(self.sources()) or 0)
 
         def done():
             times = self.times()
@@ -203,7 +225,7 @@ class LocalFleet:
         seconds = self.times()["lastSynced"] - self.started
         rss = max(sample[2] for sample in samples)
         found = {"first_sync_s": round(seconds, 3), "syncs_per_s": round(objects / seconds), "throttled": end["throttled"],
-                 "bound_s": report.bound_seconds(self.sources(), self.options.vaults, self.options.rate),
+                 "bound_s": self.bound_seconds(self.sources()),
                  "rss_mib": round(max(rss, end["rss"]), 1), "cpu_us_per_sync": report.per(end["cpu"], objects),
                  "world_cpu_us_per_sync": report.per(end["world_cpu"] - before, objects),
                  "rss_after_mib": round(end["rss"], 1), "world_rss_mib": round(end["world_rss"], 1),
@@ -368,11 +390,11 @@ class LocalFleet:
         left = self.imported - (times["synced"] - done_before)
         self.world.say("fleet-forget")
         self.wait("the rest of the import", lambda: self.times()["synced"] - done_before, self.imported,
-                  600 + 3 * (report.bound_seconds(self.imported, self.options.vaults, self.options.rate) or 0))
+                  600 + 3 * (self.bound_seconds(self.imported) or 0))
         after = self.snapshot()
         return {"imported": self.imported, "imported_before": at_rotation, "imported_after": self.imported - left,
                 "seconds": round(time.monotonic() - began, 1), "throttled": after["throttled"] - before["throttled"],
-                "bound_s": report.bound_seconds(self.imported, self.options.vaults, self.options.rate),
+                "bound_s": self.bound_seconds(self.imported),
                 **{name: times[name] for name in ("count", "pending", "p50", "p99", "max")},
                 "since_shown": times.get("sinceShown"),
                 "requests": report.requests_of(report.difference(after["labels"], before["labels"]),

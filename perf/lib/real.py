@@ -142,7 +142,8 @@ class RealFleet:
                 "identities": [{"clientId": client_of(number), "tenant": TENANT, "federated": [
                     {"issuer": self.issuer, "subject": f"system:serviceaccount:{NAMESPACE}:account-{number}"}]}
                     for number in range(self.options.identities)],
-                "vaults": [{"name": vault, "tenant": TENANT, "callsPer10s": UNLIMITED} for vault in vaults],
+                "subscriptions": [{"id": "perf", "callsPer10s": UNLIMITED}],
+                "vaults": [{"name": vault, "tenant": TENANT, "subscription": "perf", "callsPer10s": UNLIMITED} for vault in vaults],
                 "grants": [{"vault": vault, "clientId": client_of(number), "role": "Key Vault Secrets User"}
                            for vault in vaults for number in range(self.options.identities)]}
 

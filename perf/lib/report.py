@@ -4,6 +4,8 @@ KINDS = {"get": ("get secrets", "get keys", "get certificates"), "list": ("list 
          "versions": ("list versions of secrets", "list versions of keys", "list versions of certificates"), "token": ("token",)}
 
 
+QUOTA_OF_AZURE = 4000  # calls to a vault in ten seconds
+USUAL_PER_SUBSCRIPTION = 5  # so many vaults bear as much as the subscription they are in
 TRIAL_S = 10  # breakerIntervalInSeconds, as it is by default
 
 
@@ -45,9 +47,22 @@ def throttled_of(stats):
     return sum(vault["throttled"] for vault in stats["vaults"].values())
 
 
-def bound_seconds(objects, vaults, rate):
-    """The shortest time that the vaults' quota allows for one read of each object; None: no quota."""
-    return round(objects / (vaults * rate), 3) if rate else None
+def quota_of(rate):
+    """Calls that the world's vaults bear in ten seconds: Azure's limit, or what the rate is 70 % of; None: no quota."""
+    return max(QUOTA_OF_AZURE, round(10 * rate / 0.7)) if rate else None
+
+
+def pace_of_subscription(rate):
+    """Requests per second to all its vaults: 70 % of what it bears, which is five times what a vault does."""
+    return USUAL_PER_SUBSCRIPTION * 0.07 * quota_of(rate)
+
+
+def bound_seconds(objects, vaults, rate, per_subscription=USUAL_PER_SUBSCRIPTION):
+    """The shortest time that the quotas of vaults and subscriptions allow for one read of each object; None: no quota."""
+    if not rate:
+        return None
+    together = min(per_subscription, vaults)
+    return round(objects * together / vaults / min(together * rate, pace_of_subscription(rate)), 3)
 
 
 def pace_of(rate):

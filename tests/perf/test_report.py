@@ -55,6 +55,14 @@ class Report(unittest.TestCase):
     def test_bound_is_what_the_quota_allows(self):
         self.assertEqual(report.bound_seconds(100000, 10, 280), 35.714)
         self.assertIsNone(report.bound_seconds(100000, 10, 0))
+        # Ten vaults of one subscription have what five have; where the rate is low it does not matter.
+        self.assertEqual(report.bound_seconds(100000, 10, 280, 10), 71.429)
+        self.assertEqual(report.bound_seconds(100000, 10, 40, 10), 250)
+        self.assertEqual(report.bound_seconds(100000, 2, 280, 10), 178.571)
+
+    def test_a_vault_bears_what_azure_says_or_what_the_rate_is_most_of(self):
+        self.assertEqual([report.quota_of(rate) for rate in (0, 40, 280, 560)], [None, 4000, 4000, 8000])
+        self.assertEqual(round(report.pace_of_subscription(280)), 1400)
         self.assertEqual(report.per(0.5, 1000), 500)
         self.assertIsNone(report.per(1, 0))
 

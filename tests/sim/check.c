@@ -326,7 +326,7 @@ void sim_check_write(const struct kube_write *w, void *arg) {
 
 void sim_check_event(struct sim *sim) {
 	for (unsigned v = 0; v < sim->vault_count; v++) {
-		uint64_t most = sim_vault(sim, v)->most_in_window;
+		uint64_t most = sim_vault(sim, v)->seen.most;
 		if (most > AZURE_RATE_CALLS) {
 			sim_fail(sim, "never more than 4,000 calls of a vault in 10 s",
 				"vault %u: %llu", v, (unsigned long long)most);

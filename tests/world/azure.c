@@ -25,6 +25,7 @@ struct azure *azure_create(uint64_t seed) {
 	struct azure *azure = zalloc(sizeof(*azure));
 	rng_seed(&azure->rng, seed);
 	list_init(&azure->vaults);
+	list_init(&azure->subscriptions);
 	list_init(&azure->identities);
 	list_init(&azure->issuers);
 	list_init(&azure->faults);
@@ -50,8 +51,8 @@ static void vault_free(struct azure_vault *vault) {
 	mem_free(vault->host);
 	mem_free(vault->tenant);
 	mem_free(vault->region);
-	mem_free(vault->_rate);
-	mem_free(vault->_seen);
+	for (int i = 0; i < AZURE_LIMITS; i++) azure_window_free(&vault->windows[i]);
+	azure_window_free(&vault->seen);
 	mem_free(vault);
 }
 
@@ -85,6 +86,7 @@ void azure_destroy(struct azure *azure) {
 	azure_token_forget(azure);
 	list_for_each_safe (node, &azure->vaults)
 		vault_free(container_of(node, struct azure_vault, link));
+	azure_subscriptions_free(azure);
 	list_for_each_safe (node, &azure->identities) {
 		identity_free(container_of(node, struct azure_identity, link));
 	}
@@ -113,6 +115,7 @@ struct azure_vault *azure_vault_add(struct azure *azure, struct str name, struct
 	vault->region = copy(STR("westeurope"));
 	vault->retention_days = 90;
 	vault->delete_lag_ns = -1;
+	vault->subscription = azure_subscription_get(azure, STR(""));
 	vault->rate_calls = AZURE_RATE_CALLS;
 	vault->_first_purge_s = INT64_MAX;
 	list_init(&vault->grants);

@@ -32,6 +32,8 @@ struct azure_version {
 	struct str value; /* secret: its bytes; certificate: DER; owned */
 	enum azure_key_type key_type; /* keys and certificates */
 	unsigned key_index; /* which of the fixed test keys */
+	unsigned rsa_bits; /* of keys: 3072, 4096; else 2048 or not RSA */
+	bool hsm; /* of keys */
 	unsigned seq; /* the highest is the current version */
 };
 
@@ -61,6 +63,35 @@ struct azure_grant {
 enum { AZURE_RATE_CALLS = 4000, AZURE_PAGE = 25, AZURE_VALUE_BYTES = 25600 };
 #define AZURE_RATE_WINDOW_NS (10 * NS_PER_S)
 
+/* What Azure counts apart, in each vault and in each subscription. */
+enum azure_limit {
+	LIMIT_CALLS, /* about secrets and certificates, but for those below */
+	LIMIT_KEYS, /* about keys, weighted by their kind, but for those below */
+	LIMIT_CREATES, /* of secrets and certificates, and imports */
+	LIMIT_KEY_CREATES, /* in an HSM twice */
+	AZURE_LIMITS
+};
+enum { AZURE_RATE_CREATES = 300, AZURE_RATE_KEY_CREATES = 20 };
+
+/* The weights of the calls of the last ten seconds. */
+struct azure_window {
+	struct azure_weighed {
+		int64_t at_ns; /* mono */
+		unsigned weight;
+	} *_calls; /* ring */
+	size_t _first, _count, _size;
+	uint64_t _sum, most; /* most: the highest sum so far */
+};
+
+/* The vaults of a subscription in one region. */
+struct azure_subscription {
+	struct list link;
+	char *id;
+	unsigned rate_calls; /* of LIMIT_CALLS and of LIMIT_KEYS, in a window */
+	struct azure_window windows[AZURE_LIMITS];
+	uint64_t refused; /* by its limits, where the vault's own had room */
+};
+
 struct azure_vault {
 	struct list link;
 	char *name;
@@ -70,17 +101,16 @@ struct azure_vault {
 	bool policy_mode; /* access policies instead of RBAC */
 	int64_t retention_days;
 	int64_t delete_lag_ns; /* -1: 10 to 20 s by chance */
-	unsigned rate_calls; /* limit of calls in a window */
+	struct azure_subscription *subscription;
+	unsigned rate_calls; /* of LIMIT_CALLS and of LIMIT_KEYS, in a window */
+	struct azure_window windows[AZURE_LIMITS];
 	struct azure_object **objects[AZURE_KINDS]; /* sorted by upper */
 	size_t count[AZURE_KINDS];
 	struct list grants;
 	int64_t _first_purge_s; /* no tombstone is due before it */
-	int64_t *_rate; /* ring of the last rate_calls times, mono */
-	size_t _rate_next;
-	uint64_t calls, refused; /* refused: by the limit */
-	uint64_t most_in_window; /* the most calls that any window of 10 s saw, refused ones too */
-	int64_t *_seen; /* ring of all calls' times, for most_in_window */
-	size_t _seen_first, _seen_count, _seen_size;
+	uint64_t calls, refused; /* refused: by a limit, or a storm */
+	uint64_t over_limit; /* the former */
+	struct azure_window seen; /* all calls, refused ones too */
 };
 
 struct azure_credential {
@@ -109,7 +139,7 @@ struct azure_issuer {
 
 struct azure {
 	struct rng rng;
-	struct list vaults, identities, issuers, faults, imds_tokens;
+	struct list vaults, subscriptions, identities, issuers, faults, imds_tokens;
 	char *suffix; /* "vault.azure.net": vault hosts end in it, tokens are for it */
 	char *login_host; /* "login.microsoftonline.com" */
 	struct list tenants;
@@ -143,6 +173,15 @@ void azure_federate(struct azure_identity *identity, struct str issuer, struct s
 	struct str audience, int64_t from_ns);
 /* jwks is taken; jwks_file instead of it when not empty. Replaces the issuer's earlier keys. */
 void azure_issuer_set(struct azure *azure, struct str issuer, cJSON **jwks, struct str jwks_file);
+
+/* azure_limit.c */
+/* Made where it is not known, with five times the limit of a vault. Vaults begin in that of the name "". */
+struct azure_subscription *azure_subscription_get(struct azure *azure, struct str id);
+void azure_subscriptions_free(struct azure *azure);
+void azure_window_add(struct azure_window *window, struct now now, unsigned weight);
+void azure_window_free(struct azure_window *window);
+/* For how many calls one about such a key counts. */
+unsigned azure_key_weight(unsigned rsa_bits, bool hsm);
 
 /* azure_access.c */
 void azure_grant_add(struct azure_vault *vault, struct str client_id,
@@ -178,7 +217,9 @@ void azure_vault_free_objects(struct azure_vault *vault);
 int64_t azure_seconds(struct now now);
 
 /* azure_keys.c. `name` becomes the subject of a certificate: self-signed, valid from 10 minutes before created. */
-void azure_key_json(enum azure_key_type type, unsigned index, const char *kid, struct buf *out);
+void azure_key_json(const struct azure_version *version, const char *kid, struct buf *out);
+/* "RSA", "RSA-3072", "RSA-4096", "EC", each with or without "-HSM". False: it is none of these. */
+bool azure_key_set_type(struct azure_version *version, struct str type);
 void azure_certificate_make(enum azure_key_type type, unsigned index, struct str name,
 	int64_t nbf_s, int64_t exp_s, struct buf *out_der);
 void azure_certificate_pem(
@@ -315,6 +356,7 @@ struct azure_call {
 	struct buf name, segment, action; /* after the kind: name, version or word, and one more */
 	struct azure_claims claims;
 	struct azure_shape shape;
+	enum azure_limit limit; /* that it counts to */
 };
 
 void azure_vault_handle(struct azure *azure, struct azure_vault *vault, struct now now,
@@ -326,6 +368,7 @@ void azure_error(struct azure_call *call, int status, const char *code, const ch
 void azure_not_found(struct azure_call *call);
 /* In this order. False: the answer is written. */
 bool azure_check_limit(struct azure_call *call);
+void azure_count_answer(struct azure_call *call); /* what it weighs more than one that is refused */
 bool azure_check_token(struct azure_call *call);
 bool azure_check_network(struct azure_call *call);
 bool azure_check_version(struct azure_call *call);

@@ -1,5 +1,5 @@
-/* tests/world/azure_check.c - what every call to a vault has to pass before its object is looked at: limit, token, network, API
- * version and name.
+/* tests/world/azure_check.c - what every call to a vault has to pass before its object is looked at, once it is within its limits:
+ * token, network, API version and name.
  */
 #include "tests/world/azure.h"
 
@@ -160,52 +160,4 @@ bool azure_check_path(struct azure_call *call) {
 		return false;
 	}
 	return true;
-}
-
-/* Every call counts, but for those that the limit itself refuses: the unkind reading of an open question. */
-static bool within_limit(struct azure_vault *vault, struct now now) {
-	if (!vault->_rate) {
-		vault->_rate = mem_array(vault->rate_calls, sizeof(*vault->_rate));
-		assert(vault->_rate);
-		for (unsigned i = 0; i < vault->rate_calls; i++) vault->_rate[i] = INT64_MIN / 2;
-	}
-	if (now.mono_ns - vault->_rate[vault->_rate_next] < AZURE_RATE_WINDOW_NS) return false;
-	vault->_rate[vault->_rate_next] = now.mono_ns;
-	vault->_rate_next = (vault->_rate_next + 1) % vault->rate_calls;
-	return true;
-}
-
-/* Keeps the most calls that any window of 10 s has seen. */
-static void count_call(struct azure_vault *vault, struct now now) {
-	if (vault->_seen_count == vault->_seen_size) {
-		size_t size = vault->_seen_size ? vault->_seen_size * 2 : 1024;
-		int64_t *seen = mem_array(size, sizeof(*seen));
-		assert(seen);
-		for (size_t i = 0; i < vault->_seen_count; i++) {
-			seen[i] = vault->_seen[(vault->_seen_first + i) % vault->_seen_size];
-		}
-		mem_free(vault->_seen);
-		vault->_seen = seen;
-		vault->_seen_size = size;
-		vault->_seen_first = 0;
-	}
-	vault->_seen[(vault->_seen_first + vault->_seen_count++) % vault->_seen_size] = now.mono_ns;
-	while (now.mono_ns - vault->_seen[vault->_seen_first] >= AZURE_RATE_WINDOW_NS) {
-		vault->_seen_first = (vault->_seen_first + 1) % vault->_seen_size;
-		vault->_seen_count--;
-	}
-	if (vault->_seen_count > vault->most_in_window) vault->most_in_window = vault->_seen_count;
-	vault->calls++;
-}
-
-bool azure_check_limit(struct azure_call *call) {
-	count_call(call->vault, call->now);
-	bool stormy = azure_fault_hit(call->azure, call->now, call->req, FAULT_THROTTLE) != NULL;
-	if (!stormy && within_limit(call->vault, call->now)) return true;
-	call->vault->refused++;
-	azure_error(call, 429, "Throttled", NULL,
-		"Request was not processed because too many requests were received. Reason: "
-		"VaultRequestTypeLimitReached");
-	call->out->no_reason = true;
-	return false;
 }

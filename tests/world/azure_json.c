@@ -84,7 +84,7 @@ static void key_bundle(const struct azure_vault *vault, const struct azure_objec
 	buf_init(&kid, 1024);
 	url(vault, AZURE_KEY, object, version, &kid);
 	buf_append(out, STR("\"key\":"));
-	azure_key_json(version->key_type, version->key_index, buf_cstr(&kid), out);
+	azure_key_json(version, buf_cstr(&kid), out);
 	buf_append_char(out, ',');
 	buf_deinit(&kid);
 	attributes(vault, AZURE_KEY, version, false, shape, out);

@@ -85,19 +85,48 @@ static void number(EVP_PKEY *key, const char *param, int width, struct buf *out)
 	BN_free(n);
 }
 
-void azure_key_json(enum azure_key_type type, unsigned index, const char *kid, struct buf *out) {
-	EVP_PKEY *key = key_of(type, index);
+/* A long key's public part alone is ever told: its modulus is the fixed one, followed by as much of itself. */
+static void modulus(EVP_PKEY *key, unsigned bits, struct buf *out) {
+	enum { FIXED = 256 };
+	BIGNUM *n = NULL;
+	unsigned char bytes[4096 / 8];
+	int got = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n);
+	assert(got == 1 && BN_num_bytes(n) == FIXED);
+	BN_bn2bin(n, bytes);
+	size_t len = bits > 2048 ? bits / 8 : FIXED;
+	memcpy(bytes + FIXED, bytes + 2 * FIXED - len, len - FIXED);
+	azure_base64url((struct str){ (char *)bytes, len }, out);
+	BN_free(n);
+}
+
+bool azure_key_set_type(struct azure_version *version, struct str type) {
+	bool hsm = str_ends(type, STR("-HSM"));
+	if (hsm) type = str_slice(type, 0, type.len - 4);
+	version->hsm = hsm;
+	version->key_type = str_eq(type, STR("EC")) ? AZURE_EC : AZURE_RSA;
+	version->rsa_bits = str_eq(type, STR("RSA-4096"))   ? 4096
+			    : str_eq(type, STR("RSA-3072")) ? 3072
+			    : str_eq(type, STR("RSA"))	    ? 2048
+							    : 0;
+	return version->rsa_bits || version->key_type == AZURE_EC;
+}
+
+void azure_key_json(const struct azure_version *version, const char *kid, struct buf *out) {
+	EVP_PKEY *key = key_of(version->key_type, version->key_index);
+	const char *hsm = version->hsm ? "-HSM" : "";
 	buf_printf(out, "{\"kid\":%s,", kid);
-	if (type == AZURE_RSA) {
-		buf_append(out, STR("\"kty\":\"RSA\",\"key_ops\":[\"encrypt\",\"decrypt\",\"sign\","
-				    "\"verify\","
-				    "\"wrapKey\",\"unwrapKey\"],\"n\":\""));
-		number(key, OSSL_PKEY_PARAM_RSA_N, 0, out);
+	if (version->key_type == AZURE_RSA) {
+		buf_printf(out,
+			"\"kty\":\"RSA%s\",\"key_ops\":[\"encrypt\",\"decrypt\",\"sign\",\"verify\","
+			"\"wrapKey\",\"unwrapKey\"],\"n\":\"",
+			hsm);
+		modulus(key, version->rsa_bits, out);
 		buf_append(out, STR("\",\"e\":\""));
 		number(key, OSSL_PKEY_PARAM_RSA_E, 0, out);
 	} else {
-		buf_append(out, STR("\"kty\":\"EC\",\"key_ops\":[\"sign\",\"verify\"],\"crv\":\"P-"
-				    "256\",\"x\":\""));
+		buf_printf(out,
+			"\"kty\":\"EC%s\",\"key_ops\":[\"sign\",\"verify\"],\"crv\":\"P-256\",\"x\":\"",
+			hsm);
 		number(key, OSSL_PKEY_PARAM_EC_PUB_X, 32, out);
 		buf_append(out, STR("\",\"y\":\""));
 		number(key, OSSL_PKEY_PARAM_EC_PUB_Y, 32, out);

@@ -223,6 +223,7 @@ static void serve(struct azure_call *call) {
 	azure_purge_due(call->vault, call->now);
 	shape_of(call);
 	route(call);
+	azure_count_answer(call);
 }
 
 static void health(struct azure_call *call) {

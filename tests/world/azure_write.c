@@ -91,8 +91,11 @@ static void create_key(struct azure_call *call, const cJSON *body) {
 	struct str name = buf_str(&call->name);
 	const struct azure_object *object = azure_object_find(call->vault, AZURE_KEY, name);
 	if (!name_is_free(call, object)) return;
-	bool ec = str_starts(world_json_str(body, "kty"), STR("EC"));
-	if (!ec && !str_starts(world_json_str(body, "kty"), STR("RSA"))) {
+	struct str type = world_json_str(body, "kty");
+	int64_t bits = world_json_i64(body, "key_size", 2048);
+	bool ec = is(type, "EC") || is(type, "EC-HSM"), rsa = is(type, "RSA") || is(type, "RSA-HSM");
+	bool known = bits == 2048 || bits == 3072 || bits == 4096;
+	if (!ec && !(rsa && known)) {
 		bad_value(call);
 		return;
 	}
@@ -101,6 +104,8 @@ static void create_key(struct azure_call *call, const cJSON *body) {
 		call->azure, call->vault, AZURE_KEY, name, STR_NULL, written_at(call));
 	version->key_type = ec ? AZURE_EC : AZURE_RSA;
 	version->key_index = index;
+	version->rsa_bits = rsa ? (unsigned)bits : 0;
+	version->hsm = str_ends(type, STR("-HSM"));
 	apply_attributes(body, version);
 	azure_answer_bundle(call, azure_object_find(call->vault, AZURE_KEY, name), version, true);
 }

@@ -108,7 +108,11 @@ static void word_reset_stats(struct job *job) {
 	world_counters_reset(job->server->log);
 	list_for_each (node, &job->azure->vaults) {
 		struct azure_vault *vault = container_of(node, struct azure_vault, link);
-		vault->calls = vault->refused = vault->most_in_window = 0;
+		vault->calls = vault->refused = vault->over_limit = vault->seen.most = 0;
+	}
+	list_for_each (node, &job->azure->subscriptions) {
+		struct azure_subscription *all = container_of(node, struct azure_subscription, link);
+		all->refused = all->windows[LIMIT_CALLS].most = 0;
 	}
 }
 
@@ -119,8 +123,9 @@ static const struct word {
 	const char *members;
 } words[] = {
 	{ "tenant", "tenants", word_tenant, "id" },
+	{ "subscription", "subscriptions", word_subscription, "id callsPer10s" },
 	{ "vault", "vaults", word_vault,
-		"name tenant policyMode retentionDays deleteLagSeconds callsPer10s" },
+		"name tenant subscription policyMode retentionDays deleteLagSeconds callsPer10s" },
 	{ "identity", "identities", word_identity,
 		"clientId tenant secret secretExpires federated onNode" },
 	{ "federated", "federatedCredentials", word_federated,
@@ -146,7 +151,8 @@ static const struct word {
 	{ "heal", NULL, word_heal, "vault host" },
 	{ "idle-close", NULL, word_idle_close, "seconds" },
 	{ "fleet", NULL, word_fleet,
-		"total vaults identities perClass readers bytes tenant issuer callsPer10s" },
+		"total vaults perSubscription identities perClass readers bytes tenant issuer "
+		"callsPer10s" },
 	{ "fleet-fill", NULL, word_fleet_fill, "what from count step timed ageSeconds" },
 	{ "fleet-forget", NULL, word_fleet_forget, "" },
 	{ "reset-stats", NULL, word_reset_stats, "" },

@@ -26,6 +26,7 @@ struct azure_object *job_object(
 	struct job *job, struct azure_vault *vault, enum azure_kind kind, bool deleted);
 
 /* control_vault.c */
+void word_subscription(struct job *job);
 void word_vault(struct job *job);
 void word_secret(struct job *job);
 void word_key(struct job *job);

@@ -10,7 +10,7 @@
 
 #include "tests/world/control.h"
 
-enum { MAX_OBJECTS = 4000000, NAME_BYTES = 64 };
+enum { MAX_OBJECTS = 4000000, NAME_BYTES = 64, USUAL_PER_SUBSCRIPTION = 5 };
 
 #define FLEET_NAMESPACE "fleet"
 
@@ -219,6 +219,16 @@ static void make_identity(struct job *job, const struct fleet *fleet, unsigned n
 		job_text(job, "issuer"), str_of(subject), STR("api://AzureADTokenExchange"), 0);
 }
 
+/* What it bears is five times what each of its vaults does. */
+static struct azure_subscription *subscription_of(struct job *job, unsigned vault) {
+	char id[NAME_BYTES];
+	unsigned each = (unsigned)job_number(job, "perSubscription", USUAL_PER_SUBSCRIPTION);
+	snprintf(id, sizeof(id), "fleet-%u", vault / each);
+	struct azure_subscription *subscription = azure_subscription_get(job->azure, str_of(id));
+	subscription->rate_calls = 5 * (unsigned)job_number(job, "callsPer10s", AZURE_RATE_CALLS);
+	return subscription;
+}
+
 static void make_vaults(struct job *job, const struct fleet *fleet) {
 	const unsigned *rights = azure_role(STR("Key Vault Secrets User"));
 	char vault_name[NAME_BYTES], client[NAME_BYTES];
@@ -227,6 +237,7 @@ static void make_vaults(struct job *job, const struct fleet *fleet) {
 		struct azure_vault *vault =
 			azure_vault_add(job->azure, str_of(vault_name), str_of(fleet->tenant));
 		vault->rate_calls = (unsigned)job_number(job, "callsPer10s", AZURE_RATE_CALLS);
+		vault->subscription = subscription_of(job, i);
 	}
 	for (unsigned pair = 0; pair < fleet->pairs && pair < fleet->total; pair++) {
 		vault_of(fleet, pair, vault_name);
@@ -255,6 +266,8 @@ void word_fleet(struct job *job) {
 	struct str tenant = job_need(job, "tenant");
 	job_need(job, "issuer");
 	int64_t calls = job_number(job, "callsPer10s", AZURE_RATE_CALLS);
+	int64_t each = job_number(job, "perSubscription", USUAL_PER_SUBSCRIPTION);
+	if (each < 1 || each > 10000) job_fail(job, "'perSubscription' must be from 1 to 10000. ");
 	if (wanted.readers < 1) job_fail(job, "'readers' must be at least 1. ");
 	if (calls < 1 || calls > 1000000) job_fail(job, "'callsPer10s' is out of range. ");
 	if (!job->server->kube) job_fail(job, "this world has no API server");

@@ -21,7 +21,8 @@ static cJSON *vaults_json(const struct azure *azure) {
 		cJSON *item = cJSON_AddObjectToObject(vaults, vault->name);
 		world_json_add_i64(item, "calls", (int64_t)vault->calls);
 		world_json_add_i64(item, "throttled", (int64_t)vault->refused);
-		world_json_add_i64(item, "mostIn10s", (int64_t)vault->most_in_window);
+		world_json_add_i64(item, "mostIn10s", (int64_t)vault->seen.most);
+		world_json_add_i64(item, "overLimit", (int64_t)vault->over_limit);
 		for (int kind = 0; kind < AZURE_KINDS; kind++) {
 			world_json_add_i64(
 				item, azure_kinds[kind].many, (int64_t)vault->count[kind]);
@@ -30,12 +31,25 @@ static cJSON *vaults_json(const struct azure *azure) {
 	return vaults;
 }
 
+static cJSON *subscriptions_json(const struct azure *azure) {
+	cJSON *subscriptions = cJSON_CreateObject();
+	list_for_each (node, &azure->subscriptions) {
+		const struct azure_subscription *subscription =
+			container_of(node, struct azure_subscription, link);
+		cJSON *item = cJSON_AddObjectToObject(subscriptions, subscription->id);
+		world_json_add_i64(item, "throttled", (int64_t)subscription->refused);
+		world_json_add_i64(item, "mostIn10s", (int64_t)subscription->windows[LIMIT_CALLS].most);
+	}
+	return subscriptions;
+}
+
 static cJSON *stats_json(const struct server *server) {
 	static const char *const names[SERVER_KINDS] = { "azure", "kube", "proxy", "control",
 		"imds" };
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddItemToObject(json, "requests", world_counters_json(server->log));
 	cJSON_AddItemToObject(json, "vaults", vaults_json(server->azure));
+	cJSON_AddItemToObject(json, "subscriptions", subscriptions_json(server->azure));
 	world_json_add_i64(json, "tokens", (int64_t)server->azure->tokens);
 	cJSON *connections = cJSON_AddObjectToObject(json, "connections");
 	for (int kind = 0; kind < SERVER_KINDS; kind++) {

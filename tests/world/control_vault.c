@@ -3,6 +3,13 @@
 
 #include <assert.h>
 
+static unsigned rate_calls(struct job *job, unsigned now) {
+	int64_t limit = job_number(job, "callsPer10s", now);
+	if (limit >= 1 && limit <= 10000000) return (unsigned)limit;
+	job_fail(job, "callsPer10s must lie between 1 and 10000000");
+	return now;
+}
+
 void word_vault(struct job *job) {
 	struct str name = job_need(job, "name"), tenant = job_need(job, "tenant");
 	if (buf_str(job->error).len) return;
@@ -16,14 +23,17 @@ void word_vault(struct job *job) {
 	vault->policy_mode = world_json_bool(job->item, "policyMode", vault->policy_mode);
 	vault->retention_days = job_number(job, "retentionDays", vault->retention_days);
 	vault->delete_lag_ns = job_seconds_ns(job, "deleteLagSeconds", vault->delete_lag_ns);
-	int64_t limit = job_number(job, "callsPer10s", vault->rate_calls);
-	if (limit < 1 || limit > 1000000) {
-		job_fail(job, "callsPer10s must lie between 1 and 1000000");
-	} else if ((unsigned)limit != vault->rate_calls) {
-		mem_free(take(vault->_rate));
-		vault->_rate_next = 0;
-		vault->rate_calls = (unsigned)limit;
-	}
+	vault->rate_calls = rate_calls(job, vault->rate_calls);
+	struct str subscription = job_text(job, "subscription");
+	if (subscription.ptr)
+		vault->subscription = azure_subscription_get(job->azure, subscription);
+}
+
+void word_subscription(struct job *job) {
+	struct str id = job_need(job, "id");
+	if (buf_str(job->error).len) return;
+	struct azure_subscription *subscription = azure_subscription_get(job->azure, id);
+	subscription->rate_calls = rate_calls(job, subscription->rate_calls);
 }
 
 static void attributes(struct job *job, struct azure_version *version) {
@@ -105,13 +115,16 @@ void word_secret(struct job *job) {
 
 void word_key(struct job *job) {
 	struct azure_vault *vault = job_vault(job);
-	struct str name = job_need(job, "name");
+	struct str name = job_need(job, "name"), type = job_text(job, "type");
+	if (!type.ptr) type = STR("RSA");
+	if (!azure_key_set_type(&(struct azure_version){ 0 }, type))
+		job_fail(job, "'type' is none of RSA, RSA-3072, RSA-4096, EC, with -HSM or without");
 	if (buf_str(job->error).len || !is_free(job, vault, AZURE_KEY, name)) return;
 	const struct azure_object *known = azure_object_find(vault, AZURE_KEY, name);
 	unsigned index = known ? (unsigned)known->count : 0;
 	struct azure_version *version = azure_version_add(
 		job->azure, vault, AZURE_KEY, name, STR_NULL, azure_seconds(job->now));
-	version->key_type = str_eq(job_text(job, "type"), STR("EC")) ? AZURE_EC : AZURE_RSA;
+	azure_key_set_type(version, type);
 	version->key_index = index;
 	attributes(job, version);
 	answer_version(job, version);

@@ -206,7 +206,7 @@ static void limits_calls_in_a_sliding_window(void **state) {
 	for (int i = 0; i < 3; i++) assert_int_equal(vault_get(f, "/secrets/a"), 200);
 	assert_int_equal(vault_get(f, "/secrets/a"), 429);
 	assert_int_equal(f->vault->refused, 2);
-	assert_int_equal(f->vault->most_in_window, 6);
+	assert_int_equal(f->vault->seen.most, 6);
 }
 
 static void deletes_softly(void **state) {
