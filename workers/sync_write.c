@@ -3,8 +3,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "workers/secret_seen.h"
-#include "workers/sync.h"
+#include "workers/sync_write_impl.h"
 
 enum {
 	WRITE_TRIES = 3, /* conflicts after which a probe starts over */
@@ -12,10 +11,6 @@ enum {
 		5, /* answers 429 in a row; the gate waits for what the server asks in between */
 	WHAT_BYTES = 640,
 };
-
-/* A Secret of a deleted SecretSync of the same name is collected within seconds. */
-static const int64_t COLLECT_NS = 2 * NS_PER_S;
-static const unsigned COLLECT_TRIES = 30;
 
 /* --- COMPARE --- */
 
@@ -119,7 +114,7 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 
 /* --- what all write steps share --- */
 
-static enum err result(struct sync *sync, const char *verb, struct fault *fault) {
+enum err sync_write_result(struct sync *sync, const char *verb, struct fault *fault) {
 	char what[WHAT_BYTES];
 	*fault = (struct fault){ 0 };
 	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->common->ns),
@@ -127,7 +122,7 @@ static enum err result(struct sync *sync, const char *verb, struct fault *fault)
 	return kube_result(&sync->kube, fault, what);
 }
 
-static const struct step *cannot_build(struct sync *sync, enum err err) {
+const struct step *sync_cannot_build(struct sync *sync, enum err err) {
 	struct fault fault = { 0 };
 	kube_call_deinit(&sync->kube);
 	if (err == ERR_TOO_LARGE) {
@@ -149,7 +144,7 @@ static enum blame blame_for(enum err err) {
 }
 
 /* Somebody else was faster, or the outcome is not known: look again. A bounded number of times. */
-static const struct step *look_again(struct sync *sync, const struct fault *fault) {
+const struct step *sync_look_again(struct sync *sync, const struct fault *fault) {
 	kube_call_deinit(&sync->kube);
 	if (++sync->write_tries <= WRITE_TRIES) return &STEP_PROBE;
 	return sync_fail(sync, BLAME_WRITE, NULL, fault);
@@ -191,7 +186,7 @@ static bool may_be_written(const struct sync *sync, const struct step *self) {
 }
 
 /* The answer of a write that did not succeed: the step that comes next. `self` is the step that asked. */
-static const struct step *write_failed(
+const struct step *sync_write_failed(
 	struct sync *sync, const struct fault *fault, const struct step *self) {
 	struct gate *gate = &sync->worker->kube_gate;
 	bool unknown = sync->kube.http.maybe_sent &&
@@ -201,12 +196,12 @@ static const struct step *write_failed(
 	if (fault->err == ERR_THROTTLED && ++sync->kube_throttled <= THROTTLE_TRIES) return self;
 	if (gate->open) return sync_fail(sync, BLAME_INTERNAL, gate, fault);
 	if (unknown || fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS)
-		return look_again(sync, fault);
+		return sync_look_again(sync, fault);
 	if (refuse_for_life(sync, fault)) return sync_fail(sync, sync->blame, NULL, &sync->fault);
 	return sync_fail(sync, blame_for(fault->err), NULL, fault);
 }
 
-static enum err read_meta(struct sync *sync, struct fault *fault) {
+enum err sync_read_meta(struct sync *sync, struct fault *fault) {
 	struct kube_meta meta = { 0 };
 	enum err err = kube_read_meta(&sync->kube, &meta, fault);
 	kube_call_deinit(&sync->kube);
@@ -220,11 +215,11 @@ static enum err read_meta(struct sync *sync, struct fault *fault) {
 
 static const struct step *create_read(struct sync *sync) {
 	struct fault fault;
-	enum err err = result(sync, "create", &fault);
-	if (err) return write_failed(sync, &fault, &STEP_CREATE);
+	enum err err = sync_write_result(sync, "create", &fault);
+	if (err) return sync_write_failed(sync, &fault, &STEP_CREATE);
 	sync_audit(sync, &STEP_CREATE, true);
-	err = read_meta(sync, &fault);
-	if (err) return look_again(sync, &fault);
+	err = sync_read_meta(sync, &fault);
+	if (err) return sync_look_again(sync, &fault);
 	metric_add(METRIC_SECRETS_CREATED, 1);
 	sync->created = true;
 	return &STEP_STATUS;
@@ -242,137 +237,21 @@ static const struct step *create_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_write_kube(sync, &CREATE_READ);
+	return err ? sync_cannot_build(sync, err) : sync_write_kube(sync, &CREATE_READ);
 }
 
 const struct step STEP_CREATE = { "create", create_run };
-
-/* --- PROBE: whose is it? --- */
-
-/* The Secret of a SecretSync that had our name before us, or one that is being deleted: it goes by itself soon. */
-static const struct step *wait_for_collection(struct sync *sync) {
-	struct fault fault = fault_make(ERR_FOREIGN,
-		"Secret %.*s/%.*s still belongs to a deleted SecretSync of the same name: waiting "
-		"until Kubernetes has collected "
-		"it. If it stays, delete it: kubectl delete secret -n %.*s %.*s",
-		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name),
-		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
-	if (sync->object->failures < COLLECT_TRIES) fault.retry_after_ns = COLLECT_NS;
-	return sync_fail(sync, BLAME_WRITE, NULL, &fault);
-}
-
-static const struct step *not_ours(struct sync *sync, enum blame blame, const char *why) {
-	struct fault fault = fault_make(ERR_FOREIGN,
-		"Secret %.*s/%.*s exists and %s: it is left as it is. To let this SecretSync have "
-		"the name, delete the Secret: "
-		"kubectl delete secret -n %.*s %.*s",
-		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name), why,
-		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
-	return sync_fail(sync, blame, NULL, &fault);
-}
-
-/* A Secret is ours when it carries the label and exactly one owner reference, with our uid. That there is an annotation is
- * demanded only where kvsync itself wrote last: the Secrets of its predecessor carry none and are taken over. */
-static const struct step *judge_owner(struct sync *sync) {
-	const struct kube_meta *meta = &sync->meta;
-	bool owned =
-		meta->owner_count == 1 && str_eq(str_of(meta->owner_uid), spec_uid(sync->spec));
-	if (meta->deleting) return wait_for_collection(sync);
-	if (!owned && meta->has_label && meta->owner_count == 1 && meta->owner_is_sync)
-		return wait_for_collection(sync);
-	if (!meta->has_label)
-		return not_ours(
-			sync, BLAME_LABEL, "does not carry the label " KUBE_MANAGED_KEY "=\"\"");
-	if (!owned) return not_ours(sync, BLAME_LABEL, "is not owned by this SecretSync alone");
-	if (meta->annotation_changed) {
-		return not_ours(sync, BLAME_ANNOTATION,
-			"carries the annotation " KUBE_MANAGED_KEY " with another value than \"\"");
-	}
-	if (!meta->has_annotation && status_is_ours(&sync->object->status, spec_uid(sync->spec))) {
-		return not_ours(sync, BLAME_ANNOTATION,
-			"does not carry the annotation " KUBE_MANAGED_KEY " any more");
-	}
-	if (sync->looking) return sync_judge_drift(sync);
-	if (sync->partial) return &STEP_PATCH;
-	return meta->must_settle ? &STEP_SETTLE : &STEP_APPLY;
-}
-
-static bool is_transient(enum err err) {
-	return err == ERR_THROTTLED || err == ERR_UNAVAILABLE || err == ERR_NETWORK ||
-	       err == ERR_TIMEOUT;
-}
-
-static const struct step *probe_read(struct sync *sync) {
-	struct fault fault;
-	enum err err = result(sync, "probe", &fault);
-	if (err == ERR_NOT_FOUND) {
-		kube_call_deinit(&sync->kube);
-		if (!sync->looking) return &STEP_CREATE;
-		return sync_create_again(sync);
-	}
-	if (sync->looking && is_transient(err)) {
-		kube_call_deinit(&sync->kube);
-		return sync_cannot_look(sync, &fault);
-	}
-	if (err) return write_failed(sync, &fault, &STEP_PROBE);
-	err = read_meta(sync, &fault);
-	if (err) return sync_fail(sync, BLAME_INTERNAL, NULL, &fault);
-	return judge_owner(sync);
-}
-
-static const struct step PROBE_READ = { "probed", probe_read };
-
-static const struct step *probe_run(struct sync *sync) {
-	metric_add(METRIC_SECRET_PROBES, 1);
-	if (sync->worker->secret_list) {
-		secret_begin_look(sync->object, sync->worker->secret_list, sync->partial);
-		sync->took_word = true;
-	}
-	enum err err = kube_secret_probe(&sync->kube, sync->worker->pool->options.kube,
-		sync->worker->arena, sync->spec->common->ns, sync->spec->name);
-	return err ? cannot_build(sync, err) : sync_ask_kube(sync, &PROBE_READ);
-}
-
-const struct step STEP_PROBE = { "probe", probe_run };
-
-/* --- SETTLE: what a POST or a merge patch left behind becomes prunable --- */
-
-static const struct step *settle_read(struct sync *sync) {
-	struct fault fault;
-	enum err err = result(sync, "settle the managed fields of", &fault);
-	if (err == ERR_NOT_FOUND) return look_again(sync, &fault);
-	if (err) return write_failed(sync, &fault, &STEP_SETTLE);
-	err = read_meta(sync, &fault);
-	if (err) return look_again(sync, &fault);
-	metric_add(METRIC_SECRETS_SETTLED, 1);
-	if (!sync->meta.must_settle) return sync->looking ? &STEP_STATUS : &STEP_APPLY;
-	/* The server takes a list that it does not understand for no change at all. */
-	fault = fault_make(ERR_CONFLICT,
-		"the API server did not take the merged managedFields of Secret %.*s/%.*s",
-		STR_ARG(sync->spec->common->ns), STR_ARG(sync->spec->name));
-	return look_again(sync, &fault);
-}
-
-static const struct step SETTLE_READ = { "settled", settle_read };
-
-static const struct step *settle_run(struct sync *sync) {
-	enum err err = kube_secret_settle(&sync->kube, sync->worker->pool->options.kube,
-		sync->worker->arena, sync->spec->common->ns, sync->spec->name, &sync->meta);
-	return err ? cannot_build(sync, err) : sync_write_kube(sync, &SETTLE_READ);
-}
-
-const struct step STEP_SETTLE = { "settle", settle_run };
 
 /* --- APPLY: the complete write --- */
 
 static const struct step *written(struct sync *sync, const struct step *self, enum metric metric) {
 	struct fault fault;
-	enum err err = result(sync, "write", &fault);
-	if (err == ERR_NOT_FOUND) return look_again(sync, &fault);
-	if (err) return write_failed(sync, &fault, self);
+	enum err err = sync_write_result(sync, "write", &fault);
+	if (err == ERR_NOT_FOUND) return sync_look_again(sync, &fault);
+	if (err) return sync_write_failed(sync, &fault, self);
 	sync_audit(sync, self, true);
-	err = read_meta(sync, &fault);
-	if (err) return look_again(sync, &fault);
+	err = sync_read_meta(sync, &fault);
+	if (err) return sync_look_again(sync, &fault);
 	metric_add(metric, 1);
 	sync->updated = true;
 	return &STEP_STATUS;
@@ -392,7 +271,7 @@ static const struct step *apply_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret, &sync->meta);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_write_kube(sync, &APPLY_READ);
+	return err ? sync_cannot_build(sync, err) : sync_write_kube(sync, &APPLY_READ);
 }
 
 const struct step STEP_APPLY = { "apply", apply_run };
@@ -413,7 +292,7 @@ static const struct step *patch_run(struct sync *sync) {
 			sync->worker->arena, &shape.secret, &sync->meta);
 	}
 	shape_deinit(&shape);
-	return err ? cannot_build(sync, err) : sync_write_kube(sync, &PATCH_READ);
+	return err ? sync_cannot_build(sync, err) : sync_write_kube(sync, &PATCH_READ);
 }
 
 const struct step STEP_PATCH = { "patch", patch_run };

@@ -1,3 +1,3 @@
-# workers/sync_write.c: whose Secret it is is not looked at
+# workers/sync_probe.c: whose Secret it is is not looked at
 /bool owned =$/{N;s/\n\t*/ /;}
 s/bool owned = meta->owner_count == 1 .*;/bool owned = true;/
