@@ -2,16 +2,12 @@
 
 #include <assert.h>
 
-#include "base/log.h"
 #include "workers/event.h"
-#include "workers/secret_seen.h"
 #include "workers/sync.h"
 
 enum {
-	TAKES_PER_TURN = 512,
 	FIRES_PER_TURN = 512,
 	STARTS_PER_TURN = 256,
-	REPLANS_PER_TURN = 256,
 };
 
 /* Requests to the API server at once. Whatever arrives on an HTTP/2 connection makes libcurl look at every request on it, so
@@ -21,141 +17,7 @@ enum { KUBE_IN_FLIGHT = 16 };
 /* While writes of Secrets stand in line: so many reconciles under way, and no further one begins. Each holds values in memory. */
 enum { SYNCS_BEHIND_WRITES = 128 };
 
-/* Of the writes of a second, what may go at once after a rest. */
-static const double WRITE_BURST_S = 0.1;
-
 static const int64_t SWEEP_NS = 60 * NS_PER_S;
-
-/* --- the inbox --- */
-
-/* What the worker keeps about an object that goes elsewhere, or for good. */
-static void let_go(struct worker *worker, struct object *object) {
-	timer_stop(&worker->timers, &object->timer);
-	report_leave(worker, object);
-	shard_dequeue(object);
-	shard_leave(object);
-	if (list_is_linked(&object->all)) worker->object_count--;
-	list_remove(&object->all);
-	list_remove(&object->seen_order);
-}
-
-static void retire(struct worker *worker, struct object *object) {
-	struct pool *pool = worker->pool;
-	let_go(worker, object);
-	/* The item stays held: nobody adds any more, and main frees it. */
-	bool was_empty = inbox_push(&pool->retired, queue_item_node(&object->item));
-	if (was_empty && pool->options.doors.wake_main)
-		pool->options.doors.wake_main(pool->options.doors.arg);
-}
-
-static struct worker *home_of(struct pool *pool, const struct spc *spc) {
-	bool placed = spc && spc->access->fault.len == 0;
-	return &pool->workers[placed ? spc->access->home_hash % pool->count : 0];
-}
-
-/* Equal for objects of one identity, which a namespace is part of. */
-static uint32_t identity_hash(const struct spec *spec, const struct spc *spc) {
-	const struct spc_access *access = spc ? spc->access : NULL;
-	uint64_t hash =
-		hash64_stable(spec->common->ns) * 31 + hash64_stable(spec->common->service_account);
-	if (access) {
-		hash = (hash * 31 + hash64_stable(access->client_id)) * 31 +
-		       hash64_stable(access->tenant);
-		hash = (hash * 31 + hash64_stable(access->secret_name)) * 31 +
-		       (uint64_t)access->identity;
-	}
-	return (uint32_t)(hash ^ hash >> 32);
-}
-
-static enum err enter_shard(struct worker *worker, struct object *object, const struct spec *spec,
-	const struct spc *spc) {
-	struct shard *shard = NULL;
-	struct str url = spc && spc->access->fault.len == 0 ? spc->access->vault_url : STR("");
-	enum err err = shard_get(worker, url, &shard);
-	if (err) return err;
-	object->identity_hash = identity_hash(spec, spc);
-	object->paced = spc && spc->requests_per_10s;
-	/* The pace may be another one by now. */
-	if (object->held) shard_dequeue(object);
-	if (object->shard == shard) return OK;
-	shard_leave(object);
-	object->shard = shard;
-	shard->objects++;
-	return OK;
-}
-
-static enum object_class class_of(const struct object *object) {
-	if (object->attempted) return CLASS_CHANGED;
-	return status_has_synced(&object->status) ? CLASS_PERIODIC : CLASS_NEW;
-}
-
-void worker_saw_secret(struct worker *worker, struct object *object) {
-	list_remove(&object->seen_order);
-	list_push_back(&worker->seen_order, &object->seen_order);
-	object->secret_seen_ns = worker->now.mono_ns;
-}
-
-static int64_t secret_unseen_ns(const struct worker *worker) {
-	if (worker->secret_list || list_is_empty(&worker->seen_order)) return 0;
-	const struct object *oldest =
-		container_of(list_first(&worker->seen_order), struct object, seen_order);
-	return worker->now.mono_ns - oldest->secret_seen_ns;
-}
-
-static enum err arrive(struct worker *worker, struct object *object) {
-	if (list_is_linked(&object->all)) return OK;
-	enum err err =
-		timers_reserve(&worker->timers, worker->object_count + worker->scan_count + 2);
-	if (err) return err;
-	timer_init(&object->timer, schedule_timer_fired);
-	list_push_back(&worker->objects, &object->all);
-	if (status_has_synced(&object->status)) worker_saw_secret(worker, object);
-	worker->object_count++;
-	report_arrived(worker, object);
-	return OK;
-}
-
-static void take_object(struct worker *worker, struct object *object) {
-	struct spc *spc = NULL;
-	struct spec *spec = spec_borrow(object);
-	if (queue_is_closed(&object->item)) {
-		assert(!spec);
-		retire(worker, object);
-		return;
-	}
-	if (spec && spec->cell) spc = spc_borrow(spec->cell);
-	struct worker *home = home_of(worker->pool, spc);
-	if (home != worker) {
-		let_go(worker, object);
-		queue_move(&object->item, &home->queue);
-	} else if (spec && !spec->deleting) {
-		if (object_hear(object, worker->now.mono_ns)) report_leave(worker, object);
-		enum err err = arrive(worker, object);
-		if (!err) err = enter_shard(worker, object, spec, spc);
-		object->failures = 0;
-		object->away = false;
-		if (!err) schedule_with_jitter(worker, object, class_of(object));
-		/* Out of memory: it stays in the inbox and is tried again next turn. */
-		if (err) queue_add(&object->item);
-	} else {
-		timer_stop(&worker->timers, &object->timer);
-		shard_dequeue(object);
-	}
-	spec_unref(spec);
-	spc_unref(spc);
-	queue_done(&object->item);
-}
-
-/* True when there may be more. */
-static bool take_inbox(struct worker *worker) {
-	bool busy = false;
-	for (int i = 0; i < TAKES_PER_TURN; i++) {
-		struct queue_item *item = queue_take(&worker->queue, &busy);
-		if (!item) return busy;
-		take_object(worker, container_of(item, struct object, item));
-	}
-	return true;
-}
 
 /* --- dispatch --- */
 
@@ -263,63 +125,6 @@ bool worker_is_drained(const struct worker *worker) {
 
 /* --- the turn --- */
 
-double write_burst(const struct settings *settings) {
-	double burst = settings->kube_writes_per_s * WRITE_BURST_S;
-	return burst > 1 ? burst : 1;
-}
-
-static void pace_writes(struct worker *worker) {
-	gate_set_pace(&worker->kube_gate, LANE_WRITE, &worker->pool->write_pace,
-		worker->settings.kube_writes_per_s, write_burst(&worker->settings));
-}
-
-static void set_breakers(struct worker *worker, int64_t interval_ns) {
-	gate_set_breaker(&worker->kube_gate, interval_ns);
-	list_for_each (link, &worker->endpoints)
-		gate_set_breaker(&container_of(link, struct endpoint, all)->gate, interval_ns);
-	list_for_each (link, &worker->shard_list)
-		gate_set_breaker(&container_of(link, struct shard, all)->gate, interval_ns);
-}
-
-/* What may have changed since the vault was met first. `now`: the snapshot, in a read section. */
-static void apply_settings(
-	struct worker *worker, const struct settings *old, const struct settings *now) {
-	bool interval = now->poll_interval_ns != old->poll_interval_ns ||
-			now->jitter_ns != old->jitter_ns ||
-			now->change_detection != old->change_detection ||
-			now->safety_polls != old->safety_polls || now->drift != old->drift;
-	pace_writes(worker);
-	if (now->breaker_interval_ns != old->breaker_interval_ns)
-		set_breakers(worker, now->breaker_interval_ns);
-	if (now->status_writes_per_s != old->status_writes_per_s) report_repace(worker);
-	if (interval) worker->replan = worker->object_count;
-	list_for_each (link, &worker->shard_list) {
-		struct shard *shard = container_of(link, struct shard, all);
-		shard_pace(shard, now);
-		if (interval) scan_replan(shard);
-	}
-}
-
-static void read_snapshot(struct worker *worker) {
-	struct settings old = worker->settings;
-	rcu_read_scope();
-	const struct settings *now = rcu_load(worker->pool->settings);
-	if (now->serial == old.serial) return;
-	worker->settings = *now;
-	worker->settings.vault_groups = NULL;
-	apply_settings(worker, &old, now);
-}
-
-static void read_settings(struct worker *worker) {
-	read_snapshot(worker);
-	bool watch = worker->settings.drift == DRIFT_WATCH;
-	uint32_t list = atomic_load_explicit(&worker->pool->secret_list, memory_order_acquire);
-	worker->secret_list = watch ? list : 0;
-	if (worker->secret_list == worker->walked_list) return;
-	worker->walked_list = worker->secret_list;
-	if (worker->secret_list) worker->replan = worker->object_count;
-}
-
 /* One reading for the whole turn: nothing that was put back goes out later in it. */
 static void see_pause(struct worker *worker) {
 	bool was = worker->paused;
@@ -329,42 +134,11 @@ static void see_pause(struct worker *worker) {
 	report_put_back(worker);
 }
 
-/* A Secret that the last list did not show is looked at, by an object that has none of its own trouble. */
-static void miss_secret(struct worker *worker, struct object *object) {
-	uint32_t list = worker->secret_list;
-	if (!list || object->failures || !status_has_synced(&object->status)) return;
-	if (!object->shard || !secret_is_lost(object, list)) return;
-	if (object->sync)
-		object->changed_meanwhile = true;
-	else
-		schedule_ready(object, CLASS_CHANGED);
-}
-
-/* Another interval or jitter gives it another moment; a change, which waits for the jitter alone, is never put off. */
-static void replan(struct worker *worker, struct object *object) {
-	if (object->sync || object->failures || !timer_is_set(&object->timer)) return;
-	if (object->due == CLASS_NEW || object->due == CLASS_CHANGED)
-		schedule_with_jitter(worker, object, object->due);
-	if (object->due != CLASS_PERIODIC && object->due != CLASS_SAFETY) return;
-	struct spec *spec = spec_borrow(object);
-	if (spec) schedule_check(worker, object, spec);
-	spec_unref(spec);
-}
-
-/* Other settings concern every object, and a list of Secrets may show that one is gone; a slice per turn. */
-static void replan_slice(struct worker *worker) {
-	for (int i = 0; i < REPLANS_PER_TURN && worker->replan; i++, worker->replan--) {
-		struct list *node = list_pop(&worker->objects);
-		if (!node) {
-			worker->replan = 0;
-			return;
-		}
-		list_push_back(&worker->objects, node);
-		struct object *object = container_of(node, struct object, all);
-		replan(worker, object);
-		miss_secret(worker, object);
-	}
-	if (worker->replan) worker->again = true;
+static int64_t secret_unseen_ns(const struct worker *worker) {
+	if (worker->secret_list || list_is_empty(&worker->seen_order)) return 0;
+	const struct object *oldest =
+		container_of(list_first(&worker->seen_order), struct object, seen_order);
+	return worker->now.mono_ns - oldest->secret_seen_ns;
 }
 
 static void publish(struct worker *worker) {
@@ -385,14 +159,14 @@ static void publish(struct worker *worker) {
 int64_t worker_turn(struct worker *worker, struct now now) {
 	assert_home(worker);
 	worker->now = now;
-	read_settings(worker);
+	worker_read_settings(worker);
 	see_pause(worker);
 	see_stop(worker);
 	http_turn(worker->http, now);
-	bool more = take_inbox(worker);
+	bool more = worker_take_inbox(worker);
 	timers_fire(&worker->timers, now.mono_ns, FIRES_PER_TURN);
 	worker->again = false;
-	replan_slice(worker);
+	worker_replan_slice(worker);
 	more |= dispatch(worker);
 	int64_t next_ns = report_turn(worker);
 	next_ns = earlier(next_ns, pump_gates(worker));
@@ -470,7 +244,7 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 			.pause = &pool->kube_pause,
 			.wake = schedule_waiter_woken,
 		});
-	pace_writes(worker);
+	worker_pace_writes(worker);
 	enum err err = timers_reserve(&worker->timers, 1);
 	return err ? err
 		   : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
@@ -482,11 +256,11 @@ void worker_release(struct worker *worker) {
 	assert(worker->sync_count == 0);
 	do {
 		while ((item = queue_take(&worker->queue, &busy))) {
-			let_go(worker, container_of(item, struct object, item));
+			worker_let_go(worker, container_of(item, struct object, item));
 		}
 	} while (busy);
 	list_for_each_safe (link, &worker->objects)
-		let_go(worker, container_of(link, struct object, all));
+		worker_let_go(worker, container_of(link, struct object, all));
 }
 
 void worker_deinit(struct worker *worker) {

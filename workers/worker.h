@@ -137,14 +137,26 @@ struct pool {
 /* worker.c */
 enum err worker_init(struct worker *worker, struct pool *pool,
 	unsigned index); /* into zeroed memory; deinit also after a failure */
-/* Of the writes of Secrets, how many may go at once after a rest. */
-double write_burst(const struct settings *settings);
 void worker_release(struct worker *
 		worker); /* lets go of every object; no reconcile is under way, no other thread runs */
 void worker_deinit(struct worker *worker);
 
+/* worker_inbox.c */
+/* Takes what has come, a slice of it. True when there may be more. */
+bool worker_take_inbox(struct worker *worker);
+/* What the worker keeps about an object that goes elsewhere, or for good. */
+void worker_let_go(struct worker *worker, struct object *object);
 /* Its Secret was written, or is as it was written. */
 void worker_saw_secret(struct worker *worker, struct object *object);
+
+/* worker_settings.c */
+/* Of the writes of Secrets, how many may go at once after a rest. */
+double write_burst(const struct settings *settings);
+void worker_pace_writes(struct worker *worker);
+/* The settings of this turn, and what their change means. */
+void worker_read_settings(struct worker *worker);
+/* Other settings concern every object, and a list of Secrets may show that one is gone; a slice per turn. */
+void worker_replan_slice(struct worker *worker);
 
 /* shard.c */
 /* The pace of the vault, and of its group; settings: the snapshot, in a read section. */
