@@ -141,15 +141,7 @@ class LocalFleet:
 
     # --- the engine ---
 
-    def groups_of(options):
-    """The vaults of each subscription, which keep 70 % of what it bears together."""
-    names = [f"fleet-{vault}" for vault in range(options.vaults)]
-    each = options.per_subscription
-    return {"vaultGroups": json.dumps([names[start:start + each] for start in range(0, len(names), each)]),
-            "vaultGroupRequestsPer10Seconds": round(10 * report.pace_of_subscription(options.rate))}
-
-
-def config_text(self, first_probes):
+    def config_text(self, first_probes):
         return config_text(self.options, self.port.number, known_keys(self.binary), first_probes)
 
     def start_engine(self):

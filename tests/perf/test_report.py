@@ -9,6 +9,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "perf" / "lib"))
 
+import local  # noqa: E402, F401 - that it can be loaded
 import parts  # noqa: E402
 import plot  # noqa: E402
 import process  # noqa: E402
