@@ -164,7 +164,10 @@ static void check_announced(struct sync *sync) {
 		struct scan *scan = scan_at(object, link);
 		bool known = scan_row(object, link++, &listed);
 		if (!sync->reads[i].values[0].known) continue; /* it failed, and tells nothing */
-		if (known && listed.updated_s > read->updated_s) sync->unsettled = true;
+		if (known && listed.updated_s > read->updated_s) {
+			sync->unsettled = true;
+			continue;
+		}
 		bool same =
 			listed.updated_s == read->updated_s && listed.created_s == read->created_s;
 		/* A reconcile that took long has read before that walk. */

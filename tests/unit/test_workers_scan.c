@@ -825,6 +825,24 @@ static void a_version_that_no_walk_announced_ends_the_trust(void **state) {
 	assert_in_range(gets, 22, 24);
 }
 
+/* The walk knows more than the replica that answers the read: it is the read that is made again. */
+static void a_read_that_lags_behind_the_walk_ends_no_trust(void **state) {
+	(void)state;
+	begin_listed();
+	uint64_t missed = metric_read(METRIC_SCAN_MISSED);
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1799999000", ""));
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+	assert_int_equal(metric_read(METRIC_SCAN_MISSED), missed);
+	pass_time(5 * NS_PER_S);
+	reply_now(GET, VALUE("s3cret-value", "v2", "1799999000"));
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
+}
+
 static void one_object_is_not_worth_a_list(void **state) {
 	(void)state;
 	struct settings settings = settings_default();
@@ -1004,6 +1022,7 @@ int main(void) {
 		SCAN_TEST(an_outage_of_entra_is_told_too),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
+		SCAN_TEST(a_read_that_lags_behind_the_walk_ends_no_trust),
 		SCAN_TEST(one_object_is_not_worth_a_list),
 		SCAN_TEST(two_readers_of_one_object_are_worth_a_list),
 		SCAN_TEST(new_settings_hold_at_once),
