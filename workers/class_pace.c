@@ -5,8 +5,7 @@
 
 #include "workers/worker.h"
 
-/* Of so many that are released each waiting class has one of its own, as in the shard. */
-enum { SHARE_TURNS = 20, KEY_BYTES = 300 };
+enum { KEY_BYTES = 300 };
 
 static const double MOST_AT_ONCE = 20;
 

@@ -2,9 +2,6 @@
 
 #include "workers/worker.h"
 
-/* Out of so many requests each waiting class has one of its own: 5 %. */
-enum { SHARE_TURNS = 20 };
-
 static struct str flight_key(const struct map_node *node) {
 	return buf_str(&container_of(node, struct flight, node)->key);
 }
@@ -226,7 +223,10 @@ static enum object_class next_class(const struct shard *shard) {
 
 struct object *shard_next(struct shard *shard) {
 	enum object_class class = next_class(shard);
-	if (class == CLASS_COUNT) return NULL;
+	return class == CLASS_COUNT ? NULL : shard_next_of(shard, class);
+}
+
+struct object *shard_next_of(struct shard *shard, enum object_class class) {
 	struct object *object = line_next(&shard->ready[class]);
 	assert(object && object->shard == shard);
 	share(shard, class, 1);

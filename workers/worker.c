@@ -29,9 +29,45 @@ static void start_object(struct worker *worker, struct object *object) {
 	queue_done(&object->item);
 }
 
+static bool writes_wait(const struct worker *worker) {
+	return worker->kube_gate.lanes[LANE_WRITE].waiting > 0;
+}
+
 static bool has_room(const struct worker *worker) {
-	return !worker->kube_gate.lanes[LANE_WRITE].waiting ||
-	       worker->sync_count < SYNCS_BEHIND_WRITES;
+	return !writes_wait(worker) || worker->sync_count < SYNCS_BEHIND_WRITES;
+}
+
+/* Where writes are what all wait for, a vault's share of a class is one of few places: so classes share the places, too. */
+static void share_room(struct worker *worker, enum object_class class) {
+	bool behind = false;
+	for (int i = 0; i < CLASS_COUNT; i++) {
+		int64_t *owed = &worker->room_owed[i];
+		bool waits = worker->waiting[i] > 0;
+		*owed = behind && waits ? *owed + 1 : 0;
+		if (behind && waits && i == (int)class) *owed -= SHARE_TURNS;
+		behind |= waits;
+	}
+}
+
+static void begin_object(struct worker *worker, struct object *object) {
+	if (!class_pace_admits(object)) return;
+	if (writes_wait(worker)) share_room(worker, object->wait_class);
+	start_object(worker, object);
+}
+
+/* One of a class that is owed a place, wherever it is; its vault goes behind the others. */
+static struct object *next_owed(struct worker *worker) {
+	int class = 1;
+	while (class < CLASS_COUNT && worker->room_owed[class] < SHARE_TURNS - 1) class ++;
+	if (class == CLASS_COUNT || !writes_wait(worker) || !has_room(worker)) return NULL;
+	list_for_each (link, &worker->shard_list) {
+		struct shard *shard = container_of(link, struct shard, all);
+		if (!shard->waiting[class] || !shard_has_room(shard)) continue;
+		list_remove(link);
+		list_push_back(&worker->shard_list, link);
+		return shard_next_of(shard, (enum object_class) class);
+	}
+	return NULL;
 }
 
 /* Who was not reached comes first the next time. */
@@ -52,7 +88,7 @@ static unsigned dispatch_round(struct worker *worker, unsigned budget) {
 		if (!shard->ready_count || !shard_has_room(shard)) continue;
 		struct object *object = shard_next(shard);
 		if (!object) continue;
-		if (class_pace_admits(object)) start_object(worker, object);
+		begin_object(worker, object);
 		started++;
 	}
 	return started;
@@ -64,7 +100,9 @@ static bool dispatch(struct worker *worker) {
 	if (worker->stopping) return false;
 	if (worker->paused) return false;
 	while (budget) {
-		unsigned started = dispatch_round(worker, budget);
+		struct object *owed = next_owed(worker);
+		if (owed) begin_object(worker, owed);
+		unsigned started = owed ? 1 : dispatch_round(worker, budget);
 		if (!started) return false;
 		budget -= started;
 	}

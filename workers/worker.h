@@ -24,6 +24,7 @@ enum {
 	MAX_VALUE_BYTES = 64 << 10, /* of one object: Key Vault's own limit is 25 kB of text */
 	MAX_ANSWER_BYTES = 1 << 20,
 	TOKEN_TRIALS = 16,
+	SHARE_TURNS = 20, /* of so many each class that waits has one of its own: 5 % */
 };
 
 /* What one worker keeps about one vault. */
@@ -94,6 +95,8 @@ struct worker {
 		reads_waiting; /* home: requests to vaults that were not sent yet, as of the last turn */
 	struct ratelimit event_limit; /* home */
 	unsigned waiting[CLASS_COUNT]; /* home: objects in ready lists */
+	int64_t room_owed
+		[CLASS_COUNT]; /* home: twentieths of a place that each class has coming to it, while it waits and writes do */
 	struct {
 		_Atomic unsigned objects, running, writes_waiting, statuses_waiting, reads_waiting,
 			waiting[CLASS_COUNT];
@@ -166,6 +169,8 @@ void shard_enqueue(struct shard *shard, struct object *object, enum object_class
 void shard_dequeue(struct object *object); /* out of whatever list it waits in */
 /* The next one, which is counted as one request; NULL: nobody waits. */
 struct object *shard_next(struct shard *shard);
+/* The next one of a class that waits. */
+struct object *shard_next_of(struct shard *shard, enum object_class class);
 /* Of a reconcile that was begun for `class` as many requests as `from` are counted; it needs `to`. Who asks for nothing has nothing of
  * his class's share. */
 void shard_recount(const struct object *object, enum object_class class, int from, int to);

@@ -505,6 +505,64 @@ static void what_room_writes_leave_goes_round_the_vaults(void **state) {
 	spc_cell_unref(parties[0].cell);
 }
 
+static void add_party(struct party *party, unsigned from, unsigned count) {
+	for (unsigned i = from; i < from + count; i++) {
+		char key[32], uid[32];
+		struct status none = { 0 };
+		snprintf(key, sizeof key, "apps/p%u", i);
+		snprintf(uid, sizeof uid, "u-%u", i);
+		assert_int_equal(
+			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, &party->spec);
+		queue_add(&others[i]->item);
+	}
+	bench_turn();
+}
+
+static void read_narrow(void) {
+	while (bench_find(HTTP_GET, "/secrets/narrow"))
+		reply(HTTP_GET, "/secrets/narrow", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	while (bench_find(HTTP_PATCH, "/status?")) reply(HTTP_PATCH, "/status?", 200, "{}");
+}
+
+/* An import in two vaults waits for its writes; what has changed in one of them has a twentieth of all that goes on, not of its
+ * vault's part of it. */
+static void what_has_changed_has_its_share_of_the_writes(void **state) {
+	(void)state;
+	struct spc_access far;
+	bench_begin();
+	bench_fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	memcpy(&far, &b.access, sizeof far);
+	far.vault_url = STR("https://far.vault.azure.net");
+	far.home_hash = hash64_stable(far.vault_url);
+	for (unsigned i = 0; i < 2; i++) make_party(&parties[i], i, 1, STR("sa"));
+	parties[0].spc.access = &far;
+	set_writes(2);
+	add_party(&parties[0], 0, 100);
+	read_narrow();
+	add_party(&parties[0], 100, 200);
+	read_narrow();
+	add_party(&parties[1], 300, 50);
+	thread_set_role(ROLE_WORKER);
+	b.object->reads = true;
+	schedule_ready(b.object, CLASS_SEEN);
+	thread_set_role(ROLE_MAIN);
+	unsigned written = 0;
+	for (; written < 60 && !bench_find(HTTP_GET, "/secrets/a/"); written++) {
+		bench_advance(NS_PER_S / 2 + 1);
+		reply(HTTP_POST, SECRETS_URL "?", 403, "{}");
+		read_narrow();
+	}
+	assert_in_range(written, 15, 21);
+	end_others(350);
+	for (unsigned i = 0; i < 2; i++) {
+		parties[i].cell->now = NULL;
+		spc_cell_unref(parties[i].cell);
+	}
+}
+
 /* Another controller turned up: what stands in line goes back, and with it the values that it holds. One write is on its way. */
 static void no_write_leaves_a_line_while_paused(void **state) {
 	struct worker_numbers numbers;
@@ -564,6 +622,7 @@ int main(void) {
 		BENCH_TEST(shares_are_of_requests_not_of_objects),
 		BENCH_TEST(writes_are_paced_and_no_more_begin_than_fit),
 		BENCH_TEST(what_room_writes_leave_goes_round_the_vaults),
+		BENCH_TEST(what_has_changed_has_its_share_of_the_writes),
 		BENCH_TEST(no_write_leaves_a_line_while_paused),
 		BENCH_TEST(no_write_that_has_not_left_leaves_while_paused),
 	};
