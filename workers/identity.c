@@ -4,8 +4,6 @@
 
 #include "workers/worker.h"
 
-/* A token is not used during its last minute: the request that carries it has to arrive. */
-static const int64_t MARGIN_NS = 60 * NS_PER_S;
 /* An identity that failed is kept that long after its retry time, so that its backoff is not forgotten. */
 static const int64_t KEEP_NS = 600 * NS_PER_S;
 
@@ -119,8 +117,7 @@ void identity_put(struct identity *identity) {
 }
 
 static bool token_is_usable(const struct identity *identity) {
-	return secret_len(&identity->token) > 0 &&
-	       now_ns(identity) < identity->expires_ns - MARGIN_NS;
+	return secret_len(&identity->token) > 0 && now_ns(identity) < identity->usable_until_ns;
 }
 
 /* False when no flight may begin now: identity->fault and fault_gate say why. */

@@ -8,7 +8,7 @@
  *               flight: every renewal, and every flight after a refusal, reads the Secret again
  *   machine     GET at the node's metadata service
  *
- * The token is served until it expires, and renewed in the background from 50 to 80 % of its life on. A failure is remembered
+ * The token is served until a minute before it expires (of a short life, until half of it), and renewed in the background from 50 to 80 % of its life on. A failure is remembered
  * and answered at once until its backoff has passed.
  *
  * One owner: the worker.
@@ -45,7 +45,7 @@ struct identity {
 	bool asking; /* a flight is under way */
 	struct secret token;
 	uint64_t serial; /* grows with each new token */
-	int64_t expires_ns;
+	int64_t usable_until_ns; /* a while before it expires */
 	int64_t refresh_ns;
 	unsigned failures;
 	int64_t retry_ns; /* no new flight before */

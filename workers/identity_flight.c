@@ -15,6 +15,10 @@ enum {
  * included: nobody watches for it. */
 static const int64_t ABSENT_NS = 40 * NS_PER_S;
 
+/* A token is not used during its last minute: the request that carries it has to arrive. Nor is a short life all margin: whoever is
+ * given one that cannot be used asks again at once. */
+static const int64_t MARGIN_NS = 60 * NS_PER_S;
+
 static int64_t now_ns(const struct identity *identity) {
 	return identity->worker->now.mono_ns;
 }
@@ -70,7 +74,8 @@ static void flight_succeeded(struct identity *identity, struct entra_token *toke
 	identity->failures = 0;
 	identity->fault = (struct fault){ 0 };
 	identity->fault_gate = NULL;
-	identity->expires_ns = now_ns(identity) + life_ns;
+	identity->usable_until_ns =
+		now_ns(identity) + life_ns - (MARGIN_NS < life_ns / 2 ? MARGIN_NS : life_ns / 2);
 	identity->refresh_ns = now_ns(identity) + life_ns / 100 * share;
 	if (token->refresh_in_s > 0 && token->refresh_in_s * NS_PER_S < life_ns / 100 * share) {
 		identity->refresh_ns = now_ns(identity) + token->refresh_in_s * NS_PER_S;

@@ -321,6 +321,21 @@ static void what_nobody_uses_goes_with_its_token(void **state) {
 	assert_int_equal(secret_bytes(), 0);
 }
 
+/* What a metadata service that cannot renew tells of its last token: it serves for as long as it can, and is not asked for without end. */
+static void a_token_that_ends_soon_is_used_all_the_same(void **state) {
+	(void)state;
+	bench_begin();
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":30}");
+	assert_null(bench_find(HTTP_POST, TOKEN_URL));
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	bench_advance(16 * NS_PER_S);
+	bench_again();
+	request(HTTP_POST, TOKEN_URL);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -338,6 +353,7 @@ int main(void) {
 		TEST(whoever_leaves_is_not_answered),
 		TEST(an_unreachable_entra_costs_one_trial_per_interval),
 		TEST(what_nobody_uses_goes_with_its_token),
+		BENCH_TEST(a_token_that_ends_soon_is_used_all_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
