@@ -6,7 +6,7 @@
 #include "engine/retire.h"
 #include "engine/spec.h"
 
-enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, SWEPT_PER_TURN = 4000, KEY_BYTES = 512 };
+enum { ADDS_PER_TURN = 2000, DELETES_PER_TURN = 500, SWEPT_PER_TURN = 1000, KEY_BYTES = 512 };
 
 struct store {
 	struct queue *first;

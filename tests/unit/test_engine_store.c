@@ -325,6 +325,25 @@ static void test_class_tells_its_objects(void **state) {
 	assert_string_equal(run_queue(), "n/b n/a ");
 }
 
+/* Behind a list of many a turn looks at a slice of them, though none is gone. */
+static void test_a_sweep_looks_in_slices(void **state) {
+	(void)state;
+	enum { COUNT = 5000, LEAST_BUCKETS = 2048, SLICE = 1000 };
+	char name[32], uid[32];
+	store_list_begin(store, STORE_SYNCS);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(name, sizeof name, "s%d", i);
+		snprintf(uid, sizeof uid, "u%d", i);
+		upsert_sync(name, uid, 1, "c");
+	}
+	store_list_end(store, STORE_SYNCS);
+	int turns = 1;
+	while (store_turn(store)) turns++;
+	assert_true(turns > LEAST_BUCKETS / SLICE);
+	assert_int_equal(store_sync_count(store), COUNT);
+	run_queue();
+}
+
 /* What is on its way to be told may be deleted, moved, or changed once more meanwhile. */
 static void test_fanout_in_slices(void **state) {
 	(void)state;
@@ -553,6 +572,7 @@ int main(void) {
 		TEST(test_a_list_after_a_gap),
 		TEST(test_a_distrusted_class_is_another),
 		TEST(test_class_tells_its_objects),
+		TEST(test_a_sweep_looks_in_slices),
 		TEST(test_fanout_in_slices),
 		TEST(test_fanout_of_what_goes),
 		TEST(test_what_repeats_is_shared),
