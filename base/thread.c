@@ -1,8 +1,10 @@
 #include "base/thread.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/mem.h"
 #include "base/rcu.h"
@@ -15,6 +17,13 @@ void thread_set_role(unsigned new_role) {
 
 unsigned thread_role(void) {
 	return role;
+}
+
+/* In Linux a nice value is a thread's own, and 0 is the calling one. */
+void thread_step_back(int steps) {
+	errno = 0;
+	int nice = getpriority(PRIO_PROCESS, 0);
+	if (!errno) setpriority(PRIO_PROCESS, 0, nice + steps);
 }
 
 /* All but those that a thread raises by its own mistake: they cannot wait, and whoever explains a crash needs them. */

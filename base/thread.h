@@ -28,6 +28,10 @@ unsigned thread_role(void);
 enum { ROLE_NONE = 0, ROLE_MAIN = 1, ROLE_WORKER = 2 };
 #define assert_main() assert(thread_role() == ROLE_MAIN)
 
+/* The calling thread lets the others of this process go first where cores are short: `steps` is added to its nice value. Where
+ * that cannot be, nothing changes. */
+void thread_step_back(int steps);
+
 /* Blocks every signal in the calling thread. main() calls it before the first thread exists. */
 void thread_block_signals(void);
 

@@ -54,9 +54,14 @@ void pool_destroy(struct pool *pool) {
 	mem_free(pool);
 }
 
+/* All workers wait for what main tells them, and a list of a million objects keeps main busy for half a minute: it must not wait
+ * for them in the middle of each turn. */
+enum { WORKER_STEPS_BACK = 5 };
+
 static void worker_main(void *arg) {
 	struct worker *worker = arg;
 	thread_set_role(ROLE_WORKER + worker->index);
+	thread_step_back(WORKER_STEPS_BACK);
 	for (;;) {
 		int64_t deadline_ns = worker_turn(worker, loop_now(worker->loop));
 		if (worker_is_drained(worker)) break;

@@ -2,6 +2,8 @@
 
 #include <stdatomic.h>
 
+#include <sys/resource.h>
+
 #include "base/rcu.h"
 #include "base/thread.h"
 
@@ -43,6 +45,22 @@ static void test_start_and_join(void **state) {
 		assert_false(sigismember(&before, blocked[i]));
 	}
 	assert_false(sigismember(&facts.blocked, SIGSEGV));
+}
+
+static void step_back(void *arg) {
+	thread_step_back(3);
+	*(int *)arg = getpriority(PRIO_PROCESS, 0);
+}
+
+/* The thread that steps back, and no other one. */
+static void test_stepping_back(void **state) {
+	(void)state;
+	struct thread thread = { 0 };
+	int before = getpriority(PRIO_PROCESS, 0), its = before, most = 19;
+	assert_int_equal(thread_start(&thread, "polite", step_back, &its), OK);
+	thread_join(&thread);
+	assert_int_equal(its, before + 3 < most ? before + 3 : most);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
 }
 
 static void long_name(void *arg) {
@@ -117,6 +135,7 @@ static void test_block_signals(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_start_and_join),
+		cmocka_unit_test(test_stepping_back),
 		cmocka_unit_test(test_name_too_long_is_a_mistake),
 		cmocka_unit_test(test_lock_excludes),
 		cmocka_unit_test(test_lock_checks),

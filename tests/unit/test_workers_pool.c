@@ -1,6 +1,11 @@
 /* workers/pool: life of the workers, with threads and loops as in production. */
 #include "tests/unit/bench.h"
 
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 static struct loop *make_loop(void *arg, unsigned index) {
 	(void)arg, (void)index;
 	return loop_create(clock_system());
@@ -13,6 +18,51 @@ static enum err make_threaded(struct pool **out_pool) {
 		.settings = settings_default(),
 		.doors = { .clock = clock_system(), .make_loop = make_loop, .make_http = bench_make_http, .wake_main = bench_wake_main } };
 	return pool_create(&options, out_pool);
+}
+
+enum { NO_THREAD = 99 };
+
+/* The nice value of a thread of this process. */
+static int nice_of(const char *name) {
+	char path[300], text[512];
+	int nice = NO_THREAD;
+	DIR *threads = opendir("/proc/self/task");
+	assert_non_null(threads);
+	for (struct dirent *entry; (entry = readdir(threads));) {
+		snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
+		FILE *file = fopen(path, "r");
+		bool read = file && fgets(text, sizeof text, file);
+		if (file) fclose(file);
+		const char *end = read ? strrchr(text, ')') : NULL;
+		if (!end || strncmp(strchr(text, '(') + 1, name, strlen(name)) != 0) continue;
+		/* Behind the name: state, ppid, pgrp, session, tty, tpgid, flags, 4 of faults, 4 of times, priority, nice. */
+		assert_int_equal(sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %d", &nice), 1);
+	}
+	closedir(threads);
+	return nice;
+}
+
+/* Main goes on with its list where cores are short. */
+static void workers_let_main_go_first(void **state) {
+	struct pool *pool = NULL;
+	(void)state;
+	struct bench_http *kept = b.https[0];
+	int ours = getpriority(PRIO_PROCESS, 0);
+	assert_int_equal(make_threaded(&pool), OK);
+	assert_int_equal(pool_start(pool), OK);
+	/* A thread takes a moment to have its name, and another to step back. */
+	int its = NO_THREAD;
+	for (int i = 0; i < 5000 && (its == NO_THREAD || its == ours); i++) {
+		usleep(1000);
+		its = nice_of("worker-1");
+	}
+	assert_true(its > ours && its < NO_THREAD);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), ours);
+	pool_stop(pool, 0);
+	pool_join(pool);
+	pool_destroy(pool);
+	b.https[0] = kept;
+	b.https[1] = NULL;
 }
 
 static void threads_start_and_end_when_they_are_told(void **state) {
@@ -118,6 +168,7 @@ static void nobody_else_turns_a_worker(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		BENCH_TEST(workers_let_main_go_first),
 		BENCH_TEST(threads_start_and_end_when_they_are_told),
 		BENCH_TEST(a_pool_that_never_started_is_destroyed),
 		BENCH_TEST(nothing_is_retired_before_it_is),
