@@ -329,8 +329,15 @@ const struct step *sync_fetch_all(struct sync *sync) {
 	struct gate *gate = &sync->object->shard->gate;
 	for (unsigned i = 0; i < sync->read_count; i++) {
 		struct sync_read *read = &sync->reads[i];
-		while (wants(read) && !read->flight && gate_admits(gate, &read->fault))
-			start_read(read);
+		while (wants(read) && !read->flight) {
+			struct fault fault = { 0 };
+			if (gate_admits(gate, &fault))
+				start_read(read);
+			else if (waiting)
+				break; /* one of them tries whether the way is open */
+			else
+				read->fault = fault;
+		}
 		if (read->flight) waiting = true;
 	}
 	if (waiting) return &STEP_PARKED;

@@ -408,8 +408,7 @@ void sim_recovery_begin(struct sim *sim) {
 	sim->checks.recovery_safety_reads = metric_read(METRIC_SAFETY_READS);
 }
 
-/* The largest number of reads that a SecretSync of the vault needs, twice: what else it reads is refused while its first request is
- * the trial. */
+/* The largest number of reads that a SecretSync of the vault needs. */
 static uint64_t most_reads_of_trial(struct sim *sim, unsigned vault) {
 	uint64_t most = 0;
 	for (unsigned i = 0; i < sim->sync_count; i++) {
@@ -418,7 +417,7 @@ static uint64_t most_reads_of_trial(struct sim *sim, unsigned vault) {
 		uint64_t reads = requests_of_check(sim, sync);
 		most = reads > most ? reads : most;
 	}
-	return 2 * most;
+	return most;
 }
 
 static uint64_t reads_of_recovery(

@@ -630,6 +630,30 @@ static void an_outage_is_told_in_the_objects_own_time(void **state) {
 	bench_take_status();
 }
 
+/* Whose request it is that finds the way open asks for the rest when it has been answered, and nothing of it has failed. */
+static void who_tries_the_way_reads_the_rest_behind_it(void **state) {
+	(void)state;
+	two_items();
+	bench_begin();
+	give_token();
+	while (bench_find(HTTP_GET, "/secrets/")) lose(HTTP_GET, "/secrets/", ERR_NETWORK, false);
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "CreateFailedProviderError");
+	bench_take_status();
+	/* It is still closed: that is no news, and costs no other request. */
+	for (int i = 0; i < 20 && !bench_find(HTTP_GET, "/secrets/"); i++) pass_time(NS_PER_S);
+	assert_int_equal(bench_active(), 1);
+	lose(HTTP_GET, "/secrets/", ERR_NETWORK, false);
+	assert_int_equal(bench_active(), 0);
+	for (int i = 0; i < 20 && !bench_find(HTTP_GET, "/secrets/"); i++) pass_time(NS_PER_S);
+	assert_int_equal(bench_active(), 1);
+	reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+	assert_int_equal(bench_active(), 1);
+	reply_now("/secrets/b/", VALUE_B);
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "CreateSucceeded");
+	bench_take_status();
+}
+
 /* Everything is away until the object has said so; then a page is what gets through first. */
 static void begin_outage(void) {
 	begin_listed();
@@ -1012,6 +1036,7 @@ int main(void) {
 		SCAN_TEST(a_restart_finds_an_edited_class_at_once),
 		SCAN_TEST(a_restart_without_entra_is_told),
 		SCAN_TEST(an_outage_is_told_in_the_objects_own_time),
+		SCAN_TEST(who_tries_the_way_reads_the_rest_behind_it),
 		SCAN_TEST(after_an_outage_pages_are_enough),
 		SCAN_TEST(after_an_outage_a_row_of_before_is_not_enough),
 		SCAN_TEST(what_changed_during_an_outage_is_read),
