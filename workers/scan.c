@@ -216,8 +216,12 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 	}
 	list_init(&name->users);
 	name->kind = (uint8_t)scan->kind;
-	/* In front: a walk that is under way has not met it, or may have passed it. */
-	list_push_front(&scan->order, &name->order);
+	/* In front: a walk that is under way has not met it, or may have passed it. While objects are given other timers, which goes on
+	 * from the front, there is none, and behind it takes nobody's turn. */
+	if (scan->moving)
+		list_push_back(&scan->order, &name->order);
+	else
+		list_push_front(&scan->order, &name->order);
 	name->walk = scan->walk;
 	scan->name_count++;
 	/* The first walk waits until no more come, or for long enough. */

@@ -81,7 +81,8 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);
 	bool covered = scan_covers(object);
 	/* A safety re-read is one of the polls' moments. */
-	bool safety = covered && (safety_ns <= poll_ns || !polls(worker, object, covered));
+	bool safety = covered &&
+		      (safety_ns <= poll_ns || !(object->reads || polls(worker, object, covered)));
 	object->due = safety ? CLASS_SAFETY : CLASS_PERIODIC;
 	int64_t at_ns = (safety ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
 	int64_t slot_ns = interval_ns / SLOTS_PER_INTERVAL;
@@ -133,7 +134,9 @@ static bool is_listed_poll(struct worker *worker, struct object *object) {
 		return true;
 	}
 	if (!scan_covers(object)) return false;
-	if (object->away ? scan_is_fresh(object) : worker->settings.drift != DRIFT_OFF) {
+	/* A read is still to show what a walk has told. */
+	bool looks = object->reads || worker->settings.drift != DRIFT_OFF;
+	if (object->away ? scan_is_fresh(object) : looks) {
 		schedule_ready(object, CLASS_PERIODIC);
 		return true;
 	}

@@ -123,6 +123,7 @@ struct sync {
 	bool resting; /* nothing was looked at: all is well as far as is known, and what will tell more is on its way */
 	bool has_read; /* a GET was answered */
 	bool unsettled; /* what was read is as young as the read: a successor of the same second would look alike */
+	bool lags; /* a walk has told of a younger version than the one that was read */
 	int64_t read_s; /* when the first of them was answered, by the vault's clock */
 	int64_t newest_s; /* `updated` of the youngest version that was read */
 	/* First half: what is asked for; second half: what the vault's rows show (status.h). */

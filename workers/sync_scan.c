@@ -165,7 +165,7 @@ static void check_announced(struct sync *sync) {
 		bool known = scan_row(object, link++, &listed);
 		if (!sync->reads[i].values[0].known) continue; /* it failed, and tells nothing */
 		if (known && listed.updated_s > read->updated_s) {
-			sync->unsettled = true;
+			sync->lags = sync->unsettled = true;
 			continue;
 		}
 		bool same =
@@ -192,5 +192,7 @@ void sync_plan_check(struct sync *sync) {
 		return;
 	}
 	object->settles = 0;
+	/* What a walk has told, and no read has shown yet, is not told again. */
+	if (sync->lags) object->reads = true;
 	schedule_check(worker, object, sync->spec);
 }

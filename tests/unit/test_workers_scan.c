@@ -368,6 +368,54 @@ static void a_list_that_goes_on_failing_is_tried_less_often(void **state) {
 	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
 }
 
+enum { MANY_NAMES = 300 };
+
+static void link_many(struct object *object, const char *prefix, unsigned count) {
+	static char texts[MANY_NAMES][16];
+	static struct str names[MANY_NAMES];
+	static enum vault_kind kinds[MANY_NAMES];
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(texts[i], sizeof texts[i], "%s%u", prefix, i);
+		names[i] = str_of(texts[i]);
+		kinds[i] = VAULT_SECRET;
+	}
+	assert_int_equal(scan_link_object(object, names, kinds, count), OK);
+}
+
+/* Lists are given up, and each object is to be checked by GET at its own moment, also the one whose name stands last while further
+ * names turn up in front. */
+static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
+	struct object *two[2];
+	(void)state;
+	begin_listed();
+	for (int i = 0; i < 2; i++) {
+		struct status status;
+		assert_int_equal(status_copy(&b.object->status, &status), OK);
+		assert_int_equal(object_create(i ? STR("apps/y") : STR("apps/x"), i ? STR("o-3") : STR("o-2"), &status,
+					 pool_first_queue(b.pool), &two[i]),
+			OK);
+		rcu_swap(two[i]->spec, &b.spec);
+		queue_add(&two[i]->item);
+	}
+	bench_turn();
+	struct scan *scan = scan_at(b.object, 0);
+	thread_set_role(ROLE_WORKER);
+	link_many(two[0], "x", MANY_NAMES);
+	assert_int_equal(b.object->due, CLASS_SAFETY);
+	scan_give_up(scan, "a test gives lists up", "", 86400 * NS_PER_S);
+	worker_turn(pool_worker(b.pool, 0), b.now);
+	assert_in_range(scan->moving, 1, MANY_NAMES);
+	link_many(two[1], "y", MANY_NAMES / 2);
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_int_equal(scan->moving, 0);
+	assert_int_equal(b.object->due, CLASS_PERIODIC);
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (int i = 0; i < 2; i++) object_destroy(two[i]);
+}
+
 enum { CROWD = 20 };
 
 /* Twenty identities, of which one may list: a walk tries so many, and the next one those behind them. */
@@ -867,6 +915,31 @@ static void a_read_that_lags_behind_the_walk_ends_no_trust(void **state) {
 	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
 }
 
+/* A replica that lags for long: its object is read again at its poll, not only when a safety re-read comes. */
+static void a_read_that_lags_for_long_is_made_again_at_the_poll(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1799999000", ""));
+	unsigned reads = 0;
+	for (int i = 0; i < 60; i++) {
+		if (bench_find(HTTP_GET, GET)) {
+			reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+			reads++;
+		}
+		pass_time(NS_PER_S);
+	}
+	assert_int_equal(reads, 1 + SETTLE_TRIES);
+	for (int i = 0; i < 361 && !bench_find(HTTP_GET, GET); i++) {
+		pass_time(10 * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1799999000", ""));
+	}
+	reply_now(GET, VALUE("s3cret-value", "v2", "1799999000"));
+	reply(HTTP_PATCH, SECRETS_URL, 200, OURS("s-1", "5", ""));
+	reply(HTTP_PATCH, "&force=true", 200, OURS("s-1", "6", ""));
+	bench_take_status();
+}
+
 static void one_object_is_not_worth_a_list(void **state) {
 	(void)state;
 	struct settings settings = settings_default();
@@ -1027,6 +1100,7 @@ int main(void) {
 		SCAN_TEST(a_token_that_cannot_be_had_for_now_ends_no_trust),
 		SCAN_TEST(a_walk_that_had_to_wait_is_not_given_up),
 		SCAN_TEST(a_list_that_goes_on_failing_is_tried_less_often),
+		SCAN_TEST(nobody_is_left_behind_when_lists_are_given_up),
 		SCAN_TEST(anyone_who_may_list_is_found),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
@@ -1048,6 +1122,7 @@ int main(void) {
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),
 		SCAN_TEST(a_version_that_no_walk_announced_ends_the_trust),
 		SCAN_TEST(a_read_that_lags_behind_the_walk_ends_no_trust),
+		SCAN_TEST(a_read_that_lags_for_long_is_made_again_at_the_poll),
 		SCAN_TEST(one_object_is_not_worth_a_list),
 		SCAN_TEST(two_readers_of_one_object_are_worth_a_list),
 		SCAN_TEST(new_settings_hold_at_once),
