@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +19,24 @@ struct line {
 	size_t len;
 	bool full; /* something did not fit since the last mark */
 };
+
+/* Lines of a thread that are not written yet. They are no one's heap, so that a signal's handler finds them.
+ *
+ * | member | threads                                                              |
+ * |--------|----------------------------------------------------------------------|
+ * | taken  | atomic: acquire by its thread, release when it is done               |
+ * | len    | atomic: written by its thread, release; read by whoever crashes      |
+ * | text   | its thread's; of others', up to len                                  |
+ */
+struct held {
+	_Atomic bool taken;
+	_Atomic size_t len;
+	char text[PIPE_BUF];
+};
+
+enum { HOLDING_THREADS = 32 };
+static struct held all_held[HOLDING_THREADS];
+static _Thread_local struct held *own; /* NULL: this thread's lines are written at once */
 
 static enum log_level max_level = LOG_INFO;
 static enum log_format line_format = LOG_LOGFMT;
@@ -98,15 +119,78 @@ static struct str time_text(char text[static TIME_TEXT_BYTES + 4]) {
 	return str_of(text);
 }
 
-static void emit(struct line *line) {
+static void write_out(const char *text, size_t len) {
+	if (write(STDERR_FILENO, text, len) < 0) {
+		/* Nowhere is left to say so. */
+	}
+}
+
+static void flush(struct held *held) {
+	size_t len = atomic_load_explicit(&held->len, memory_order_relaxed);
+	if (len) write_out(held->text, len);
+	atomic_store_explicit(&held->len, 0, memory_order_release);
+}
+
+void log_flush(void) {
+	if (own) flush(own);
+}
+
+void log_hold(bool hold) {
+	for (size_t i = 0; i < HOLDING_THREADS && hold && !own; i++) {
+		bool free = false;
+		if (atomic_compare_exchange_strong_explicit(&all_held[i].taken, &free, true,
+			    memory_order_acquire, memory_order_relaxed))
+			own = &all_held[i];
+	}
+	if (hold || !own) return;
+	flush(own);
+	atomic_store_explicit(&own->taken, false, memory_order_release);
+	own = NULL;
+}
+
+/* Other threads may be writing theirs just now: better twice than never. */
+static void crash(int number) {
+	for (size_t i = 0; i < HOLDING_THREADS; i++) {
+		size_t len = atomic_load_explicit(&all_held[i].len, memory_order_acquire);
+		if (len) write_out(all_held[i].text, len);
+	}
+	/* Its action is the default by now. */
+	raise(number);
+}
+
+void log_catch_crashes(void) {
+	static const int numbers[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM, SIGINT };
+	struct sigaction action = { .sa_handler = crash, .sa_flags = (int)SA_RESETHAND };
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		struct sigaction before;
+		/* A sanitizer has its own. */
+		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &action, NULL);
+	}
+}
+
+/* False: it is to be written at once. */
+static bool hold_line(const struct line *line, enum log_level level) {
+	if (!own || level < LOG_INFO || line->len > sizeof own->text) return false;
+	size_t len = atomic_load_explicit(&own->len, memory_order_relaxed);
+	if (len + line->len > sizeof own->text) {
+		flush(own);
+		len = 0;
+	}
+	memcpy(own->text + len, line->text, line->len);
+	atomic_store_explicit(&own->len, len + line->len, memory_order_release);
+	return true;
+}
+
+static void emit(struct line *line, enum log_level level) {
 	if (redirect) {
 		redirect((struct str){ line->text, line->len }, redirect_arg);
 		return;
 	}
 	line->text[line->len++] = '\n';
-	if (write(STDERR_FILENO, line->text, line->len) < 0) {
-		/* Nowhere is left to say so. */
-	}
+	if (hold_line(line, level)) return;
+	log_flush();
+	write_out(line->text, line->len);
 }
 
 static void write_line(enum log_level level, const char *message, const struct kv *fields) {
@@ -127,7 +211,7 @@ static void write_line(enum log_level level, const char *message, const struct k
 		fits = put_field(&line, field);
 	}
 	if (line_format == LOG_JSON) line.text[line.len++] = '}';
-	emit(&line);
+	emit(&line, level);
 }
 
 void log_line(enum log_level level, const char *message, const struct kv *fields) {

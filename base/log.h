@@ -1,10 +1,11 @@
-/* base/log.h - one line per event, logfmt or JSON, one write(2) each, to standard error.
+/* base/log.h - one line per event, logfmt or JSON, to standard error.
  *
  * Any thread. Never blocks on a lock; a line is at most 8 KiB and is cut at a field. Values are escaped.
- * There is no way to log a struct secret.
+ * There is no way to log a struct secret. One write(2) for each line, or for the lines of a turn where a thread holds them.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/str.h"
@@ -28,6 +29,15 @@ void log_setup(enum log_level level, enum log_format format);
 
 /* For the simulation and tests: lines go to `sink` instead. NULL restores standard error. Not while other threads log. */
 void log_redirect(void (*sink)(struct str line, void *arg), void *arg);
+
+/* From now on this thread's lines of the levels info and debug wait for log_flush(), for a line of another level, or until a pipe would
+ * not take more of them in one piece (4 KiB). False: none waits any more; before the thread ends. */
+void log_hold(bool hold);
+void log_flush(void);
+
+/* Has a signal by which the process dies (a failed assert's, a bad access', a SIGTERM that nobody waits for) write what threads hold, and
+ * go on to kill it. Nobody is asked about SIGKILL. Once, before threads start. */
+void log_catch_crashes(void);
 
 void log_line(enum log_level level, const char *message, const struct kv *fields);
 

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/check_command.h"
@@ -361,6 +362,7 @@ static void harden(void) {
 	mem_wipe_libraries();
 	mem_merge_at_free();
 	thread_block_signals();
+	log_catch_crashes();
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 #ifndef __SANITIZE_ADDRESS__

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "workers/worker.h"
 
 static void settings_free(struct settings *settings) {
@@ -62,11 +63,14 @@ static void worker_main(void *arg) {
 	struct worker *worker = arg;
 	thread_set_role(ROLE_WORKER + worker->index);
 	thread_step_back(WORKER_STEPS_BACK);
+	log_hold(true);
 	for (;;) {
 		int64_t deadline_ns = worker_turn(worker, loop_now(worker->loop));
+		log_flush();
 		if (worker_is_drained(worker)) break;
 		loop_wait(worker->loop, deadline_ns);
 	}
+	log_hold(false);
 }
 
 enum err pool_start(struct pool *pool) {

@@ -2,7 +2,13 @@
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -193,6 +199,138 @@ static void test_standard_error_gets_whole_lines(void **state) {
 	close(pipe_fds[1]);
 }
 
+/* --- lines that wait --- */
+
+static int log_pipe[2], saved_stderr;
+
+static void open_pipe(void) {
+	log_redirect(NULL, NULL);
+	log_setup(LOG_INFO, LOG_LOGFMT);
+	assert_int_equal(pipe2(log_pipe, O_DIRECT | O_NONBLOCK), 0);
+	saved_stderr = dup(STDERR_FILENO);
+	dup2(log_pipe[1], STDERR_FILENO);
+}
+
+static void close_pipe(void) {
+	dup2(saved_stderr, STDERR_FILENO);
+	close(saved_stderr);
+	close(log_pipe[0]);
+	close(log_pipe[1]);
+}
+
+/* How many lines the next write has, and that they are in order from `first` on; 0: there is none. */
+static int lines_of_write(int first) {
+	char packet[8192], mark[32];
+	ssize_t got = read(log_pipe[0], packet, sizeof packet - 1);
+	int found = 0;
+	if (got <= 0) return 0;
+	assert_true(got <= 4096);
+	packet[got] = 0;
+	assert_int_equal(packet[got - 1], '\n');
+	for (char *line = packet; *line; line = strchr(line, '\n') + 1, found++) {
+		snprintf(mark, sizeof mark, " n=%d\n", first + found);
+		char *end = strchr(line, '\n') + 1;
+		if (strncmp(end - strlen(mark), mark, strlen(mark))) fail_msg("%d: %s", first + found, line);
+	}
+	return found;
+}
+
+static void test_held_lines_go_together(void **state) {
+	(void)state;
+	open_pipe();
+	log_hold(true);
+	log_hold(true);
+	for (int i = 0; i < 5; i++) log_info("m", kv_int("n", i));
+	assert_int_equal(lines_of_write(0), 0);
+	log_flush();
+	assert_int_equal(lines_of_write(0), 5);
+	log_flush();
+	assert_int_equal(lines_of_write(0), 0);
+	/* A warning waits for nobody, and comes behind what came before it. */
+	log_info("m", kv_int("n", 0));
+	log_warn("w", kv_int("n", 1));
+	assert_int_equal(lines_of_write(0), 1);
+	assert_int_equal(lines_of_write(1), 1);
+	log_info("m", kv_int("n", 0));
+	log_hold(false);
+	assert_int_equal(lines_of_write(0), 1);
+	log_info("m", kv_int("n", 0));
+	assert_int_equal(lines_of_write(0), 1);
+	log_flush();
+	log_hold(false);
+	assert_int_equal(lines_of_write(0), 0);
+	close_pipe();
+}
+
+static void test_no_more_is_held_than_a_pipe_takes_whole(void **state) {
+	static char text[6000];
+	int written = 0;
+	(void)state;
+	open_pipe();
+	log_hold(true);
+	for (int i = 0; i < 300; i++) {
+		log_info("a line of some length", kv_int("n", i));
+		written += lines_of_write(written);
+	}
+	assert_true(written > 200 && written < 300);
+	log_flush();
+	written += lines_of_write(written);
+	assert_int_equal(written, 300);
+	/* What no pipe takes whole goes by itself, behind what came before it. */
+	memset(text, 'x', sizeof text - 1);
+	log_info("m", kv_int("n", 0));
+	log_info("m", kv("text", text), kv_int("n", 1));
+	assert_int_equal(lines_of_write(0), 1);
+	assert_true(read(log_pipe[0], text, sizeof text) > 0);
+	log_hold(false);
+	close_pipe();
+}
+
+static void *hold_two(void *arg) {
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	log_hold(true);
+	log_info("m", kv_int("n", 0));
+	log_info("m", kv_int("n", 1));
+	sem_post(arg);
+	for (;;) pause();
+	return NULL;
+}
+
+static void die(int number) {
+	sem_t held;
+	pthread_t thread;
+	for (int other = 1; other < NSIG; other++) signal(other, SIG_DFL); /* cmocka has its own */
+	log_catch_crashes();
+	sem_init(&held, 0, 0);
+	pthread_create(&thread, NULL, hold_two, &held);
+	sem_wait(&held);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	if (number == SIGABRT) abort();
+	raise(number);
+	_exit(0);
+}
+
+/* Another thread's, too. */
+static void test_a_crash_loses_no_line(void **state) {
+	static const int numbers[] = { SIGABRT, SIGTERM, SIGBUS, SIGSEGV };
+	(void)state;
+#ifndef __SANITIZE_ADDRESS__
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		int status = 0;
+		open_pipe();
+		pid_t child = fork();
+		if (!child) die(numbers[i]);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), numbers[i]);
+		assert_int_equal(lines_of_write(0), 2);
+		close_pipe();
+	}
+#endif
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_logfmt, setup, teardown),
@@ -206,6 +344,9 @@ int main(void) {
 			test_long_messages_are_cut_at_a_character, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_standard_error_gets_whole_lines, setup, teardown),
+		cmocka_unit_test(test_held_lines_go_together),
+		cmocka_unit_test(test_no_more_is_held_than_a_pipe_takes_whole),
+		cmocka_unit_test(test_a_crash_loses_no_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
