@@ -62,9 +62,13 @@ static _Thread_local struct {
 	bool on;
 } keeper;
 
-/* Blocks of class n have room for GRAIN * n + 8 bytes, as the C library cuts them. */
+/* Blocks of class n have room for class_bytes(n), as the C library cuts them. */
 static size_t class_for(size_t bytes) {
 	return (bytes + GRAIN - 9) / GRAIN;
+}
+
+static size_t class_bytes(size_t class) {
+	return GRAIN * class + 8;
 }
 
 static size_t class_of(void *block) {
@@ -81,24 +85,27 @@ static size_t shelf_room(size_t class) {
 	return count > KEPT_LEAST ? count : KEPT_LEAST;
 }
 
-static void *take_kept(size_t bytes) {
-	struct shelf *shelf = keeper.on ? shelf_of(class_for(bytes)) : NULL;
+/* From the C library all of a class have the class's size. */
+static void *get_block(size_t bytes) {
+	size_t class = class_for(bytes);
+	struct shelf *shelf = keeper.on ? shelf_of(class) : NULL;
 	struct kept *block = shelf ? shelf->first : NULL;
-	if (!block) return NULL;
+	if (!block) return malloc(shelf ? class_bytes(class) : bytes);
 	shelf->first = block->next;
 	shelf->count--;
 	return block;
 }
 
-static bool keep(void *ptr) {
-	size_t class = keeper.on && ptr ? class_of(ptr) : 0;
-	struct shelf *shelf = shelf_of(class);
+static void put_block(void *ptr, size_t class) {
+	struct shelf *shelf = keeper.on ? shelf_of(class) : NULL;
 	struct kept *block = ptr;
-	if (!shelf || shelf->count >= shelf_room(class)) return false;
+	if (!shelf || shelf->count >= shelf_room(class)) {
+		free(ptr);
+		return;
+	}
 	block->next = shelf->first;
 	shelf->first = block;
 	shelf->count++;
-	return true;
 }
 
 void mem_keep_blocks(bool on) {
@@ -115,11 +122,6 @@ void mem_keep_blocks(bool on) {
 }
 
 /* --- allocations --- */
-
-static void *get_block(size_t bytes) {
-	void *kept = take_kept(bytes);
-	return kept ? kept : malloc(bytes);
-}
 
 static void *counted(void *ptr) {
 	if (!ptr) failures++;
@@ -147,7 +149,7 @@ void *mem_realloc(void *ptr, size_t size) {
 }
 
 void mem_free(void *ptr) {
-	if (!keep(ptr)) free(ptr);
+	if (ptr) put_block(ptr, keeper.on ? class_of(ptr) : 0);
 }
 
 char *mem_strdup(struct str s) {

@@ -266,6 +266,17 @@ static void setup_sockets(struct transfer *transfer) {
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
+/* libcurl would look for each of them in the environment at each exchange, and that of a pod can be long. */
+static bool has_proxies(void) {
+	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "http_proxy",
+		"all_proxy", "ALL_PROXY" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *proxy = getenv(names[i]);
+		if (proxy && proxy[0]) return true;
+	}
+	return false;
+}
+
 static void setup_connection(CURL *easy, const struct http_site *site) {
 	bool h2 = site->version == HTTP_VERSION_2;
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
@@ -279,7 +290,9 @@ static void setup_connection(CURL *easy, const struct http_site *site) {
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	/* An empty proxy means none, whatever the environment says. */
-	if (!site->use_proxy) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	if (site->use_proxy && has_proxies()) return;
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 }
 
 static void setup_times(struct transfer *transfer) {

@@ -226,4 +226,6 @@ enum err kube_read_data(const struct kube_call *call, struct str key, struct sec
  * a reason of its own answers 422); 409 AlreadyExists is ERR_EXISTS, other 409 ERR_CONFLICT; 410 ERR_GONE; a failed JSON
  * patch test (422 with empty details) and a wrong uid (422 about metadata.uid) are ERR_CONFLICT; other 422 are
  * ERR_INVALID. The text of a 400 echoes the body that was sent: it is never kept. */
+bool kube_succeeded(const struct kube_call
+		*call); /* kube_result() would be OK: nobody needs to name the operation */
 enum err kube_result(const struct kube_call *call, struct fault *fault, const char *what);

@@ -400,12 +400,16 @@ static enum err describe(const struct kube_call *call, struct fault *fault, cons
 	return err;
 }
 
+bool kube_succeeded(const struct kube_call *call) {
+	return !call->http.err && call->http.status >= 200 && call->http.status < 300;
+}
+
 enum err kube_result(const struct kube_call *call, struct fault *fault, const char *what) {
 	const struct http_req *http = &call->http;
 	if (http->err) {
 		if (fault) *fault = http->fault;
 		return fault_prefix(fault, http->err, "cannot %s", what);
 	}
-	if (http->status >= 200 && http->status < 300) return OK;
+	if (kube_succeeded(call)) return OK;
 	return describe(call, fault, what);
 }

@@ -10,8 +10,10 @@ enum { KEY_BYTES = 16 << 10, LINK_BYTES = 8192 };
 /* The identity by its address: the flight holds it, so that no other can have the same meanwhile. */
 static enum err make_key(
 	const struct identity *identity, const struct flight_plan *plan, struct buf *out_key) {
+	const char what[] = { (char)('0' + plan->kind), plan->lists ? 'l' : 'o' };
 	buf_init(out_key, KEY_BYTES);
-	buf_printf(out_key, "%p %d %d ", (const void *)identity, (int)plan->kind, plan->lists);
+	buf_append(out_key, (struct str){ (const char *)&identity, sizeof identity });
+	buf_append(out_key, (struct str){ what, sizeof what });
 	buf_append_url(out_key, plan->name);
 	buf_append_char(out_key, ' ');
 	buf_append_url(out_key, plan->version);

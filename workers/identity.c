@@ -26,12 +26,15 @@ static struct str source_of(const struct spec *spec, const struct spc *spc) {
 
 /* Everything that a token depends on, so that two identities never share one. */
 static enum err identity_key(const struct spec *spec, const struct spc *spc, struct buf *out_key) {
+	const struct str parts[] = { spc->access->authority, spc->access->scope,
+		spc->access->audience, spc->access->tenant, spc->access->client_id,
+		spec->common->ns, source_of(spec, spc) };
 	buf_init(out_key, 8192);
-	buf_printf(out_key, "%d|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s/%.*s", (int)spc->access->identity,
-		STR_ARG(spc->access->authority), STR_ARG(spc->access->scope),
-		STR_ARG(spc->access->audience), STR_ARG(spc->access->tenant),
-		STR_ARG(spc->access->client_id), STR_ARG(spec->common->ns),
-		STR_ARG(source_of(spec, spc)));
+	buf_append_char(out_key, (char)('0' + spc->access->identity));
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		buf_append_char(out_key, '|');
+		buf_append(out_key, parts[i]);
+	}
 	return buf_err(out_key);
 }
 

@@ -169,15 +169,19 @@ static void refused(struct report *report, const struct fault *fault) {
 	postpone(worker, object, err_retry(fault->err) == RETRY_SLOW ? REPORT_SLOW : REPORT_SOON);
 }
 
+static enum err read_answer(const struct report *report, struct fault *fault) {
+	char what[WHAT_BYTES];
+	if (kube_succeeded(&report->kube)) return OK;
+	snprintf(what, sizeof what, "write the status of SecretSync %s", report->object->key);
+	return kube_result(&report->kube, fault, what);
+}
+
 static void answered(struct gate_call *call) {
 	struct report *report = container_of(call, struct report, call);
 	struct worker *worker = report->worker;
 	struct fault fault = { 0 };
-	char what[WHAT_BYTES];
-	snprintf(what, sizeof what, "write the status of SecretSync %s", report->object->key);
 	note_sent(worker, report->object);
-	enum err err = kube_result(&report->kube, &fault, what);
-	if (err)
+	if (read_answer(report, &fault))
 		refused(report, &fault);
 	else
 		written(report);

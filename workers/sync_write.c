@@ -117,6 +117,7 @@ static enum err shape_init(const struct sync *sync, struct shape *out_shape) {
 enum err sync_write_result(struct sync *sync, const char *verb, struct fault *fault) {
 	char what[WHAT_BYTES];
 	*fault = (struct fault){ 0 };
+	if (kube_succeeded(&sync->kube)) return OK;
 	snprintf(what, sizeof what, "%s Secret %.*s/%.*s", verb, STR_ARG(sync->spec->common->ns),
 		STR_ARG(sync->spec->name));
 	return kube_result(&sync->kube, fault, what);
