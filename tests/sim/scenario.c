@@ -119,7 +119,7 @@ static void plan_limits(struct sim *sim) {
 	sim->watch = sim->seed % 4 == 2;
 	sim->vault_per_10s = sim->seed % 4 == 1 ? 20 + 2 * sim->sync_count : 0;
 	sim->class_per_10s = sim->seed % 5 == 3 ? 5 + 2 * sim->sync_count : 0;
-	sim->group_per_10s = sim->seed % 6 == 2 ? 20 + 3 * sim->sync_count : 0;
+	sim->group_per_10s = sim->seed % 6 == 2 ? 20 + 2 * sim->sync_count : 0;
 }
 
 void sim_plan(struct sim *sim) {
