@@ -25,10 +25,13 @@ static int64_t together_ns(int64_t at_ns, int64_t slot_ns) {
 	return over_ns ? at_ns + slot_ns - over_ns : at_ns;
 }
 
+enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns) {
+	return timer_set(&worker->timers, timer, together_ns(at_ns, SLACK_NS));
+}
+
 /* A deadline that cannot be kept for want of memory becomes "now": late work is better than lost work. */
 static void set_timer(struct worker *worker, struct object *object, int64_t at_ns) {
-	at_ns = together_ns(at_ns, SLACK_NS);
-	if (timer_set(&worker->timers, &object->timer, at_ns) != OK)
+	if (schedule_timer(worker, &object->timer, at_ns) != OK)
 		shard_enqueue(object->shard, object, CLASS_PERIODIC);
 }
 
@@ -66,9 +69,10 @@ uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_
 	return hash64_stable(vault_url) + hash64_stable(least) + kind;
 }
 
-/* Walks tell of its changes: what is left to it are safety re-reads, looks at its Secret, and to tell when walks cannot. */
+/* Where walks tell of its changes what is left to it are safety re-reads, looks at its Secret, and to tell when walks cannot. */
 static bool polls(const struct worker *worker, const struct object *object, bool covered) {
-	return !covered || worker->settings.drift != DRIFT_OFF || scan_is_blind(object);
+	bool looks = worker->settings.drift != DRIFT_OFF;
+	return !covered || looks || object->away || scan_is_blind(object);
 }
 
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {

@@ -197,6 +197,8 @@ void schedule_ready(struct object *object, enum object_class class);
 /* The same, after a wait by chance where the configuration asks for one. */
 void schedule_with_jitter(struct worker *worker, struct object *object, enum object_class class);
 int64_t schedule_jitter_ns(struct worker *worker); /* such a wait */
+/* Sets a timer that may be a little late, so that what is close wakes the worker once. */
+enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
 void schedule_settle(struct worker *worker, struct object *object); /* 4 to 5 s from now */
 /* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */
