@@ -219,9 +219,10 @@ enum err json_reader_end(struct json_reader *reader, struct fault *fault) {
 /* At most 15 digits and a minus: then nothing is lost, and nothing has to be asked of strtod(). */
 static bool is_short_integer(struct str raw, int64_t *out_number) {
 	bool minus = raw.len && raw.ptr[0] == '-';
+	size_t first = minus ? 1 : 0;
 	int64_t number = 0;
-	if (raw.len > EXACT_DIGITS || raw.len == minus) return false;
-	for (size_t i = minus; i < raw.len; i++) {
+	if (raw.len > EXACT_DIGITS || raw.len == first) return false;
+	for (size_t i = first; i < raw.len; i++) {
 		if (raw.ptr[i] < '0' || raw.ptr[i] > '9') return false;
 		number = number * 10 + (raw.ptr[i] - '0');
 	}
