@@ -1,3 +1,3 @@
 # workers/sync.c: writes of Secrets keep no pace
-# first: 29
+# first: 36
 s/return ask_kube(sync, LANE_WRITE, next);/return ask_kube(sync, LANE_USUAL, next);/
