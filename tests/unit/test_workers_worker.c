@@ -353,7 +353,7 @@ static struct party {
 	struct spec spec;
 	struct spec_common common;
 	struct spc_cell *cell;
-	char key[24], names[WIDE][16];
+	char key[24], names[WIDE][32];
 } parties[2 * PARTIES];
 
 /* Objects of its own, so that nobody shares an answer. */
