@@ -333,10 +333,14 @@ class LocalFleet:
         self.world.say("fleet-forget")
         return found
 
+    def step_of(self, percent):
+        """Every which secret is rotated for about that share of them: such that all vaults have some, of which they take turns."""
+        return report.spread_step(percent, self.options.vaults)
+
     def rotation(self, percent):
         """A share of all secrets gets a new version at once."""
         objects = self.options.objects
-        step = max(1, round(100 / percent))
+        step = self.step_of(percent)
         before = self.snapshot()
         self.world.say("fleet-fill", what="rotations", count=objects // step, step=step)
         versions = self.times()["pending"]
@@ -364,7 +368,7 @@ class LocalFleet:
         """As many SecretSyncs again are imported, of secrets that nobody has read yet, and meanwhile a share of those that are in
         use gets a new version: from there, and from the list that shows it, to its Secret."""
         objects, first = self.options.objects, self.options.objects + self.extra
-        step = max(1, round(100 / percent))
+        step = self.step_of(percent)
         done_before, before = self.times()["synced"], self.snapshot()
         self.progress.begin("import")
         for start in range(0, self.imported, CHUNK):

@@ -1,5 +1,7 @@
 """The figures of a run: how they come out of counters, and how they read."""
 
+import math
+
 KINDS = {"get": ("get secrets", "get keys", "get certificates"), "list": ("list secrets", "list keys", "list certificates"),
          "versions": ("list versions of secrets", "list versions of keys", "list versions of certificates"), "token": ("token",)}
 
@@ -63,6 +65,14 @@ def bound_seconds(objects, vaults, rate, per_subscription=USUAL_PER_SUBSCRIPTION
         return None
     together = min(per_subscription, vaults)
     return round(objects * together / vaults / min(together * rate, pace_of_subscription(rate)), 3)
+
+
+def spread_step(percent, groups):
+    """About 100 / percent, such that the numbers 0, step, 2 step... fall into all groups, to which numbers go in turns."""
+    step = max(1, round(100 / percent))
+    while math.gcd(step, groups) > 1:
+        step += 1
+    return step
 
 
 def pace_of(rate):

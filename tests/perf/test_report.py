@@ -89,6 +89,13 @@ class Report(unittest.TestCase):
     def test_pace(self):
         self.assertEqual([report.pace_of(rate) for rate in (280, 12, 1)], [278, 10.8, 0.9])
 
+    def test_a_rotation_comes_to_every_vault(self):
+        for percent, groups in ((1, 10), (1, 7), (5, 2), (100, 10), (50, 4)):
+            step = report.spread_step(percent, groups)
+            self.assertEqual({number * step % groups for number in range(groups)}, set(range(groups)))
+            self.assertLess(abs(step - 100 / percent), 5)
+        self.assertEqual(report.spread_step(1, 10), 101)
+
     def test_most_in_a_window(self):
         samples = [(0, 5), (4, 6), (9.9, 6), (10, 7), (14.5, 9), (30, 10)]
         self.assertEqual(report.most_in_window(samples, 10), 3)
