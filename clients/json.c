@@ -365,18 +365,8 @@ bool json_string_is(struct str raw_string, struct str text) {
 	return !err && text.len == 0;
 }
 
-enum err json_scan_member(struct str object, const char *key, struct str *out_raw) {
-	struct str raw_key, raw, wanted = str_of(key);
-	struct json_items members = json_members(object);
-	while (json_next_member(&members, &raw_key, &raw)) {
-		if (!json_string_is(raw_key, wanted)) continue;
-		*out_raw = raw;
-		return OK;
-	}
-	return members.err ? members.err : ERR_NOT_FOUND;
-}
-
-void json_scan_members(struct str object, const struct json_wanted *wanted, unsigned count) {
+/* Every name's first value, or STR_NULL. OK: all were found. */
+static enum err scan_members(struct str object, const struct json_wanted *wanted, unsigned count) {
 	struct str raw_key, raw;
 	struct json_items members = json_members(object);
 	unsigned missing = count;
@@ -389,4 +379,17 @@ void json_scan_members(struct str object, const struct json_wanted *wanted, unsi
 			missing--;
 		}
 	}
+	if (!missing) return OK;
+	return members.err ? members.err : ERR_NOT_FOUND;
+}
+
+enum err json_scan_member(struct str object, const char *key, struct str *out_raw) {
+	struct str raw;
+	enum err err = scan_members(object, &(struct json_wanted){ str_of(key), &raw }, 1);
+	if (!err) *out_raw = raw;
+	return err;
+}
+
+void json_scan_members(struct str object, const struct json_wanted *wanted, unsigned count) {
+	(void)scan_members(object, wanted, count);
 }
