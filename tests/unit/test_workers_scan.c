@@ -57,15 +57,29 @@ static void take_no_change(void) {
 }
 
 /* Created, and the first walk has told the same. */
-static void begin_listed(void) {
-	bench_begin();
-	fetch();
+/* Whoever was read is written, and a walk has met it. */
+static void be_listed(void) {
 	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
 	bench_take_status();
 	pass_time(2 * NS_PER_S);
 	reply_now(LIST, LISTED("a", "1700000000", ""));
 	take_no_change();
+}
+
+static void begin_listed(void) {
+	bench_begin();
+	fetch();
+	be_listed();
 	assert_int_equal(bench_active(), 0);
+}
+
+/* With a token that ends after two minutes. */
+static void begin_listed_for_a_while(void) {
+	bench_begin();
+	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
+	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":120}");
+	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
+	be_listed();
 }
 
 /* Until the next walk. */
@@ -282,15 +296,7 @@ static void where_listing_is_denied_objects_are_read(void **state) {
 /* Entra has a bad moment when a walk begins: it begins again, and nobody is read for it. */
 static void a_token_that_cannot_be_had_for_now_ends_no_trust(void **state) {
 	(void)state;
-	bench_begin();
-	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
-	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":120}");
-	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
-	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
-	bench_take_status();
-	pass_time(2 * NS_PER_S);
-	reply_now(LIST, LISTED("a", "1700000000", ""));
-	take_no_change();
+	begin_listed_for_a_while();
 	uint64_t fallbacks = metric_read(METRIC_SCAN_FALLBACKS);
 	for (int i = 0; i < 400 && !bench_find(HTTP_POST, TOKEN_URL); i++) bench_advance(10 * NS_PER_S);
 	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
@@ -826,15 +832,7 @@ static void who_was_not_well_before_an_outage_is_not_well_by_its_end(void **stat
 /* And so it is where the token is what cannot be had. */
 static void an_outage_of_entra_is_told_too(void **state) {
 	(void)state;
-	bench_begin();
-	reply(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
-	reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":120}");
-	reply(HTTP_GET, GET, 200, VALUE("s3cret-value", "v1", "1700000000"));
-	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
-	bench_take_status();
-	pass_time(2 * NS_PER_S);
-	reply_now(LIST, LISTED("a", "1700000000", ""));
-	take_no_change();
+	begin_listed_for_a_while();
 	bench_advance(120 * NS_PER_S);
 	refuse_for(2 * INTERVAL + 60 * NS_PER_S, true);
 	assert_sends(request(HTTP_PATCH, STATUS_URL), "UpdateFailedProviderError");

@@ -210,6 +210,21 @@ static void who_reads_is_told_apart_by_all_that_makes_him(void **state) {
 
 static struct object *others[400];
 
+/* Objects that all have this spec, one after the other. */
+static void add_others(struct spec *spec, unsigned from, unsigned count) {
+	for (unsigned i = from; i < from + count; i++) {
+		char key[32], uid[32];
+		struct status none = { 0 };
+		snprintf(key, sizeof key, "apps/o%u", i);
+		snprintf(uid, sizeof uid, "u-%u", i);
+		assert_int_equal(
+			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
+		rcu_swap(others[i]->spec, spec);
+		queue_add(&others[i]->item);
+	}
+	bench_turn();
+}
+
 /* One vault that answers nothing and hundreds of its objects; another vault's object is served all the same. */
 static void a_slow_vault_holds_up_nobody_else(void **state) {
 	(void)state;
@@ -217,16 +232,7 @@ static void a_slow_vault_holds_up_nobody_else(void **state) {
 	bench_give_token();
 	reply(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
 	bench_advance(NS_PER_MS); /* the answer is too old for those who come now */
-	for (int i = 0; i < 400; i++) {
-		char key[32], uid[32];
-		struct status none = { 0 };
-		snprintf(key, sizeof key, "apps/o%d", i);
-		snprintf(uid, sizeof uid, "u-%d", i);
-		assert_int_equal(object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
-		rcu_swap(others[i]->spec, &b.spec);
-		queue_add(&others[i]->item);
-	}
-	bench_turn();
+	add_others(&b.spec, 0, 400);
 	/* Its share of room, and no more. */
 	assert_in_range(bench_active(), 2, 1 + 16);
 	struct spc far;
@@ -255,20 +261,6 @@ static void a_slow_vault_holds_up_nobody_else(void **state) {
 	for (int i = 0; i < 400; i++) object_destroy(others[i]);
 	cell->now = NULL;
 	spc_cell_unref(cell);
-}
-
-static void add_others(unsigned from, unsigned count) {
-	for (unsigned i = from; i < from + count; i++) {
-		char key[32], uid[32];
-		struct status none = { 0 };
-		snprintf(key, sizeof key, "apps/o%u", i);
-		snprintf(uid, sizeof uid, "u-%u", i);
-		assert_int_equal(
-			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
-		rcu_swap(others[i]->spec, &b.spec);
-		queue_add(&others[i]->item);
-	}
-	bench_turn();
 }
 
 static void end_others(unsigned count) {
@@ -449,9 +441,9 @@ static void writes_are_paced_and_no_more_begin_than_fit(void **state) {
 	set_writes(2);
 	bench_begin();
 	bench_give_token();
-	add_others(0, 100);
+	add_others(&b.spec, 0, 100);
 	assert_int_equal(read_all(), 1);
-	add_others(100, 200);
+	add_others(&b.spec, 100, 200);
 	read_all();
 	worker_read_numbers(pool_worker(b.pool, 0), &numbers);
 	assert_int_equal(numbers.writes_waiting, 127);
@@ -476,9 +468,9 @@ static void what_room_writes_leave_goes_round_the_vaults(void **state) {
 	set_writes(2);
 	bench_begin();
 	bench_give_token();
-	add_others(0, 100);
+	add_others(&b.spec, 0, 100);
 	read_all();
-	add_others(100, 200);
+	add_others(&b.spec, 100, 200);
 	read_all();
 	make_party(&parties[0], 0, 1, STR("sa"));
 	struct spc_access far;
@@ -505,20 +497,6 @@ static void what_room_writes_leave_goes_round_the_vaults(void **state) {
 	spc_cell_unref(parties[0].cell);
 }
 
-static void add_party(struct party *party, unsigned from, unsigned count) {
-	for (unsigned i = from; i < from + count; i++) {
-		char key[32], uid[32];
-		struct status none = { 0 };
-		snprintf(key, sizeof key, "apps/p%u", i);
-		snprintf(uid, sizeof uid, "u-%u", i);
-		assert_int_equal(
-			object_create(str_of(key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
-		rcu_swap(others[i]->spec, &party->spec);
-		queue_add(&others[i]->item);
-	}
-	bench_turn();
-}
-
 static void read_narrow(void) {
 	while (bench_find(HTTP_GET, "/secrets/narrow"))
 		reply(HTTP_GET, "/secrets/narrow", 200, VALUE("s3cret-value", "v1", "1700000000"));
@@ -540,11 +518,11 @@ static void what_has_changed_has_its_share_of_the_writes(void **state) {
 	for (unsigned i = 0; i < 2; i++) make_party(&parties[i], i, 1, STR("sa"));
 	parties[0].spc.access = &far;
 	set_writes(2);
-	add_party(&parties[0], 0, 100);
+	add_others(&parties[0].spec, 0, 100);
 	read_narrow();
-	add_party(&parties[0], 100, 200);
+	add_others(&parties[0].spec, 100, 200);
 	read_narrow();
-	add_party(&parties[1], 300, 50);
+	add_others(&parties[1].spec, 300, 50);
 	thread_set_role(ROLE_WORKER);
 	b.object->reads = true;
 	schedule_ready(b.object, CLASS_SEEN);
@@ -570,7 +548,7 @@ static void no_write_leaves_a_line_while_paused(void **state) {
 	set_writes(2);
 	bench_begin();
 	bench_give_token();
-	add_others(0, 300);
+	add_others(&b.spec, 0, 300);
 	assert_int_equal(read_all(), 1);
 	request(HTTP_POST, SECRETS_URL "?")->maybe_sent = true;
 	bench_pause(true);
