@@ -3,7 +3,11 @@
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Looks at a block when it goes back to the heap. */
 static const void *watch;
@@ -82,6 +86,45 @@ static void test_blocks_are_kept(void **state) {
 	mem_wiped_free(buffer);
 	mem_keep_blocks(false);
 	for (size_t i = 0; i < CLASSES; i++) assert_null(keeper.shelves[i].first);
+}
+
+/* How a process ends that does it. */
+static int ended_by(void (*act)(void)) {
+	int status = 0;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		prctl(PR_SET_DUMPABLE, 0);
+		close(STDERR_FILENO);
+		act();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void free_twice(void) {
+	mem_keep_blocks(true);
+	void *block = mem_alloc(100), *other = mem_alloc(100);
+	mem_free(block);
+	mem_free(other);
+	mem_free(block);
+}
+
+/* Somebody has written what is written in freed blocks. */
+static void free_what_looks_freed(void) {
+	mem_keep_blocks(true);
+	struct kept *block = mem_alloc(100);
+	mem_free(mem_alloc(100));
+	block->mark = MARK;
+	mem_free(block);
+	mem_free(mem_alloc(100));
+}
+
+static void test_nobody_frees_twice(void **state) {
+	(void)state;
+	assert_int_equal(ended_by(free_twice), SIGABRT);
+	assert_int_equal(ended_by(free_what_looks_freed), 0);
 }
 
 static void test_no_more_is_kept_than_a_shelf_holds(void **state) {
@@ -203,6 +246,7 @@ int main(void) {
 		cmocka_unit_test(test_sizes),
 #ifndef __SANITIZE_ADDRESS__
 		cmocka_unit_test(test_blocks_are_kept),
+		cmocka_unit_test(test_nobody_frees_twice),
 		cmocka_unit_test(test_no_more_is_kept_than_a_shelf_holds),
 #endif
 		cmocka_unit_test(test_the_nth_fails_once),
