@@ -24,7 +24,8 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE };
 
 enum http_version { HTTP_VERSION_1_1, HTTP_VERSION_2 };
 
-/* How to reach one kind of server. Built once, then only read; must outlive its requests. */
+/* How to reach one kind of server. Built once, then only read; must outlive its requests, and what it points to every struct http
+ * that was asked with it. */
 struct http_site {
 	const char *name; /* for people: "key vault" */
 	enum http_version version; /* HTTP_VERSION_2 is offered by ALPN and falls back to 1.1 */

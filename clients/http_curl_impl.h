@@ -59,6 +59,7 @@ struct transfer {
 	int64_t sent_ns; /* when the request began to go out */
 	unsigned sends; /* how often it did: libcurl repeats what dies on a reused connection */
 	bool in_multi;
+	bool refused; /* libcurl did not take an option: the handle is not to be used */
 	bool held; /* a stream that has received enough: libcurl is told to rest until on_data has had it */
 	bool opened_socket;
 	bool has_headers; /* the final header block is complete; what follows are trailers */

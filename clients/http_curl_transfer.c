@@ -140,6 +140,11 @@ static int on_send(void *arg, char *peer_ip, char *local_ip, int peer_port, int 
 
 /* --- the options --- */
 
+/* libcurl refuses an option for want of memory alone. An exchange without one might trust others, go through a proxy, or be another
+ * method's: there is none then. */
+#define set_option(transfer, option, value) \
+	((transfer)->refused |= curl_easy_setopt((transfer)->easy, (option), (value)) != CURLE_OK)
+
 static bool breaks_line(struct str value) {
 	return str_find_char(value, '\r') != SIZE_MAX || str_find_char(value, '\n') != SIZE_MAX ||
 	       str_find_char(value, 0) != SIZE_MAX;
@@ -198,7 +203,7 @@ static enum err setup_headers(struct transfer *transfer) {
 	for (unsigned i = 0; i < req->header_count; i++)
 		add_line(&lines, req->headers[i].name, ": ", req->headers[i].value);
 	if (req->bearer) add_line(&lines, BEARER, BEARER_BETWEEN, secret_expose(req->bearer));
-	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+	set_option(transfer, CURLOPT_HTTPHEADER, transfer->headers);
 	return OK;
 }
 
@@ -208,17 +213,17 @@ static void setup_method(struct transfer *transfer) {
 	struct str body = req->secret_body ? secret_expose(req->secret_body) : req->body;
 	if (body.len || req->method == HTTP_POST) {
 		/* libcurl reads the body where it is. */
-		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.len ? body.ptr : "");
+		set_option(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+		set_option(transfer, CURLOPT_POSTFIELDS, body.len ? body.ptr : "");
 	}
-	curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, names[req->method]);
+	set_option(transfer, CURLOPT_CUSTOMREQUEST, names[req->method]);
 }
 
-static void set_blob(CURL *easy, CURLoption option, struct str pem) {
+static void set_blob(struct transfer *transfer, CURLoption option, struct str pem) {
 	struct curl_blob blob = {
 		.data = (void *)(uintptr_t)pem.ptr, .len = pem.len, .flags = CURL_BLOB_NOCOPY
 	};
-	curl_easy_setopt(easy, option, &blob);
+	set_option(transfer, option, &blob);
 }
 
 const char *site_ca_file(const struct http_site *site) {
@@ -226,44 +231,46 @@ const char *site_ca_file(const struct http_site *site) {
 	return file && file[0] ? file : NULL;
 }
 
-static void setup_trust(CURL *easy, const struct http_site *site) {
+static void setup_trust(struct transfer *transfer) {
+	const struct http_site *site = &transfer->site->site;
 	const char *ca_file = site_ca_file(site);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
+	set_option(transfer, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	set_option(transfer, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
 	/* Debian's libcurl trusts /etc/ssl/certs beside any bundle that is set, unless it is told not to. */
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
-	if (ca_file) curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, ca_file);
+	set_option(transfer, CURLOPT_CAPATH, NULL);
+	set_option(transfer, CURLOPT_PROXY_CAPATH, NULL);
+	if (ca_file) set_option(transfer, CURLOPT_PROXY_CAINFO, ca_file);
 	if (site->ca_pem.len) {
-		set_blob(easy, CURLOPT_CAINFO_BLOB, site->ca_pem);
+		set_blob(transfer, CURLOPT_CAINFO_BLOB, site->ca_pem);
 	} else if (ca_file) {
-		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+		set_option(transfer, CURLOPT_CAINFO, ca_file);
 	}
 }
 
-static void setup_client_certificate(CURL *easy, const struct http_site *site) {
-	if (site->client_cert_pem.len) set_blob(easy, CURLOPT_SSLCERT_BLOB, site->client_cert_pem);
+static void setup_client_certificate(struct transfer *transfer) {
+	const struct http_site *site = &transfer->site->site;
+	if (site->client_cert_pem.len)
+		set_blob(transfer, CURLOPT_SSLCERT_BLOB, site->client_cert_pem);
 	if (site->client_key_pem)
-		set_blob(easy, CURLOPT_SSLKEY_BLOB, secret_expose(site->client_key_pem));
-	if (site->client_cert_file) curl_easy_setopt(easy, CURLOPT_SSLCERT, site->client_cert_file);
-	if (site->client_key_file) curl_easy_setopt(easy, CURLOPT_SSLKEY, site->client_key_file);
+		set_blob(transfer, CURLOPT_SSLKEY_BLOB, secret_expose(site->client_key_pem));
+	if (site->client_cert_file) set_option(transfer, CURLOPT_SSLCERT, site->client_cert_file);
+	if (site->client_key_file) set_option(transfer, CURLOPT_SSLKEY, site->client_key_file);
 }
 
 static void setup_sockets(struct transfer *transfer) {
-	CURL *easy = transfer->easy;
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, site_open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, site_close_socket);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->site);
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	set_option(transfer, CURLOPT_OPENSOCKETFUNCTION, site_open_socket);
+	set_option(transfer, CURLOPT_OPENSOCKETDATA, transfer);
+	set_option(transfer, CURLOPT_CLOSESOCKETFUNCTION, site_close_socket);
+	set_option(transfer, CURLOPT_CLOSESOCKETDATA, transfer->site);
+	set_option(transfer, CURLOPT_PREREQFUNCTION, on_send);
+	set_option(transfer, CURLOPT_PREREQDATA, transfer);
+	set_option(transfer, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S);
+	set_option(transfer, CURLOPT_TCP_KEEPALIVE, 1L);
+	set_option(transfer, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+	set_option(transfer, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
+	set_option(transfer, CURLOPT_NOSIGNAL, 1L);
 	/* A cancelled request does not wait for its name to be resolved: the resolver's thread ends by itself. */
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	set_option(transfer, CURLOPT_QUICK_EXIT, 1L);
 }
 
 /* libcurl would look for each of them in the environment at each exchange, and that of a pod can be long. */
@@ -277,29 +284,29 @@ static bool has_proxies(void) {
 	return false;
 }
 
-static void setup_connection(CURL *easy, const struct http_site *site) {
+static void setup_connection(struct transfer *transfer) {
+	const struct http_site *site = &transfer->site->site;
 	bool h2 = site->version == HTTP_VERSION_2;
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+	set_option(transfer, CURLOPT_HTTP_VERSION,
 		(long)(h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)(h2 && !site->own_connection));
-	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)site->own_connection);
-	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)site->own_connection);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, site->allow_http ? "http,https" : "https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	set_option(transfer, CURLOPT_PIPEWAIT, (long)(h2 && !site->own_connection));
+	set_option(transfer, CURLOPT_FRESH_CONNECT, (long)site->own_connection);
+	set_option(transfer, CURLOPT_FORBID_REUSE, (long)site->own_connection);
+	set_option(transfer, CURLOPT_PROTOCOLS_STR, site->allow_http ? "http,https" : "https");
+	set_option(transfer, CURLOPT_FOLLOWLOCATION, 0L);
+	set_option(transfer, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	set_option(transfer, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	set_option(transfer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	/* An empty proxy means none, whatever the environment says. */
 	if (site->use_proxy && has_proxies()) return;
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	set_option(transfer, CURLOPT_PROXY, "");
+	set_option(transfer, CURLOPT_NOPROXY, "");
 }
 
 static void setup_times(struct transfer *transfer) {
 	int64_t timeout_ms = transfer->req->timeout_ns / NS_PER_MS;
 	long connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (long)timeout_ms : CONNECT_TIMEOUT_MS;
-	curl_easy_setopt(
-		transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? connect_ms : 1L);
+	set_option(transfer, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? connect_ms : 1L);
 	transfer_set_timeout(transfer, transfer->req->timeout_ns);
 }
 
@@ -313,13 +320,12 @@ static void setup_answer(struct transfer *transfer) {
 }
 
 static void setup_callbacks(struct transfer *transfer) {
-	CURL *easy = transfer->easy;
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	set_option(transfer, CURLOPT_WRITEFUNCTION, on_body);
+	set_option(transfer, CURLOPT_WRITEDATA, transfer);
+	set_option(transfer, CURLOPT_HEADERFUNCTION, on_header);
+	set_option(transfer, CURLOPT_HEADERDATA, transfer);
+	set_option(transfer, CURLOPT_ERRORBUFFER, transfer->error);
+	set_option(transfer, CURLOPT_PRIVATE, transfer);
 }
 
 /* libcurl has OpenSSL allocate the buffers of a record for each read and each write, and free them: 17 KB each time, to be
@@ -342,13 +348,14 @@ static enum err check_url(struct http_req *req, struct str *out_host, struct str
 		"%.*s: plain http is not allowed here: write https", STR_ARG(*out_host));
 }
 
-static enum err set_text(
-	CURL *easy, CURLoption option, struct buf *buf, struct str before, struct str text) {
+static enum err set_text(struct transfer *transfer, CURLoption option, struct buf *buf,
+	struct str before, struct str text) {
 	buf_reset(buf);
 	buf_append(buf, before);
 	buf_append(buf, text);
 	if (buf_err(buf)) return ERR_NOMEM;
-	return curl_easy_setopt(easy, option, buf_cstr(buf)) ? ERR_NOMEM : OK;
+	set_option(transfer, option, buf_cstr(buf));
+	return OK;
 }
 
 /* libcurl takes a URL to pieces and puts it together again several times for each exchange, and prints byte by byte. So it is
@@ -360,15 +367,15 @@ static enum err setup_url(struct transfer *transfer) {
 	if (err) return err;
 	/* Through a proxy the target of plain http would be the whole URL. */
 	if (req->site->allow_http)
-		return set_text(transfer->easy, CURLOPT_URL, &transfer->origin, url, STR_NULL);
+		return set_text(transfer, CURLOPT_URL, &transfer->origin, url, STR_NULL);
 	struct str origin = str_slice(url, 0, url.len - path.len);
 	if (!str_eq(origin, buf_str(&transfer->origin)))
-		err = set_text(transfer->easy, CURLOPT_URL, &transfer->origin, origin, STR_NULL);
+		err = set_text(transfer, CURLOPT_URL, &transfer->origin, origin, STR_NULL);
 	if (err) return err;
 	size_t fragment = str_find_char(path, '#');
 	path.len = fragment == SIZE_MAX ? path.len : fragment;
 	struct str root = str_starts(path, STR("/")) ? STR_NULL : STR("/");
-	return set_text(transfer->easy, CURLOPT_REQUEST_TARGET, &transfer->target, root, path);
+	return set_text(transfer, CURLOPT_REQUEST_TARGET, &transfer->target, root, path);
 }
 
 enum err transfer_setup(struct transfer *transfer) {
@@ -377,15 +384,16 @@ enum err transfer_setup(struct transfer *transfer) {
 	setup_answer(transfer);
 	setup_times(transfer);
 	setup_method(transfer);
-	return setup_headers(transfer);
+	err = setup_headers(transfer);
+	return !err && transfer->refused ? ERR_NOMEM : err;
 }
 
 /* --- life --- */
 
 /* libcurl copies what is sent into a buffer of this size, and may keep it in the handle: the least that it takes. Being set, the
  * option frees, and so wipes, the buffer. */
-static void drop_upload_buffer(CURL *easy) {
-	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+static void drop_upload_buffer(struct transfer *transfer) {
+	set_option(transfer, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
 }
 
 struct transfer *transfer_create(struct site_multi *site) {
@@ -402,14 +410,18 @@ struct transfer *transfer_create(struct site_multi *site) {
 	list_init(&transfer->stream_link);
 	buf_init(&transfer->origin, URL_BYTES);
 	buf_init(&transfer->target, URL_BYTES);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
-	curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
+	set_option(transfer, CURLOPT_USERAGENT, "kvsync/" KVSYNC_VERSION);
+	set_option(transfer, CURLOPT_SSL_CTX_FUNCTION, keep_buffers);
 	setup_callbacks(transfer);
 	setup_sockets(transfer);
-	setup_trust(easy, &site->site);
-	setup_client_certificate(easy, &site->site);
-	setup_connection(easy, &site->site);
-	drop_upload_buffer(easy);
+	setup_trust(transfer);
+	setup_client_certificate(transfer);
+	setup_connection(transfer);
+	drop_upload_buffer(transfer);
+	if (transfer->refused) {
+		transfer_destroy(transfer);
+		return NULL;
+	}
 	return transfer;
 }
 
@@ -420,11 +432,10 @@ static void drop_texts(struct transfer *transfer) {
 }
 
 void transfer_clear(struct transfer *transfer) {
-	CURL *easy = transfer->easy;
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
-	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	drop_upload_buffer(easy);
+	set_option(transfer, CURLOPT_HTTPHEADER, NULL);
+	set_option(transfer, CURLOPT_POSTFIELDS, NULL);
+	set_option(transfer, CURLOPT_HTTPGET, 1L);
+	drop_upload_buffer(transfer);
 	drop_texts(transfer);
 	transfer->req = NULL;
 	transfer->sent_ns = 0;
