@@ -38,15 +38,15 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"documentation; current: those of its latest; upstream: those of the open "
 		"controller." },
 	{ "driftDetection", OPTION_CHOICE, AT(drift), 0, 0, DRIFT_PROBE, NULL, DRIFT,
-		"How a Secret that somebody else has changed or deleted is noticed. probe: at the "
-		"poll, by an empty patch that reads no value and needs no further right. watch: at "
-		"once, by a watch of metadata; its right, which deploy/drift-watch grants, can "
-		"read "
+		"How a Secret that somebody else has changed or deleted is noticed. probe: once "
+		"per poll interval, by an empty patch that reads no value and needs no further "
+		"right. watch: at once, by a watch of metadata; its right, which "
+		"deploy/drift-watch grants, can read "
 		"every Secret of the cluster, and without it watch works as probe. off: not before "
 		"its next write." },
 	{ "driftProbesPerSecond", OPTION_NUMBER, AT(drift_probes_per_s), 1, 10000, 30, NULL, NULL,
-		"Such probes of all Secrets together in one second at most. A poll that comes when "
-		"they are used up goes without." },
+		"Such probes of all Secrets together in one second at most. Where there are more "
+		"Secrets than that allows in an interval, they take turns." },
 	{ "upstreamLeaseCheck", OPTION_CHOICE, AT(watch_upstream), 0, 0, 1, NULL, SWITCH,
 		"true: kvsync writes nothing while the Lease of the upstream controller is being "
 		"renewed in this cluster. false: it does not look." },

@@ -86,6 +86,8 @@ struct object {
 	bool paced : 1; /* home: its class asks for a pace of its own (class_pace.h) */
 	bool held : 1; /* home: `ready` is in a list of that pace, not in one of its shard */
 	bool granted : 1; /* home: a request of that pace is counted for the reconcile that is to come */
+	bool may_look : 1; /* home: a probe is counted for the reconcile that is to come (looks.h) */
+	bool unlooked : 1; /* home: its Secret was there at the start, and was not looked at since */
 	uint8_t told_value : 2, told_reason : 6; /* home: of Ready, as the server has them */
 	uint8_t due; /* home: enum object_class when the timer fires */
 	uint8_t failures; /* home: in a row, as far as they are counted */

@@ -135,8 +135,8 @@ static enum err scan_get(struct shard *shard, enum vault_kind kind, struct scan 
 	struct worker *worker = shard->worker;
 	struct scan *scan = shard->scans[kind];
 	if (!scan) {
-		enum err err = timers_reserve(
-			&worker->timers, worker->object_count + worker->scan_count + 3);
+		enum err err = timers_reserve(&worker->timers,
+			worker->object_count + worker->scan_count + WORKER_TIMERS + 2);
 		scan = err ? NULL : mem_zalloc(sizeof *scan);
 		if (!scan) return ERR_NOMEM;
 		scan->shard = shard;

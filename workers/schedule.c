@@ -19,14 +19,13 @@ void schedule_ready(struct object *object, enum object_class class) {
 	shard_enqueue(object->shard, object, class);
 }
 
-/* The first of the moments, the same for all, that is not before. */
-static int64_t together_ns(int64_t at_ns, int64_t slot_ns) {
+int64_t schedule_together_ns(int64_t at_ns, int64_t slot_ns) {
 	int64_t over_ns = at_ns % slot_ns;
 	return over_ns ? at_ns + slot_ns - over_ns : at_ns;
 }
 
 enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns) {
-	return timer_set(&worker->timers, timer, together_ns(at_ns, SLACK_NS));
+	return timer_set(&worker->timers, timer, schedule_together_ns(at_ns, SLACK_NS));
 }
 
 /* A deadline that cannot be kept for want of memory becomes "now": late work is better than lost work. */
@@ -69,15 +68,24 @@ uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_
 	return hash64_stable(vault_url) + hash64_stable(least) + kind;
 }
 
-/* Where walks tell of its changes what is left to it are safety re-reads, looks at its Secret, and to tell when walks cannot. */
-static bool polls(const struct worker *worker, const struct object *object, bool covered) {
-	bool looks = worker->settings.drift != DRIFT_OFF;
-	return !covered || looks || object->away || scan_is_blind(object);
+int64_t schedule_slot_ns(int64_t interval_ns) {
+	int64_t slot_ns = interval_ns / SLOTS_PER_INTERVAL;
+	if (slot_ns > SLOT_MOST_NS) return SLOT_MOST_NS;
+	return slot_ns > SLACK_NS ? slot_ns : SLACK_NS;
+}
+
+int64_t schedule_interval_ns(const struct worker *worker, const struct spec *spec) {
+	int64_t own_ns = spec->common->interval_ns;
+	return own_ns ? own_ns : worker->settings.poll_interval_ns;
+}
+
+/* Where walks tell of its changes what is left to it are safety re-reads, and to tell when walks cannot. */
+static bool polls(const struct object *object, bool covered) {
+	return !covered || object->away || scan_is_blind(object);
 }
 
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec) {
-	int64_t interval_ns = spec->common->interval_ns ? spec->common->interval_ns
-							: worker->settings.poll_interval_ns;
+	int64_t interval_ns = schedule_interval_ns(worker, spec);
 	const struct settings *settings = &worker->settings;
 	uint64_t hash = hash64_stable(object_uid(object));
 	int64_t poll_ns = schedule_phase_ns(hash, worker->now, interval_ns);
@@ -85,13 +93,11 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 		schedule_phase_ns(hash, worker->now, interval_ns * settings->safety_polls);
 	bool covered = scan_covers(object);
 	/* A safety re-read is one of the polls' moments. */
-	bool safety = covered &&
-		      (safety_ns <= poll_ns || !(object->reads || polls(worker, object, covered)));
+	bool safety =
+		covered && (safety_ns <= poll_ns || !(object->reads || polls(object, covered)));
 	object->due = safety ? CLASS_SAFETY : CLASS_PERIODIC;
 	int64_t at_ns = (safety ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
-	int64_t slot_ns = interval_ns / SLOTS_PER_INTERVAL;
-	if (slot_ns > SLOT_MOST_NS) slot_ns = SLOT_MOST_NS;
-	if (covered && slot_ns > SLACK_NS) at_ns = together_ns(at_ns, slot_ns);
+	if (covered) at_ns = schedule_together_ns(at_ns, schedule_slot_ns(interval_ns));
 	set_timer(worker, object, at_ns);
 }
 
@@ -139,8 +145,7 @@ static bool is_listed_poll(struct worker *worker, struct object *object) {
 	}
 	if (!scan_covers(object)) return false;
 	/* A read is still to show what a walk has told. */
-	bool looks = object->reads || worker->settings.drift != DRIFT_OFF;
-	if (object->away ? scan_is_fresh(object) : looks) {
+	if (object->away ? scan_is_fresh(object) : object->reads) {
 		schedule_ready(object, CLASS_PERIODIC);
 		return true;
 	}

@@ -70,9 +70,7 @@ static void plan_next(struct sync *sync) {
 		if (object->failures == 0) object->failures = 1;
 		gate_wait(sync->fault_gate, &object->ready);
 	} else {
-		int64_t interval_ns = spec->common->interval_ns ? spec->common->interval_ns
-								: worker->settings.poll_interval_ns;
-		schedule_retry(worker, object, fault, interval_ns);
+		schedule_retry(worker, object, fault, schedule_interval_ns(worker, spec));
 	}
 }
 
@@ -80,6 +78,7 @@ static void plan_next(struct sync *sync) {
 static void plan_anew(struct sync *sync) {
 	struct object *object = sync->object;
 	object->reads = true;
+	object->may_look = sync->may_look;
 	if (must_look_again(sync)) secret_look_failed(object);
 }
 
@@ -162,7 +161,8 @@ enum err sync_start(struct worker *worker, struct object *object) {
 	sync->class = object->wait_class;
 	sync->counted = 1;
 	sync->paid = object->granted;
-	object->granted = false;
+	sync->may_look = object->may_look;
+	object->granted = object->may_look = false;
 	sync->step = &STEP_BORROW;
 	list_init(&sync->link);
 	sync->waiter.answer = token_answered;

@@ -110,6 +110,7 @@ struct sync {
 	unsigned read_count;
 	bool fetching_values; /* the reads are in their second phase */
 	bool looking; /* nothing is to be written, as far as is known: the probe is to tell */
+	bool may_look; /* a probe is counted for it */
 	bool told; /* a watch has told of a change: the look has to be made */
 	bool took_word; /* a probe has taken what a watch may have told (secret_seen.h) */
 	struct sync_output *outputs; /* one per data item; NULL before CONVERT */

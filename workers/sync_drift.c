@@ -24,15 +24,17 @@ static bool last_word_was_about_the_secret(const struct sync *sync) {
 		       ready->reason == REASON_PATCH_FAILED || ready->reason == REASON_POLICY);
 }
 
-/* While Secrets are watched a poll looks only at what is left to be settled. */
+/* While Secrets are watched nobody looks but at what is left to be settled. Polls have turns; what begins for another reason, or
+ * for the first time, need not wait for one. */
 static bool is_due(struct sync *sync) {
-	const struct settings *settings = &sync->worker->settings;
+	const struct object *object = sync->object;
 	bool watched = sync->worker->secret_list != 0;
+	bool polled = sync->class == CLASS_PERIODIC || sync->class == CLASS_SAFETY;
 	if (sync->told || last_word_was_about_the_secret(sync)) return true;
-	if (settings->drift == DRIFT_OFF) return false;
-	if (watched && !secret_is_unsettled(sync->object)) return false;
-	return pace_take(&sync->worker->pool->drift_pace, settings->drift_probes_per_s,
-		sync->worker->now.mono_ns);
+	if (sync->worker->settings.drift == DRIFT_OFF) return false;
+	if (watched && !secret_is_unsettled(object)) return false;
+	if (sync->may_look) return true;
+	return !(polled && object->attempted) && looks_take(sync->worker);
 }
 
 static bool is_resting(const struct sync *sync) {
@@ -41,8 +43,7 @@ static bool is_resting(const struct sync *sync) {
 }
 
 static int64_t interval_ns(const struct sync *sync) {
-	return sync->spec->common->interval_ns ? sync->spec->common->interval_ns
-					       : sync->worker->settings.poll_interval_ns;
+	return schedule_interval_ns(sync->worker, sync->spec);
 }
 
 /* The poll goes on meanwhile: a new version in the vault is written all the same. */

@@ -283,9 +283,10 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 			.wake = schedule_waiter_woken,
 		});
 	worker_pace_writes(worker);
-	enum err err = timers_reserve(&worker->timers, 1);
-	return err ? err
-		   : timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
+	enum err err = timers_reserve(&worker->timers, WORKER_TIMERS);
+	if (!err) err = timer_set(&worker->timers, &worker->sweep, worker->now.mono_ns + SWEEP_NS);
+	if (!err) looks_init(worker);
+	return err;
 }
 
 void worker_release(struct worker *worker) {
@@ -304,6 +305,7 @@ void worker_release(struct worker *worker) {
 void worker_deinit(struct worker *worker) {
 	if (!worker->pool) return;
 	timer_stop(&worker->timers, &worker->sweep);
+	looks_deinit(worker);
 	scan_stop_all(worker);
 	identity_destroy_all(worker);
 	shard_destroy_all(worker);

@@ -15,6 +15,7 @@
 #include "workers/gate.h"
 #include "workers/identity.h"
 #include "workers/line.h"
+#include "workers/looks.h"
 #include "workers/pool.h"
 #include "workers/report.h"
 #include "workers/scan.h"
@@ -24,6 +25,7 @@ enum {
 	MAX_VALUE_BYTES = 64 << 10, /* of one object: Key Vault's own limit is 25 kB of text */
 	MAX_ANSWER_BYTES = 1 << 20,
 	TOKEN_TRIALS = 16,
+	WORKER_TIMERS = 2, /* but for those of objects and scans */
 	SHARE_TURNS = 20, /* of so many each class that waits has one of its own: 5 % */
 };
 
@@ -88,6 +90,7 @@ struct worker {
 	unsigned sync_count; /* home */
 	struct list
 		seen_order; /* home: objects with a Secret, the one that was seen longest ago first */
+	struct looks looks; /* home */
 	struct reports reports; /* home */
 	struct list events; /* home: Events that are under way */
 	unsigned event_count; /* home */
@@ -114,7 +117,6 @@ struct pool {
 	struct settings *settings; /* rcu: writer main */
 	struct inbox retired; /* atomic: producers workers, consumer main */
 	struct hash_key hash_key; /* const */
-	struct pace drift_pace; /* atomic */
 	struct pace write_pace; /* atomic: writes of Secrets, and what main writes for AKVSyncs */
 	struct pace_slot write_slot; /* main: its place in that */
 	struct pace status_pace; /* atomic */
@@ -199,6 +201,12 @@ void schedule_with_jitter(struct worker *worker, struct object *object, enum obj
 int64_t schedule_jitter_ns(struct worker *worker); /* such a wait */
 /* Sets a timer that may be a little late, so that what is close wakes the worker once. */
 enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns);
+/* The first of the moments, the same for all, that is not before at_ns. */
+int64_t schedule_together_ns(int64_t at_ns, int64_t slot_ns);
+/* How far apart those moments are for what nobody waits for, in a fleet of this interval. */
+int64_t schedule_slot_ns(int64_t interval_ns);
+/* The object's own poll interval, or else everybody's. */
+int64_t schedule_interval_ns(const struct worker *worker, const struct spec *spec);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);
 void schedule_settle(struct worker *worker, struct object *object); /* 4 to 5 s from now */
 /* The next moment of a phase, which is a function of `hash`, in the grid of an interval. */

@@ -70,16 +70,19 @@ void worker_saw_secret(struct worker *worker, struct object *object) {
 	list_remove(&object->seen_order);
 	list_push_back(&worker->seen_order, &object->seen_order);
 	object->secret_seen_ns = worker->now.mono_ns;
+	object->unlooked = false;
 }
 
 static enum err arrive(struct worker *worker, struct object *object) {
 	if (list_is_linked(&object->all)) return OK;
-	enum err err =
-		timers_reserve(&worker->timers, worker->object_count + worker->scan_count + 2);
+	enum err err = timers_reserve(
+		&worker->timers, worker->object_count + worker->scan_count + WORKER_TIMERS + 1);
 	if (err) return err;
 	timer_init(&object->timer, schedule_timer_fired);
 	list_push_back(&worker->objects, &object->all);
-	if (status_has_synced(&object->status)) worker_saw_secret(worker, object);
+	bool synced = status_has_synced(&object->status);
+	if (synced) worker_saw_secret(worker, object);
+	object->unlooked = synced;
 	worker->object_count++;
 	report_arrived(worker, object);
 	return OK;
@@ -104,6 +107,7 @@ static void take_object(struct worker *worker, struct object *object) {
 		if (!err) err = enter_shard(worker, object, spec, spc);
 		object->failures = 0;
 		object->away = false;
+		if (!err) looks_arrived(worker, spec, object->unlooked);
 		if (!err) schedule_with_jitter(worker, object, class_of(object));
 		/* Out of memory: it stays in the inbox and is tried again next turn. */
 		if (err) queue_add(&object->item);

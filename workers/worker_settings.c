@@ -37,6 +37,7 @@ static void apply_settings(
 		set_breakers(worker, now->breaker_interval_ns);
 	if (now->status_writes_per_s != old->status_writes_per_s) report_repace(worker);
 	if (interval) worker->replan = worker->object_count;
+	looks_replan(worker);
 	list_for_each (link, &worker->shard_list) {
 		struct shard *shard = container_of(link, struct shard, all);
 		shard_pace(shard, now);
