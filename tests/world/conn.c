@@ -29,6 +29,9 @@ static void watch_events(struct conn *conn) {
 void conn_kill(struct conn *conn, bool reset) {
 	if (conn->dead) return;
 	conn->dead = true;
+	list_remove(&conn->link);
+	list_push_back(&conn->server->dead, &conn->link);
+	list_remove(&conn->resume);
 	heap_remove(&conn->server->timers, &conn->timer);
 	loop_remove(conn->server->loop, &conn->watch);
 	if (reset) {
@@ -244,6 +247,7 @@ void conn_open(struct listener *listener, int fd) {
 	buf_init(&conn->in, WORLD_BODY_BYTES + WORLD_HEAD_BYTES);
 	buf_init(&conn->out, 1 << 30);
 	list_init(&conn->exchanges);
+	list_init(&conn->resume);
 	list_push_back(&server->conns, &conn->link);
 	server->connections[conn->kind]++;
 	if (loop_add(server->loop, &conn->watch) != OK) {

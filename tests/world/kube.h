@@ -43,7 +43,9 @@ enum err kube_crd_load(struct kube_world *world, struct str yaml);
 bool kube_request_is_watch(const struct world_request *req);
 
 /* Runs controllers (garbage collection, namespaces, default service accounts) and compaction up to `now`. Returns the next
- * mono_ns at which one of them or a watch has something to do; NEVER_NS: only a request can change anything. */
+ * mono_ns at which one of them has something to do; NEVER_NS: only a request can change anything. */
+int64_t kube_run_controllers(struct kube_world *world, struct now now);
+/* The same, or a watch, whether its client takes what it sends or not. */
 int64_t kube_advance(struct kube_world *world, struct now now);
 
 /* Watches. */

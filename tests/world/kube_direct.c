@@ -19,11 +19,15 @@ static void compact_by_time(struct kube_world *world, struct now now) {
 	for (size_t i = 0; rv && i < world->type_count; i++) kube_compact_before(world, &world->types[i], rv);
 }
 
-int64_t kube_advance(struct kube_world *world, struct now now) {
+int64_t kube_run_controllers(struct kube_world *world, struct now now) {
 	world->now = now;
 	kube_gc_run(world, now);
 	compact_by_time(world, now);
-	int64_t next = heap_first_ns(&world->gc);
+	return heap_first_ns(&world->gc);
+}
+
+int64_t kube_advance(struct kube_world *world, struct now now) {
+	int64_t next = kube_run_controllers(world, now);
 	list_for_each(node, &world->watches) {
 		int64_t due = kube_watch_next_of(node);
 		if (due < next) next = due;

@@ -51,6 +51,8 @@ bool server_start(struct server *server, struct clock *clock, struct loop *loop,
 	server->idle_close_ns = 120 * NS_PER_S;
 	heap_init(&server->timers);
 	list_init(&server->conns);
+	list_init(&server->dead);
+	list_init(&server->resumed);
 	list_init(&server->watches);
 	world_net_init(&server->net);
 	server->log = world_log_create();
@@ -62,6 +64,10 @@ bool server_start(struct server *server, struct clock *clock, struct loop *loop,
 	return true;
 }
 
+static void free_dead(struct server *server) {
+	list_for_each_safe (node, &server->dead) conn_free(container_of(node, struct conn, link));
+}
+
 void server_stop(struct server *server) {
 	for (int kind = 0; kind < SERVER_KINDS; kind++) {
 		struct listener *listener = &server->listeners[kind];
@@ -70,11 +76,9 @@ void server_stop(struct server *server) {
 		close(listener->watch.fd);
 		listener->watch.fd = -1;
 	}
-	list_for_each_safe (node, &server->conns) {
-		struct conn *conn = container_of(node, struct conn, link);
-		conn_kill(conn, false);
-		conn_free(conn);
-	}
+	list_for_each_safe (node, &server->conns)
+		conn_kill(container_of(node, struct conn, link), false);
+	free_dead(server);
 	heap_deinit(&server->timers);
 	world_net_deinit(&server->net);
 	world_log_destroy(take(server->log));
@@ -83,9 +87,9 @@ void server_stop(struct server *server) {
 
 void server_apply_net(struct server *server) {
 	struct now now = server->now;
-	list_for_each (node, &server->conns) {
+	list_for_each_safe (node, &server->conns) {
 		struct conn *conn = container_of(node, struct conn, link);
-		if (conn->dead || !conn->host[0]) continue;
+		if (!conn->host[0]) continue;
 		enum world_link link = world_net_link(&server->net, now, str_of(conn->host));
 		if (link == WORLD_REFUSED) {
 			conn_kill(conn, true);
@@ -109,32 +113,26 @@ static void run_timers(struct server *server, struct now now) {
 
 static int64_t run_kube(struct server *server, struct now now) {
 	if (!server->kube) return NEVER_NS;
-	int64_t next_ns = kube_advance(server->kube, now);
+	int64_t next_ns = kube_run_controllers(server->kube, now);
 	list_for_each (node, &server->watches) {
 		struct exchange *exchange = container_of(node, struct exchange, watch_link);
 		struct conn *conn = exchange->conn;
 		if (conn->dead || conn->frozen) continue;
-		if (exchange_poll(exchange)) conn->resume_due = true;
-		int64_t at_ns = exchange->watch_state == KUBE_WATCH_OPEN
-					? kube_watch_next_ns(exchange->watch)
-					: NEVER_NS;
+		bool resumes = exchange_poll(exchange);
+		if (resumes && !list_is_linked(&conn->resume))
+			list_push_back(&server->resumed, &conn->resume);
+	}
+	/* Behind the walk: a resumed connection may end its watches, which unlinks them. */
+	for (struct list *node; (node = list_pop(&server->resumed));)
+		conn_resume(container_of(node, struct conn, resume));
+	/* Only now is it seen what their clients have taken. */
+	list_for_each (node, &server->watches) {
+		const struct exchange *exchange = container_of(node, struct exchange, watch_link);
+		if (exchange->conn->dead || exchange->conn->frozen) continue;
+		int64_t at_ns = exchange_next_ns(exchange);
 		if (at_ns < next_ns) next_ns = at_ns;
 	}
-	/* In a second walk: a resumed connection may end its watches, which unlinks them. */
-	list_for_each (node, &server->conns) {
-		struct conn *conn = container_of(node, struct conn, link);
-		if (!conn->resume_due) continue;
-		conn->resume_due = false;
-		conn_resume(conn);
-	}
 	return next_ns;
-}
-
-static void free_dead(struct server *server) {
-	list_for_each_safe (node, &server->conns) {
-		struct conn *conn = container_of(node, struct conn, link);
-		if (conn->dead) conn_free(conn);
-	}
 }
 
 void server_turn(struct server *server, int64_t deadline_ns) {

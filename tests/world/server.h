@@ -54,7 +54,8 @@ struct exchange {
 
 struct conn {
 	struct loop_fd watch;
-	struct list link;
+	struct list link; /* in server.conns, or in server.dead */
+	struct list resume; /* in server.resumed: one of its watches has something to send */
 	struct heap_node timer;
 	struct server *server;
 	enum server_kind kind; /* a proxy's connection becomes SERVER_AZURE after CONNECT */
@@ -67,7 +68,6 @@ struct conn {
 	bool dead; /* freed at the end of the turn */
 	bool close_after; /* HTTP/1.1: the client asked for it */
 	bool want_write;
-	bool resume_due; /* one of its watches has something to send */
 	unsigned served; /* requests */
 	int64_t idle_ns; /* mono: closed then when nothing comes */
 	struct buf in, out;
@@ -82,6 +82,8 @@ struct server {
 	struct loop *loop;
 	struct heap timers;
 	struct list conns;
+	struct list dead; /* connections that are freed at the end of the turn */
+	struct list resumed;
 	struct list watches;
 	struct listener listeners[SERVER_KINDS];
 	struct azure *azure;
@@ -121,6 +123,8 @@ void exchange_destroy(struct exchange *exchange);
 void exchange_handle(struct exchange *exchange, const struct world_request *req);
 /* Polls a watch; true: there is something to send, or it is over. */
 bool exchange_poll(struct exchange *exchange);
+/* When it has something to send. NEVER_NS: not before its client takes more, or it is over. */
+int64_t exchange_next_ns(const struct exchange *exchange);
 void exchange_peer(const struct conn *conn, struct world_request *req, char names[static 512]);
 void world_gzip(struct buf *body); /* RFC 1952 with stored blocks */
 

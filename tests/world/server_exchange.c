@@ -106,15 +106,25 @@ void exchange_handle(struct exchange *exchange, const struct world_request *req)
 	conn->served++;
 }
 
+/* The client has not taken enough of what is there. */
+static bool is_full(const struct exchange *exchange) {
+	return buf_str(&exchange->out.body).len - exchange->sent > WATCH_BACKLOG_BYTES ||
+	       buf_str(&exchange->conn->out).len > WATCH_BACKLOG_BYTES;
+}
+
 bool exchange_poll(struct exchange *exchange) {
 	struct buf *body = &exchange->out.body;
 	if (exchange->watch_state != KUBE_WATCH_OPEN) return true;
-	if (buf_str(body).len - exchange->sent > WATCH_BACKLOG_BYTES) return false;
-	if (buf_str(&exchange->conn->out).len > WATCH_BACKLOG_BYTES) return false;
+	if (is_full(exchange)) return false;
 	if (exchange->sent) {
 		buf_consume(body, exchange->sent);
 		exchange->sent = 0;
 	}
 	exchange->watch_state = kube_watch_poll(exchange->watch, exchange->conn->server->now, body);
 	return buf_str(body).len > 0 || exchange->watch_state != KUBE_WATCH_OPEN;
+}
+
+int64_t exchange_next_ns(const struct exchange *exchange) {
+	if (exchange->watch_state != KUBE_WATCH_OPEN || is_full(exchange)) return NEVER_NS;
+	return kube_watch_next_ns(exchange->watch);
 }
