@@ -74,6 +74,10 @@ def config_text(options, port, keys, first_probes=False):
     return "".join(f"{key}: {value}\n" for key, value in settings.items() if key in keys)
 
 
+def longest_of_workers(metrics, name):
+    return max((seconds for thread, seconds in metrics.get(name, {}).items() if thread != "main"), default=0)
+
+
 class LocalFleet:
     """World, fleet and engine; by `with`."""
 
@@ -171,7 +175,8 @@ class LocalFleet:
                 "turns_cpu": metrics.get("kvsync_turn_cpu_seconds_bucket", {}).get("main", {}),
                 "main_turn": metrics["kvsync_turn_longest_seconds"]["main"],
                 "main_turn_cpu": metrics.get("kvsync_turn_busiest_seconds", {}).get("main", 0),
-                "worker_turn": max(v for k, v in metrics["kvsync_turn_longest_seconds"].items() if k != "main")}
+                "worker_turn": longest_of_workers(metrics, "kvsync_turn_longest_seconds"),
+                "worker_turn_cpu": longest_of_workers(metrics, "kvsync_turn_busiest_seconds")}
 
     def wait(self, phase, done, total, limit, pause=0.1):
         """Until done() reaches total, showing how far it is."""
@@ -226,6 +231,7 @@ class LocalFleet:
                  "main_turns_cpu": report.turns_over(end["turns_cpu"], {}, TURN_BOUNDS_MS),
                  "main_turn_max_ms": round(1000 * end["main_turn"], 1),
                  "main_turn_cpu_max_ms": round(1000 * end["main_turn_cpu"], 1), "worker_turn_max_ms": round(1000 * end["worker_turn"], 1),
+                 "worker_turn_cpu_max_ms": round(1000 * end["worker_turn_cpu"], 1),
                  "requests": report.requests_of(end["labels"], end["counts"]),
                  "writes": report.writes_of(end["labels"], end["counts"]),
                  "samples": [tuple(round(value, 3) for value in sample) for sample in samples]}

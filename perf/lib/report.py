@@ -188,6 +188,8 @@ def text(result):
     lines.append(row("429 answers", result["throttled"]))
     lines.append(row("longest turn of main", result["main_turn_max_ms"], f"ms, at most {result['main_turn_cpu_max_ms']} ms of CPU"))
     lines += turns_line("turns of main", result.get("main_turns"))
+    if "worker_turn_max_ms" in result:
+        lines.append(row("longest turn of a worker", result["worker_turn_max_ms"], f"ms, at most {result['worker_turn_cpu_max_ms']} ms of CPU"))
     if result.get("gets_per_version") is not None:
         lines.append(row("GETs per object and version", result["gets_per_version"]))
     lines.append(f"  requests: {counts_line(result['requests'])}")
