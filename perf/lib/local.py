@@ -24,6 +24,7 @@ CHUNK = 2000
 SETTLE_S = 8  # a version that was read within 3 s of its `updated` is read again 4 to 5 s later
 PER_CLASS = {"shared": 200, "1:1": 1, "seed": 10000}
 UNLIMITED = 1000000
+OBJECT_BYTES, COPIES_OF_A_VALUE = 7000, 2.5  # what the world needs for an object, and how often it has its value
 TURN_BOUNDS_MS = (5, 10, 20)
 CUT_VAULT = "fleet-0"  # by --outage
 
@@ -115,12 +116,14 @@ class LocalFleet:
         options = self.options
         quota = report.quota_of(options.rate) or UNLIMITED
         self.total = options.objects + self.extra + self.imported
+        reserve = self.total * (OBJECT_BYTES + COPIES_OF_A_VALUE * options.values)
+        self.progress.begin("filling the world")
         self.world.say("fleet", total=self.total, vaults=options.vaults, identities=options.identities,
                        perClass=PER_CLASS[options.classes], readers=options.readers, bytes=options.values, tenant=TENANT,
-                       issuer=ISSUER, callsPer10s=quota, perSubscription=options.per_subscription)
+                       issuer=ISSUER, callsPer10s=quota, perSubscription=options.per_subscription,
+                       reserveMiB=int(reserve / 2**20), patience=600)
         if options.latency:
             self.world.say("fault", fault="delay", number=options.latency)
-        self.progress.begin("filling the world")
         for number, (what, count) in enumerate((("values", self.total), ("classes", self.total), ("syncs", options.objects))):
             for start in range(0, count, CHUNK):
                 self.world.say("fleet-fill", what=what, **{"from": start}, count=min(CHUNK, count - start),

@@ -75,12 +75,12 @@ class World:
         return {"HTTPS_PROXY": self.facts["proxyUrl"], "SSL_CERT_FILE": self.facts["caFile"],
                 "NO_PROXY": "127.0.0.1,localhost"}
 
-    def say(self, word, **members):
+    def say(self, word, *, patience=10, **members):
         request = urllib.request.Request(f"{self.facts['controlUrl']}/world/{word}", method="POST",
                                          data=json.dumps(members).encode(),
                                          headers={"Content-Type": "application/json"})
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=patience) as answer:
                 body = answer.read()
         except urllib.error.HTTPError as error:
             raise ClusterError(f"kvsync-world refused {word} {members}: {error.read().decode()}") from error

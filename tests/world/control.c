@@ -152,7 +152,7 @@ static const struct word {
 	{ "idle-close", NULL, word_idle_close, "seconds" },
 	{ "fleet", NULL, word_fleet,
 		"total vaults perSubscription identities perClass readers bytes tenant issuer "
-		"callsPer10s" },
+		"callsPer10s reserveMiB" },
 	{ "fleet-fill", NULL, word_fleet_fill, "what from count step timed ageSeconds" },
 	{ "fleet-forget", NULL, word_fleet_forget, "" },
 	{ "reset-stats", NULL, word_reset_stats, "" },

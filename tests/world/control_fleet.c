@@ -5,12 +5,19 @@
  * value it carries.
  */
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/world/control.h"
 
-enum { MAX_OBJECTS = 4000000, NAME_BYTES = 64, USUAL_PER_SUBSCRIPTION = 5 };
+enum {
+	MAX_OBJECTS = 4000000,
+	NAME_BYTES = 64,
+	USUAL_PER_SUBSCRIPTION = 5,
+	MAX_RESERVE_MIB = 1 << 20,
+	BLOCK_BYTES = 64 << 10, /* comes from the heap, and goes back to it */
+};
 
 #define FLEET_NAMESPACE "fleet"
 
@@ -254,6 +261,22 @@ static unsigned positive(struct job *job, const char *name, int64_t most) {
 	return (unsigned)number;
 }
 
+/* The heap has so much from now on. A page that is used for the first time is made by the kernel, and on a virtual machine that has
+ * not had it by its host: ten times as dear, and more of them the larger the fleet is. */
+static void reserve_memory(size_t bytes) {
+	struct list blocks;
+	list_init(&blocks);
+	mallopt(M_TRIM_THRESHOLD, -1);
+	for (size_t got = 0; got < bytes; got += BLOCK_BYTES) {
+		struct list *block = mem_alloc(BLOCK_BYTES);
+		if (!block) break;
+		memset(block, 1, BLOCK_BYTES);
+		list_init(block);
+		list_push_back(&blocks, block);
+	}
+	for (struct list *block; (block = list_pop(&blocks));) mem_free(block);
+}
+
 void word_fleet(struct job *job) {
 	struct fleet wanted = {
 		.total = positive(job, "total", MAX_OBJECTS),
@@ -268,6 +291,9 @@ void word_fleet(struct job *job) {
 	int64_t calls = job_number(job, "callsPer10s", AZURE_RATE_CALLS);
 	int64_t each = job_number(job, "perSubscription", USUAL_PER_SUBSCRIPTION);
 	if (each < 1 || each > 10000) job_fail(job, "'perSubscription' must be from 1 to 10000. ");
+	int64_t reserve_mib = job_number(job, "reserveMiB", 0);
+	if (reserve_mib < 0 || reserve_mib > MAX_RESERVE_MIB)
+		job_fail(job, "'reserveMiB' is out of range. ");
 	if (wanted.readers < 1) job_fail(job, "'readers' must be at least 1. ");
 	if (calls < 1 || calls > 1000000) job_fail(job, "'callsPer10s' is out of range. ");
 	if (!job->server->kube) job_fail(job, "this world has no API server");
@@ -278,6 +304,7 @@ void word_fleet(struct job *job) {
 	struct fleet *fleet = mem_zalloc(sizeof(*fleet));
 	assert(fleet);
 	*fleet = wanted;
+	reserve_memory((size_t)reserve_mib << 20);
 	fleet->generation = mem_zalloc(fleet->total * sizeof(*fleet->generation));
 	fleet->due_ns = mem_zalloc(fleet->total * sizeof(*fleet->due_ns));
 	fleet->shown_ns = mem_zalloc(fleet->total * sizeof(*fleet->shown_ns));
