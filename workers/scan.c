@@ -11,6 +11,8 @@ enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3, RETRY_DOUBLI
 
 static const int64_t GATHER_NS = NS_PER_S; /* objects come one by one */
 static const int64_t GATHER_MOST_NS = 15 * NS_PER_S;
+/* Of an interval: how long the first walk waits while objects come, where nobody waits for it. */
+enum { GATHER_PART = 4 };
 static const int64_t HURRY_NS = 2 * NS_PER_S;
 /* An eager walk comes when the last one is over for so many times as long as it took. */
 static const int64_t EAGER_REST = 10;
@@ -103,14 +105,27 @@ static int64_t eager_walk_ns(const struct scan *scan) {
 	return soon_ns > rested_ns ? soon_ns : rested_ns;
 }
 
+/* The first walk waits until no more objects come, or for long enough. Who was just read has no use for it before his next check is
+ * due, and a walk in the middle of an import costs as much as one behind it. */
+static int64_t first_walk_ns(const struct scan *scan) {
+	int64_t patience_ns = worker_of(scan)->settings.poll_interval_ns / GATHER_PART;
+	if (scan->eager || patience_ns < GATHER_MOST_NS) patience_ns = GATHER_MOST_NS;
+	int64_t at_ns = now_ns(scan) + GATHER_NS, most_ns = scan->born_ns + patience_ns;
+	return at_ns < most_ns ? at_ns : most_ns;
+}
+
+static bool gathers(const struct scan *scan) {
+	return scan->mode == SCAN_UNDECIDED && !scan->walking && !scan->failures;
+}
+
 void scan_hurry(struct object *object) {
 	for (unsigned i = 0; i < object->link_count; i++) {
 		struct scan *scan = scan_at(object, i);
 		if (link_at(object, i)->name->known || scan->mode == SCAN_GET) continue;
-		if (scan->eager || scan->mode == SCAN_UNDECIDED) continue;
+		if (scan->eager || (scan->mode == SCAN_UNDECIDED && !gathers(scan))) continue;
 		scan->eager = true;
 		if (scan->walking) continue;
-		int64_t at_ns = eager_walk_ns(scan);
+		int64_t at_ns = gathers(scan) ? first_walk_ns(scan) : eager_walk_ns(scan);
 		if (timer_at_ns(&worker_of(scan)->timers, &scan->timer) > at_ns)
 			set_timer(scan, at_ns);
 	}
@@ -224,10 +239,7 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 		list_push_front(&scan->order, &name->order);
 	name->walk = scan->walk;
 	scan->name_count++;
-	/* The first walk waits until no more come, or for long enough. */
-	int64_t at_ns = now_ns(scan) + GATHER_NS, most_ns = scan->born_ns + GATHER_MOST_NS;
-	if (scan->mode == SCAN_UNDECIDED && !scan->walking && !scan->failures)
-		set_timer(scan, at_ns < most_ns ? at_ns : most_ns);
+	if (gathers(scan)) set_timer(scan, first_walk_ns(scan));
 	return name;
 }
 
@@ -456,6 +468,7 @@ static void tell_missing(struct scan *scan) {
 	}
 }
 
+/* Who came into use during the walk, and was passed over, is left to the next one: no row of his has been seen. */
 static void tell_unchanged(struct scan *scan) {
 	if (!scan->has_news) return;
 	scan->has_news = false;
@@ -463,8 +476,11 @@ static void tell_unchanged(struct scan *scan) {
 		struct scan_name *name = container_of(order, struct scan_name, order);
 		list_for_each (node, &name->users) {
 			struct object *object = container_of(node, struct scan_link, link)->object;
-			if (!object->sync && !object->failures && has_news(object))
+			if (object->sync || object->failures || !has_news(object)) continue;
+			if (name->known)
 				schedule_ready(object, CLASS_PERIODIC);
+			else
+				scan->has_news = true;
 		}
 	}
 }

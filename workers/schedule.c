@@ -140,7 +140,10 @@ void schedule_retry(struct worker *worker, struct object *object, const struct f
 static bool is_listed_poll(struct worker *worker, struct object *object) {
 	if (scan_is_blind(object)) return false;
 	if (scan_is_undecided(object)) {
-		set_timer(worker, object, worker->now.mono_ns + NS_PER_S);
+		/* A large fleet's import may last for long. */
+		int64_t slot_ns = worker->settings.poll_interval_ns / SLOTS_PER_INTERVAL;
+		set_timer(worker, object,
+			worker->now.mono_ns + (slot_ns > NS_PER_S ? slot_ns : NS_PER_S));
 		return true;
 	}
 	if (!scan_covers(object)) return false;

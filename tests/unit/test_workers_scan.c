@@ -148,6 +148,86 @@ static void a_walk_in_a_hurry_lets_the_vault_rest(void **state) {
 	reply_now(LIST, LISTED("a", "1700000000", ""));
 }
 
+/* Another name is needed: one more object has come. */
+static void need(const char *name) {
+	struct str needed = str_of(name);
+	enum vault_kind kind = VAULT_SECRET;
+	thread_set_role(ROLE_WORKER);
+	assert_int_equal(scan_link_object(b.object, &needed, &kind, 1), OK);
+	thread_set_role(ROLE_MAIN);
+}
+
+static void set_interval(int64_t ns);
+
+/* One each half second; somebody has waited for a walk from `hurry` on. Returns after how many the first one began. */
+static int names_until_walk(int most, int hurry) {
+	char name[16];
+	int count = 0;
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	for (; count < most && !bench_find(HTTP_GET, LIST); count++) {
+		snprintf(name, sizeof name, "n%d", count);
+		need(name);
+		thread_set_role(ROLE_WORKER);
+		if (count == hurry) scan_hurry(b.object);
+		thread_set_role(ROLE_MAIN);
+		pass_time(NS_PER_S / 2);
+	}
+	return count;
+}
+
+/* An import takes its time, and nobody who was just read has a use for a walk yet. */
+static void the_first_walk_waits_for_an_import(void **state) {
+	(void)state;
+	bench_begin();
+	assert_int_equal(names_until_walk(800, -1), 800);
+	pass_time(NS_PER_S);
+	request(HTTP_GET, LIST);
+}
+
+static void the_first_walk_waits_for_a_quarter_of_an_interval(void **state) {
+	(void)state;
+	bench_begin();
+	assert_in_range(names_until_walk(4000, -1), 2 * 900 - 4, 2 * 900 + 4);
+}
+
+static void the_first_walk_does_not_wait_for_an_import_where_intervals_are_short(void **state) {
+	(void)state;
+	set_interval(40 * NS_PER_S);
+	bench_begin();
+	assert_in_range(names_until_walk(4000, -1), 2 * 15 - 4, 2 * 15 + 4);
+}
+
+/* As after a start, when a walk tells at once what has changed meanwhile. */
+static void the_first_walk_does_not_wait_for_an_import_when_somebody_does(void **state) {
+	(void)state;
+	bench_begin();
+	assert_in_range(names_until_walk(4000, 10), 2 * 15 - 4, 2 * 15 + 4);
+}
+
+/* It knows nothing of him: there is nothing to be told, and nothing to be in a hurry for. */
+static void who_came_during_a_walk_is_left_to_the_next_one(void **state) {
+	(void)state;
+	bench_begin();
+	fetch();
+	reply(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
+	bench_take_status();
+	pass_time(2 * NS_PER_S);
+	request(HTTP_GET, LIST);
+	need("late");
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(bench_active(), 0);
+		pass_time(10 * NS_PER_S);
+	}
+	assert_true(scan_at(b.object, 0)->has_news);
+	need("a");
+	advance_to_walk();
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	take_no_change();
+}
+
 static int64_t created_of(unsigned index) {
 	struct vault_row row;
 	return scan_row(b.object, index, &row) ? row.created_s : 0;
@@ -389,12 +469,7 @@ static void link_many(struct object *object, const char *prefix, unsigned count)
 	assert_int_equal(scan_link_object(object, names, kinds, count), OK);
 }
 
-/* Lists are given up, and each object is to be checked by GET at its own moment, also the one whose name stands last while further
- * names turn up in front. */
-static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
-	struct object *two[2];
-	(void)state;
-	begin_listed();
+static void add_two(struct object *two[2]) {
 	for (int i = 0; i < 2; i++) {
 		struct status status;
 		assert_int_equal(status_copy(&b.object->status, &status), OK);
@@ -405,6 +480,22 @@ static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
 		queue_add(&two[i]->item);
 	}
 	bench_turn();
+}
+
+static void end_two(struct object *two[2]) {
+	pool_stop(b.pool, 0);
+	bench_turn();
+	pool_join(b.pool);
+	for (int i = 0; i < 2; i++) object_destroy(two[i]);
+}
+
+/* Lists are given up, and each object is to be checked by GET at its own moment, also the one whose name stands last while further
+ * names turn up in front. */
+static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
+	struct object *two[2];
+	(void)state;
+	begin_listed();
+	add_two(two);
 	struct scan *scan = scan_at(b.object, 0);
 	thread_set_role(ROLE_WORKER);
 	link_many(two[0], "x", MANY_NAMES);
@@ -417,10 +508,7 @@ static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
 	bench_turn();
 	assert_int_equal(scan->moving, 0);
 	assert_int_equal(b.object->due, CLASS_PERIODIC);
-	pool_stop(b.pool, 0);
-	bench_turn();
-	pool_join(b.pool);
-	for (int i = 0; i < 2; i++) object_destroy(two[i]);
+	end_two(two);
 }
 
 enum { CROWD = 20 };
@@ -1090,6 +1178,11 @@ int main(void) {
 		SCAN_TEST(a_walk_comes_once_per_interval),
 		SCAN_TEST(a_walk_has_a_moment_of_its_clusters_own),
 		SCAN_TEST(a_walk_in_a_hurry_lets_the_vault_rest),
+		SCAN_TEST(the_first_walk_waits_for_an_import),
+		SCAN_TEST(the_first_walk_waits_for_a_quarter_of_an_interval),
+		SCAN_TEST(the_first_walk_does_not_wait_for_an_import_where_intervals_are_short),
+		SCAN_TEST(the_first_walk_does_not_wait_for_an_import_when_somebody_does),
+		SCAN_TEST(who_came_during_a_walk_is_left_to_the_next_one),
 		SCAN_TEST(rows_are_of_their_names_in_any_order),
 		SCAN_TEST(a_changed_row_is_read_and_written),
 		SCAN_TEST(a_read_that_tells_nothing_new_writes_nothing),
