@@ -10,6 +10,7 @@
 
 enum {
 	IN_FLIGHT = 16, /* of a worker */
+	ENDS_PER_TURN = 256, /* of pauses, in each batch */
 	STATUS_BYTES = 512 << 10,
 	WHAT_BYTES = 640,
 	BACKLOG =
@@ -284,6 +285,14 @@ static int64_t begin_next(struct worker *worker, struct report_batch *batch, int
 	return batch->at_ns;
 }
 
+/* True: there are more of them. */
+static bool end_some(struct worker *worker, struct report_batch *batch) {
+	struct list *link;
+	for (int i = 0; i < ENDS_PER_TURN && (link = list_pop(&batch->objects)); i++)
+		enqueue(worker, container_of(link, struct object, report));
+	return !list_is_empty(&batch->objects);
+}
+
 /* Puts those in line again whose pause is over; returns when the next one is. */
 static int64_t end_pauses(struct worker *worker) {
 	int64_t next_ns = NEVER_NS;
@@ -294,9 +303,9 @@ static int64_t end_pauses(struct worker *worker) {
 			next_ns = earlier(next_ns, batch->at_ns);
 			continue;
 		}
-		for (struct list *link; (link = list_pop(&batch->objects));)
-			enqueue(worker, container_of(link, struct object, report));
-		next_ns = earlier(next_ns, begin_next(worker, batch, PATIENCE_NS[i]));
+		bool more = end_some(worker, batch);
+		next_ns = earlier(next_ns,
+			more ? worker->now.mono_ns : begin_next(worker, batch, PATIENCE_NS[i]));
 	}
 	return next_ns;
 }

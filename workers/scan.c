@@ -7,7 +7,7 @@
 #include "base/metric.h"
 #include "workers/worker.h"
 
-enum { NAME_BYTES = 256, MOVES_PER_TURN = 256, FAILURES_TO_GET = 3, RETRY_DOUBLINGS = 6 };
+enum { NAME_BYTES = 256, FAILURES_TO_GET = 3, RETRY_DOUBLINGS = 6 };
 
 static const int64_t GATHER_NS = NS_PER_S; /* objects come one by one */
 static const int64_t GATHER_MOST_NS = 15 * NS_PER_S;
@@ -73,7 +73,7 @@ static void due(struct timer *timer) {
 	if (scan->walking || worker->stopping) return;
 	if (scan->held_until_ns > now_ns(scan)) {
 		set_timer(scan, scan->held_until_ns);
-	} else if (scan->moving) {
+	} else if (scan->moving || scan->telling) {
 		set_timer(scan, now_ns(scan) + GATHER_NS);
 	} else if (!scan->name_count || !is_worth_it(scan)) {
 		to_get(scan);
@@ -231,9 +231,9 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 	}
 	list_init(&name->users);
 	name->kind = (uint8_t)scan->kind;
-	/* In front: a walk that is under way has not met it, or may have passed it. While objects are given other timers, which goes on
-	 * from the front, there is none, and behind it takes nobody's turn. */
-	if (scan->moving)
+	/* In front: a walk that is under way has not met it, or may have passed it. While slices go on from the front there is none, and
+	 * behind it takes nobody's turn. */
+	if (scan->moving || scan->telling)
 		list_push_back(&scan->order, &name->order);
 	else
 		list_push_front(&scan->order, &name->order);
@@ -250,6 +250,7 @@ static void drop_name(struct scan *scan, struct scan_name *name) {
 	map_remove(&scan->names, &name->node);
 	scan->name_count--;
 	if (scan->moving > scan->name_count) scan->moving = scan->name_count;
+	if (scan->telling > scan->name_count) scan->telling = scan->name_count;
 	mem_free(name);
 }
 
@@ -268,14 +269,8 @@ void scan_unlink_object(struct object *object) {
 	object->listed = false;
 }
 
-/* A walk that finds nothing is a check that finds nothing: the first one after a write has to be told, later ones have not. */
-static bool has_news(const struct object *object) {
-	const struct condition *ready = &object->status.conditions[CONDITION_READY];
-	return ready->value == CONDITION_TRUE && ready->reason != REASON_UPDATE_NO_CHANGE;
-}
-
 void scan_note_news(struct object *object) {
-	if (!has_news(object)) return;
+	if (!scan_has_news(object)) return;
 	for (unsigned i = 0; i < object->link_count; i++) scan_at(object, i)->has_news = true;
 }
 
@@ -468,26 +463,10 @@ static void tell_missing(struct scan *scan) {
 	}
 }
 
-/* Who came into use during the walk, and was passed over, is left to the next one: no row of his has been seen. */
-static void tell_unchanged(struct scan *scan) {
-	if (!scan->has_news) return;
-	scan->has_news = false;
-	list_for_each (order, &scan->order) {
-		struct scan_name *name = container_of(order, struct scan_name, order);
-		list_for_each (node, &name->users) {
-			struct object *object = container_of(node, struct scan_link, link)->object;
-			if (object->sync || object->failures || !has_news(object)) continue;
-			if (name->known)
-				schedule_ready(object, CLASS_PERIODIC);
-			else
-				scan->has_news = true;
-		}
-	}
-}
-
 void scan_walk_ended(struct scan *scan) {
 	tell_missing(scan);
-	tell_unchanged(scan);
+	if (scan->has_news) scan->telling = scan->name_count;
+	scan->has_news = false;
 	if (scan->walk != scan->doubted_walk) scan->doubted = false;
 	scan->failures = 0;
 	scan->pages = scan->walked_pages;
@@ -560,26 +539,7 @@ void scan_distrust(struct scan *scan, struct str name) {
 		text, DAY_NS);
 }
 
-/* --- from listing to GETs, or to polls that tell why not: another timer for each object, a slice per turn --- */
-
-static void move_object(struct worker *worker, struct object *object) {
-	if (object->sync || object->due != CLASS_SAFETY || !timer_is_set(&object->timer)) return;
-	struct spec *spec = spec_borrow(object);
-	if (spec && !object->failures) schedule_check(worker, object, spec);
-	spec_unref(spec);
-}
-
-static void move_slice(struct scan *scan) {
-	for (int i = 0; i < MOVES_PER_TURN && scan->moving; i++, scan->moving--) {
-		struct list *node = list_pop(&scan->order);
-		struct scan_name *name = container_of(node, struct scan_name, order);
-		list_push_back(&scan->order, node);
-		list_for_each (link, &name->users)
-			move_object(worker_of(scan),
-				container_of(link, struct scan_link, link)->object);
-	}
-	if (scan->moving) worker_of(scan)->again = true;
-}
+/* --- turns --- */
 
 static void see_blindness(struct scan *scan) {
 	bool was = scan->blind;
@@ -593,7 +553,7 @@ void scan_turn(struct shard *shard) {
 		if (!scan) continue;
 		see_blindness(scan);
 		/* What a walk has met stands behind what it has not. */
-		if (scan->moving && !scan->walking) move_slice(scan);
+		if (!scan->walking) scan_slice(scan);
 		scan_walk_turn(scan);
 	}
 }

@@ -66,6 +66,8 @@ struct scan {
 	unsigned failures; /* walks in a row that did not end */
 	uint32_t moving; /* names whose objects are still to be given another timer */
 	uint32_t
+		telling; /* names that the last walk is still to tell of that it has found nothing */
+	uint32_t
 		doubted_walk; /* rows that it, or an earlier one, met say nothing to objects that are away */
 	bool doubted; /* some are */
 	bool blind; /* walks could not tell when it was looked at last */
@@ -162,6 +164,11 @@ void scan_walk_failed(struct scan *scan, const struct fault *fault, bool counts)
 void scan_too_dear(struct scan *scan);
 /* Objects are checked by GET for hold_ns. */
 void scan_give_up(struct scan *scan, const char *why, const char *detail, int64_t hold_ns);
+
+/* scan_slice.c. A walk that finds nothing is to be told: what the object's status says is not yet that all is as it was. */
+bool scan_has_news(const struct object *object);
+/* Once per turn while no walk is under way: goes on telling of the last one, then with giving other timers. */
+void scan_slice(struct scan *scan);
 
 /* The poll interval has changed: the next walk has another moment. */
 void scan_replan(struct shard *shard);

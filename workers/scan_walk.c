@@ -84,6 +84,8 @@ static void remember_denied(struct scan *scan, uint32_t hash) {
 /* An object of the last lender, else of anybody who has not been refused. */
 static struct object *find_lender(const struct scan *scan) {
 	struct object *other = NULL;
+	/* Who is looked for in vain costs a long turn. */
+	bool anybody = !scan->lender || is_denied(scan, scan->lender);
 	unsigned looks = 0;
 	list_for_each (node, &scan->order) {
 		struct scan_name *name = container_of(node, struct scan_name, order);
@@ -91,7 +93,7 @@ static struct object *find_lender(const struct scan *scan) {
 			struct object *object = container_of(link, struct scan_link, link)->object;
 			if (++looks > MAX_LOOKS) return other;
 			if (is_denied(scan, object->identity_hash)) continue;
-			if (object->identity_hash == scan->lender) return object;
+			if (anybody || object->identity_hash == scan->lender) return object;
 			if (!other) other = object;
 		}
 	}

@@ -4,11 +4,11 @@
 #include "base/metric.h"
 #include "tests/unit/bench.h"
 
-enum { OTHERS = 40 };
+enum { OTHERS = 40, MANY = 300 };
 
-static struct object *others[OTHERS];
-static struct spec specs[OTHERS];
-static char names[OTHERS][16], uids[OTHERS][16];
+static struct object *others[MANY];
+static struct spec specs[MANY];
+static char names[MANY][16], uids[MANY][16];
 static unsigned other_count;
 
 static void set_rate(double per_s) {
@@ -233,6 +233,29 @@ static void a_refused_status_is_tried_slowly_and_alone(void **state) {
 	reply(HTTP_PATCH, "/secretsyncs/o1/status", 200, "{}");
 	assert_false(others[1]->unreported);
 	assert_int_equal(bench_active(), 0);
+}
+
+/* No turn of the worker is for all whose pause is over, and none of them is forgotten. */
+static void many_pauses_end_slice_by_slice(void **state) {
+	struct worker *worker = pool_worker(b.pool, 0);
+	(void)state;
+	add_others(MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		if (i == MANY - 1) bench_advance(NS_PER_S);
+		reply(HTTP_PATCH, "/status?", 403, "{}");
+	}
+	assert_int_equal(waiting(), 0);
+	b.now.mono_ns += 59 * NS_PER_S;
+	thread_set_role(ROLE_WORKER);
+	int64_t next_ns = worker_turn(worker, b.now);
+	assert_true(next_ns <= b.now.mono_ns);
+	assert_in_range(waiting(), 1, MANY - 2);
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_int_equal(waiting(), MANY - 1);
+	assert_int_equal(take_statuses(), MANY - 1);
+	bench_advance(60 * NS_PER_S);
+	assert_int_equal(take_statuses(), 1);
 }
 
 /* While the server cannot be reached one request goes out per interval; then everything that waited. */
@@ -463,6 +486,7 @@ int main(void) {
 		TEST(whoever_comes_later_has_the_whole_pause),
 		TEST(who_waits_behind_one_that_left_is_not_lost),
 		TEST(a_refused_status_is_tried_slowly_and_alone),
+		TEST(many_pauses_end_slice_by_slice),
 		TEST(an_outage_loses_nothing),
 		TEST(a_pause_does_not_save_up),
 		TEST(a_stop_writes_what_it_has_time_for),

@@ -489,6 +489,31 @@ static void end_two(struct object *two[2]) {
 	for (int i = 0; i < 2; i++) object_destroy(two[i]);
 }
 
+/* A walk has found nothing, and each object of the vault that has not yet said so is to say it, also the one whose name stands last
+ * while further names turn up. No turn of the worker is for all of them. */
+static void a_walks_end_is_told_slice_by_slice(void **state) {
+	struct object *two[2];
+	(void)state;
+	begin_listed();
+	add_two(two);
+	struct scan *scan = scan_at(b.object, 0);
+	thread_set_role(ROLE_WORKER);
+	link_many(two[0], "x", MANY_NAMES);
+	b.object->status.conditions[CONDITION_READY].reason = REASON_CREATE_SUCCEEDED;
+	scan_note_news(b.object);
+	scan_walk_ended(scan);
+	worker_turn(pool_worker(b.pool, 0), b.now);
+	assert_in_range(scan->telling, 1, MANY_NAMES);
+	assert_int_equal(bench_active(), 0);
+	link_many(two[1], "y", MANY_NAMES / 2);
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_int_equal(scan->telling, 0);
+	take_no_change();
+	assert_false(scan->has_news);
+	end_two(two);
+}
+
 /* Lists are given up, and each object is to be checked by GET at its own moment, also the one whose name stands last while further
  * names turn up in front. */
 static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
@@ -1193,6 +1218,7 @@ int main(void) {
 		SCAN_TEST(a_walk_that_had_to_wait_is_not_given_up),
 		SCAN_TEST(a_list_that_goes_on_failing_is_tried_less_often),
 		SCAN_TEST(nobody_is_left_behind_when_lists_are_given_up),
+		SCAN_TEST(a_walks_end_is_told_slice_by_slice),
 		SCAN_TEST(anyone_who_may_list_is_found),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
 		SCAN_TEST(a_restart_costs_pages_only),
