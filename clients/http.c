@@ -3,6 +3,7 @@
 #include <assert.h>
 
 static const int64_t DEFAULT_TIMEOUT_NS = 30 * NS_PER_S;
+static const int64_t LONGEST_PAUSE_NS = 3600 * NS_PER_S;
 
 enum { DEFAULT_RESPONSE_BYTES = 1 << 20 };
 
@@ -36,6 +37,12 @@ struct str http_response_body(const struct http_req *req) {
 
 bool http_req_is_active(const struct http_req *req) {
 	return req->_active;
+}
+
+int64_t http_obeyed_ns(const struct http_site *site, int64_t seconds) {
+	int64_t most_ns = site->longest_pause_ns ? site->longest_pause_ns : LONGEST_PAUSE_NS;
+	if (seconds <= 0) return 0;
+	return seconds < most_ns / NS_PER_S ? seconds * NS_PER_S : most_ns;
 }
 
 /* --- URLs --- */

@@ -33,6 +33,7 @@ struct http_site {
 	bool own_connection; /* every request gets a connection of its own (watches) */
 	bool use_proxy; /* HTTPS_PROXY / NO_PROXY of the environment apply */
 	bool allow_http; /* plain http is allowed (IMDS) */
+	int64_t longest_pause_ns; /* of a Retry-After no more is obeyed; 0: an hour */
 	const char *ca_file; /* PEM bundle; NULL: SSL_CERT_FILE, else the system's */
 	struct str ca_pem; /* instead of ca_file when not empty */
 	struct str client_cert_pem; /* empty: none */
@@ -87,7 +88,7 @@ struct http_req {
 	bool maybe_sent; /* while it is under way: it has begun to go out; with an error: the server may have seen, and done, what was asked */
 	bool reused_connection; /* with an error: it came on a connection that had served before */
 	int status; /* HTTP status; 0: none */
-	int64_t retry_after_ns; /* Retry-After, relative; -1: not sent */
+	int64_t retry_after_ns; /* Retry-After, relative, as far as it is obeyed; -1: not sent */
 	int64_t server_date_s; /* Date in unix seconds; 0: not sent */
 	char request_id[HTTP_NAME_BYTES]; /* x-ms-request-id or Audit-Id; "" when not sent */
 	char content_type[HTTP_NAME_BYTES]; /* "" when not sent */
@@ -114,6 +115,9 @@ void http_req_header(struct http_req *req, const char *name, struct str value);
 struct str http_response_body(const struct http_req *req);
 
 bool http_req_is_active(const struct http_req *req);
+
+/* What is obeyed of a Retry-After of so many seconds: a header of some proxy is not to stop a site's servers for a day. */
+int64_t http_obeyed_ns(const struct http_site *site, int64_t seconds);
 
 static inline void http_start(struct http *http, struct http_req *req) {
 	http->ops->start(http, req);

@@ -5,8 +5,6 @@
 #include "base/metric.h"
 #include "clients/http_curl_impl.h"
 
-static const int64_t LONGEST_RETRY_AFTER_S = 86400;
-
 static long info_long(CURL *easy, CURLINFO info) {
 	long value = 0;
 	curl_easy_getinfo(easy, info, &value);
@@ -33,9 +31,7 @@ static int64_t retry_after_ns(const struct transfer *transfer) {
 		seconds -= req->server_date_s ? req->server_date_s
 					      : transfer_now(transfer).wall_ns / NS_PER_S;
 	}
-	if (seconds < 0) seconds = 0;
-	if (seconds > LONGEST_RETRY_AFTER_S) seconds = LONGEST_RETRY_AFTER_S;
-	return seconds * NS_PER_S;
+	return http_obeyed_ns(req->site, seconds);
 }
 
 /* --- errors --- */

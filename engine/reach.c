@@ -1,5 +1,8 @@
 #include "engine/reach.h"
 
+/* Of a Retry-After. Nothing of ours can be told through a server that is left alone, and it sheds load for seconds. */
+static const int64_t LONGEST_PAUSE_NS = 300 * NS_PER_S;
+
 /* Takes the token. */
 static enum err publish(struct reach *reach, struct secret *token) {
 	enum err err = kube_token_publish(&reach->kube, token);
@@ -49,6 +52,7 @@ enum err reach_init(struct reach *reach, const char *kubeconfig, const char *con
 		.version = HTTP_VERSION_2,
 		.max_connections = connections,
 		.use_proxy = true,
+		.longest_pause_ns = LONGEST_PAUSE_NS,
 		.ca_pem = buf_str(&access->ca_pem),
 		.client_cert_pem = buf_str(&access->client_cert_pem),
 		.client_key_pem =

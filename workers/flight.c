@@ -60,7 +60,7 @@ static void answered(struct gate_call *gate) {
 	struct list waiters;
 	enum err err = vault_result(&flight->call, &flight->fault, str_of(flight->shard->url),
 		flight->kind, str_of(flight->name));
-	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
+	if (flight->fault.http_status == 429) metric_add(METRIC_VAULT_THROTTLED, 1);
 	if (!err && flight->lists)
 		err = vault_read_page(
 			&flight->call, &flight->rows, &flight->next_link, &flight->fault);

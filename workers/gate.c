@@ -18,6 +18,11 @@ static const int64_t BUNCH_MOST_NS = 50 * NS_PER_MS;
 /* How long it is remembered that a server could not be reached, when nobody asks it any more. */
 static const int64_t REMEMBER_NS = 600 * NS_PER_S;
 
+/* From so long a pause on people are told when it ends. A shorter one is hardly over when they read it, and what it is told by
+ * would be written anew for each that follows. */
+static const int64_t LONG_PAUSE_NS = 300 * NS_PER_S;
+static const int64_t LOGGED_PAUSE_NS = 10 * NS_PER_S;
+
 /* While another worker's gate makes the trial. */
 static const int64_t LOOK_AGAIN_NS = NS_PER_S;
 
@@ -139,11 +144,18 @@ static bool is_too_long(const struct gate *gate, int64_t wait_ns) {
 	return gate->patience_ns && wait_ns > gate->patience_ns;
 }
 
+static bool is_held_long(const struct gate *gate) {
+	return is_too_long(gate, gate->not_before_ns - gate->now->mono_ns);
+}
+
+bool gate_is_shut(const struct gate *gate) {
+	return gate->open || is_held_long(gate);
+}
+
 bool gate_admits(const struct gate *gate, struct fault *out_fault) {
-	int64_t held_ns = gate->not_before_ns - gate->now->mono_ns;
-	if (!gate->open && is_too_long(gate, held_ns)) {
+	if (!gate->open && is_held_long(gate)) {
 		*out_fault = gate->fault;
-		out_fault->retry_after_ns = held_ns;
+		out_fault->retry_after_ns = gate->not_before_ns - gate->now->mono_ns;
 		return false;
 	}
 	if (!gate->open) return true;
@@ -180,14 +192,18 @@ static void open_breaker(struct gate *gate, const struct fault *fault) {
 	gate->open = true;
 }
 
-static void close_breaker(struct gate *gate) {
+static void wake_all(struct gate *gate) {
 	struct list woken;
-	gate->open = false;
-	if (gate->trials) pause_end(gate->trials);
-	log_info("can be reached again, breaker closed", kv("server", gate->name));
 	list_init(&woken);
 	list_splice(&woken, &gate->waiters);
 	for (struct list *waiter; (waiter = list_pop(&woken));) gate->wake(gate, waiter);
+}
+
+static void close_breaker(struct gate *gate) {
+	gate->open = false;
+	if (gate->trials) pause_end(gate->trials);
+	log_info("can be reached again, breaker closed", kv("server", gate->name));
+	wake_all(gate);
 }
 
 /* True when the request certainly never reached a server: name, route, TLS. */
@@ -195,18 +211,39 @@ static bool is_unreachable(const struct http_req *req) {
 	return req->err == ERR_NETWORK && !req->maybe_sent;
 }
 
+/* By the minute, so that all who wait for one server say the same. */
+static struct fault pause_fault(const struct gate *gate, int64_t after_ns) {
+	char until[TIME_TEXT_BYTES];
+	int64_t wall_s = (gate->now->wall_ns + after_ns) / NS_PER_S;
+	time_format((wall_s / 60 + 1) * 60, until);
+	struct fault fault = after_ns < LONG_PAUSE_NS
+				     ? fault_make(ERR_THROTTLED,
+					       "%s asks by Retry-After to be left alone for some "
+					       "minutes; kvsync goes on by itself",
+					       gate->name)
+				     : fault_make(ERR_THROTTLED,
+					       "%s asks by Retry-After to be left alone until %s; "
+					       "kvsync goes on by itself",
+					       gate->name, until);
+	fault.retry_after_ns = after_ns;
+	return fault;
+}
+
 /* True when what waits is to be refused. */
 static bool hold_back(struct gate *gate, struct ratelimit *limit, int64_t after_ns) {
 	int64_t now_ns = gate->now->mono_ns;
 	ratelimit_throttled(limit, now_ns, after_ns);
 	/* What it asks for is meant for whatever we may ask; without that it is this kind of request that came too fast. */
-	if (now_ns + after_ns > gate->not_before_ns) gate->not_before_ns = now_ns + after_ns;
+	if (now_ns + after_ns > gate->not_before_ns) {
+		bool news = gate->not_before_ns <= now_ns;
+		gate->not_before_ns = now_ns + after_ns;
+		if (is_too_long(gate, after_ns)) gate->fault = pause_fault(gate, after_ns);
+		if (news && after_ns >= LOGGED_PAUSE_NS)
+			log_warn("asks by Retry-After to be left alone", kv("server", gate->name),
+				kv_int("seconds", after_ns / NS_PER_S));
+	}
 	if (gate->pause) pause_extend(gate->pause, now_ns + ratelimit_wait_ns(limit, now_ns));
-	if (!is_too_long(gate, after_ns)) return false;
-	gate->fault = fault_make(ERR_THROTTLED,
-		"%s asks to be left alone for a while; kvsync goes on by itself", gate->name);
-	gate->fault.retry_after_ns = after_ns;
-	return true;
+	return is_too_long(gate, after_ns);
 }
 
 /* True when the breaker opens, or the server wants a long rest: what waits is to be refused. */
@@ -290,7 +327,7 @@ bool gate_has_sent(const struct gate_call *call) {
 }
 
 void gate_wait(struct gate *gate, struct list *waiter) {
-	assert(!list_is_linked(waiter));
+	assert(!list_is_linked(waiter) && gate_is_shut(gate));
 	list_push_back(&gate->waiters, waiter);
 }
 
@@ -390,9 +427,16 @@ static struct gate_call *next_call(struct gate *gate, int64_t *out_next_ns) {
 	return call;
 }
 
-int64_t gate_pump(struct gate *gate) {
+/* Those who wait for the end of a pause; returns when that is. */
+static int64_t pump_waiters(struct gate *gate) {
+	if (list_is_empty(&gate->waiters)) return NEVER_NS;
+	if (gate->not_before_ns > gate->now->mono_ns) return gate->not_before_ns;
+	wake_all(gate);
+	return NEVER_NS;
+}
+
+static int64_t pump_lanes(struct gate *gate) {
 	int64_t now_ns = gate->now->mono_ns;
-	if (gate->open) return pump_open(gate);
 	while (is_anything_pending(gate)) {
 		int64_t next_ns = held_until_ns(gate);
 		if (gate->in_flight >= gate->max_in_flight) return NEVER_NS;
@@ -402,4 +446,10 @@ int64_t gate_pump(struct gate *gate) {
 		send(gate, call);
 	}
 	return NEVER_NS;
+}
+
+int64_t gate_pump(struct gate *gate) {
+	if (gate->open) return pump_open(gate);
+	int64_t waiters_ns = pump_waiters(gate), lanes_ns = pump_lanes(gate);
+	return waiters_ns < lanes_ns ? waiters_ns : lanes_ns;
 }

@@ -3,7 +3,7 @@
  * There is one gate per vault, one per token endpoint and one for the API server. A call waits in its lane of the gate until
  * the pace allows it and a place is free. When the server cannot be reached the breaker opens: what waits is refused, and one
  * trial per interval goes out until an answer of any status closes it again. A gate with patience refuses also what would have to
- * wait longer than that because the server asked for it.
+ * wait longer than that because the server asked for it, until that time is over.
  *
  * One owner: the worker. Times are mono_ns.
  */
@@ -77,7 +77,8 @@ struct gate {
 	int64_t breaker_interval_ns;
 	struct fault
 		fault; /* what opened it; or, of a gate with patience, that the server asked for more */
-	struct list waiters; /* of objects: woken when it closes, one of them for a trial */
+	struct list
+		waiters; /* of objects: woken when the way is open again, one of them for a trial */
 	void (*wake)(struct gate *gate, struct list *waiter); /* the waiter was unlinked */
 	struct now *now; /* the worker's reading of this turn */
 };
@@ -104,6 +105,10 @@ void gate_deinit(struct gate *gate);
 /* True when a request may be asked for now. False: the breaker is open and it is not time for a trial, or the server wants to be left
  * alone for longer than the gate has patience; *out_fault says why. */
 bool gate_admits(const struct gate *gate, struct fault *out_fault);
+
+/* True when the breaker is open, or the server wants to be left alone for longer than the gate has patience: not for some
+ * milliseconds, so that waiting in the gate is the right thing. */
+bool gate_is_shut(const struct gate *gate);
 
 /* A lane's calls keep this pace together with those of other gates; rate 0: they keep none. burst: at least 1. */
 void gate_set_pace(struct gate *gate, enum gate_lane_name lane, struct pace *pace,
@@ -132,7 +137,7 @@ void gate_cancel(struct gate_call *call);
 /* The call is under way, and its request has begun to go out. */
 bool gate_has_sent(const struct gate_call *call);
 
-/* Parks a waiter until the breaker closes or a trial needs somebody. */
+/* Parks a waiter until a gate that is shut is not, or a trial needs somebody. */
 void gate_wait(struct gate *gate, struct list *waiter);
 
 /* Sends what may be sent, wakes one waiter when a trial is due; returns when it wants to be called again. */

@@ -253,7 +253,7 @@ static void page_answered(struct gate_call *gate) {
 		return;
 	}
 	vault_call_deinit(&scan->call);
-	if (err == ERR_THROTTLED) metric_add(METRIC_VAULT_THROTTLED, 1);
+	if (fault.http_status == 429) metric_add(METRIC_VAULT_THROTTLED, 1);
 	if (err == ERR_THROTTLED && ++scan->throttled <= MAX_THROTTLED) {
 		send_page(scan); /* the gate waits for as long as the vault asks */
 	} else if (err == ERR_UNAUTHENTICATED && !scan->token_renewed) {

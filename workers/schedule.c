@@ -181,7 +181,7 @@ void schedule_timer_fired(struct timer *timer) {
 
 /* The way is open again. What a walk will tell is left to the walk; until it has come there is the object's own moment. */
 static bool is_left_to_walk(struct object *object) {
-	if (object->reads || object->shard->gate.open) return false;
+	if (object->reads || gate_is_shut(&object->shard->gate)) return false;
 	if (!scan_covers(object) || scan_is_fresh(object)) return false;
 	struct spec *spec = spec_borrow(object);
 	if (!spec) return false;

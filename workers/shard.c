@@ -2,6 +2,9 @@
 
 #include "workers/worker.h"
 
+/* Whoever would have to wait longer because the vault asked for it says so instead. */
+static const int64_t PATIENCE_NS = 60 * NS_PER_S;
+
 static struct str flight_key(const struct map_node *node) {
 	return buf_str(&container_of(node, struct flight, node)->key);
 }
@@ -74,6 +77,7 @@ static enum err shard_create(struct worker *worker, struct str url, struct shard
 					.burst = worker->settings.vault_burst,
 					.max_in_flight = worker->settings.vault_connections,
 					.breaker_interval_ns = worker->settings.breaker_interval_ns,
+					.patience_ns = PATIENCE_NS,
 					.wake = schedule_waiter_woken,
 				});
 	{

@@ -40,10 +40,17 @@ static bool must_look_again(const struct sync *sync) {
 	return sync->looking || sync->repairing || sync->told || sync->took_word;
 }
 
+/* It failed for want of a way that is to be waited for. */
+static bool is_shut_out(const struct sync *sync) {
+	const struct gate *gate = sync->fault_gate;
+	const struct fault *fault = sync->fault.err ? &sync->fault : &sync->item_fault;
+	return gate && (gate->open || (gate_is_shut(gate) && fault->err == ERR_THROTTLED));
+}
+
 /* It failed because vault or token endpoint is away, and nobody has told of anything else: no change, and no row that differs. */
 static bool was_cut_off(const struct sync *sync) {
 	const struct gate *gate = sync->fault_gate;
-	bool cut = sync->fault.err && gate && gate->open && gate != &sync->worker->kube_gate;
+	bool cut = sync->fault.err && is_shut_out(sync) && gate != &sync->worker->kube_gate;
 	bool polled = sync->class == CLASS_PERIODIC || sync->class == CLASS_SAFETY;
 	return cut && polled && sync->well && !sync->listed;
 }
@@ -66,7 +73,7 @@ static void plan_next(struct sync *sync) {
 	if (!fault->err) {
 		object->failures = 0;
 		sync_plan_check(sync);
-	} else if (sync->fault_gate && sync->fault_gate->open) {
+	} else if (is_shut_out(sync)) {
 		if (object->failures == 0) object->failures = 1;
 		gate_wait(sync->fault_gate, &object->ready);
 	} else {

@@ -119,7 +119,7 @@ static void share_words(struct sync *sync, const struct gate *gate) {
 const struct step *sync_judge_items(struct sync *sync) {
 	struct gate *gate = sync->object->shard ? &sync->object->shard->gate : NULL;
 	struct fault fault = { 0 };
-	bool input = false;
+	bool input = false, shut = gate && gate_is_shut(gate);
 	if (gate && gate->open) share_words(sync, gate);
 	unsigned failed = count_failed(sync, &fault, &input);
 	sync->partial = failed > 0;
@@ -128,10 +128,10 @@ const struct step *sync_judge_items(struct sync *sync) {
 	if (all || would_part_pair(sync, &fault)) {
 		sync->partial = false;
 		if (input) return sync_fail(sync, BLAME_INPUT, NULL, &fault);
-		return sync_fail(sync, BLAME_PROVIDER, gate && gate->open ? gate : NULL, &fault);
+		return sync_fail(sync, BLAME_PROVIDER, shut ? gate : NULL, &fault);
 	}
 	sync->item_fault = fault;
-	if (gate && gate->open) sync->fault_gate = gate;
+	if (shut) sync->fault_gate = gate;
 	log_partial(sync);
 	return NULL;
 }

@@ -134,7 +134,7 @@ static void read_header(struct http_req *req, struct str name, struct str value)
 	int64_t number = 0, date_s = 0;
 	if (str_eq_nocase(name, STR("Retry-After"))) {
 		if (str_to_i64(value, &number) == OK && number >= 0)
-			req->retry_after_ns = number * NS_PER_S;
+			req->retry_after_ns = http_obeyed_ns(req->site, number);
 	} else if (str_eq_nocase(name, STR("Date"))) {
 		if (time_parse_http(value, &date_s) == OK) req->server_date_s = date_s;
 	} else if (str_eq_nocase(name, STR("Content-Type"))) {

@@ -184,7 +184,17 @@ static void retry_after_is_read_in_both_forms(void **state) {
 	retry_after("Retry-After: 7\r\n", 7 * NS_PER_S);
 	retry_after("Retry-After: -3\r\n", 0);
 	retry_after("Retry-After: soon\r\n", -1);
-	retry_after("Retry-After: 99999999\r\n", 86400 * NS_PER_S);
+	retry_after("Retry-After: 3600\r\n", 3600 * NS_PER_S);
+	/* What no server means. */
+	retry_after("Retry-After: 3601\r\n", 3600 * NS_PER_S);
+	retry_after("Retry-After: 9223372036854775807\r\n", 3600 * NS_PER_S);
+	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Wed, 25 Nov 2026 03:00:00 "
+		    "GMT\r\n",
+		3600 * NS_PER_S);
+	client.site.longest_pause_ns = 300 * NS_PER_S;
+	retry_after("Retry-After: 299\r\n", 299 * NS_PER_S);
+	retry_after("Retry-After: 3600\r\n", 300 * NS_PER_S);
+	client.site.longest_pause_ns = 0;
 	/* The date counts from the server's clock, wherever Date stands. */
 	retry_after("Date: Tue, 24 Nov 2026 03:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 03:01:30 "
 		    "GMT\r\n",

@@ -43,6 +43,7 @@ static void a_token_of_the_kubeconfig_is_published(void **state) {
 	write_config("token: from-the-file");
 	open_reach(&reach);
 	assert_int_equal(reach.site.max_connections, 7);
+	assert_int_equal(http_obeyed_ns(&reach.site, 86400), 300 * NS_PER_S);
 	assert_str(secret_expose(&reach.kube.token->value), "from-the-file");
 	/* It has no file that could change. */
 	assert_int_equal(reach_refresh(&reach, arena, &changed, &fault), OK);

@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "workers/gate.h"
 
@@ -181,6 +184,53 @@ static void patience_has_an_end(void **state) {
 	f->now.mono_ns += 1 * NS_PER_S;
 	assert_true(gate_admits(&gate, &fault));
 	f->now.mono_ns += 10 * NS_PER_S;
+	gate_deinit(&gate);
+}
+
+static char logged[1024];
+
+static void keep_log(struct str line, void *arg) {
+	(void)arg;
+	size_t len = strlen(logged);
+	snprintf(logged + len, sizeof logged - len, "%.*s\n", STR_ARG(line));
+}
+
+/* Who was refused comes back when the time is over, and people are told of it: once, and until when where it is long. */
+static void a_long_pause_is_told_of_and_ends(void **state) {
+	struct fixture *f = *state;
+	struct gate gate;
+	struct fault fault = { 0 };
+	f->now.wall_ns = 1800000000 * NS_PER_S; /* 2027-01-15T08:00:00Z */
+	gate_init(&gate, &(struct gate_options){ .name = "https://v", .http = &f->fake.http, .now = &f->now, .max_in_flight = 2,
+		.breaker_interval_ns = 10 * NS_PER_S, .patience_ns = 60 * NS_PER_S, .wake = wake });
+	logged[0] = 0;
+	log_redirect(keep_log, NULL);
+	for (int i = 0; i < 3; i++) gate_start(&gate, &f->calls[i]);
+	answer(f, 0, 429, 600 * NS_PER_S);
+	answer(f, 1, 429, 60 * NS_PER_S);
+	log_redirect(NULL, NULL);
+	assert_non_null(strstr(logged, "level=warn msg=\"asks by Retry-After to be left alone\" server=https://v seconds=600\n"));
+	assert_null(strstr(logged, "seconds=60\n"));
+	assert_int_equal(f->reqs[2].err, ERR_THROTTLED);
+	assert_true(gate_is_shut(&gate));
+	assert_false(gate_admits(&gate, &fault));
+	assert_non_null(strstr(fault.text, "https://v asks by Retry-After to be left alone until 2027-01-15T08:11:00Z; kvsync goes on by itself"));
+	gate_wait(&gate, &f->waiters[0]);
+	gate_wait(&gate, &f->waiters[1]);
+	assert_int_equal(gate_pump(&gate), f->now.mono_ns + 600 * NS_PER_S);
+	f->now.mono_ns += 600 * NS_PER_S - 1;
+	gate_pump(&gate);
+	assert_int_equal(f->woken, 0);
+	f->now.mono_ns += 1;
+	assert_false(gate_is_shut(&gate));
+	assert_int_equal(gate_pump(&gate), NEVER_NS);
+	assert_int_equal(f->woken, 2);
+	/* What is short is over before anybody reads of it. */
+	gate_start(&gate, &f->calls[3]);
+	answer(f, 2, 429, 61 * NS_PER_S);
+	assert_false(gate_admits(&gate, &fault));
+	assert_non_null(strstr(fault.text, "https://v asks by Retry-After to be left alone for some minutes; kvsync goes on by itself"));
+	f->now.mono_ns += 61 * NS_PER_S;
 	gate_deinit(&gate);
 }
 
@@ -606,6 +656,7 @@ int main(void) {
 		TEST(what_waits_for_the_pace_goes_in_bunches),
 		TEST(retry_after_holds_everybody_back),
 		TEST(patience_has_an_end),
+		TEST(a_long_pause_is_told_of_and_ends),
 		TEST(a_throttle_without_retry_after_costs_a_second),
 		TEST(an_unreachable_server_opens_the_breaker),
 		TEST(a_single_reset_does_not),

@@ -412,9 +412,11 @@ static void a_walk_that_had_to_wait_is_not_given_up(void **state) {
 	advance_to_walk();
 	uint64_t throttled = metric_read(METRIC_VAULT_THROTTLED);
 	reply_now(LIST, EMPTY_PAGE("2"));
-	reply_after(HTTP_GET, "skiptoken=2", 429, 100, "{}");
-	assert_int_equal(metric_read(METRIC_VAULT_THROTTLED), throttled + 1);
-	pass_time(101 * NS_PER_S);
+	for (int i = 0; i < 2; i++) {
+		reply_after(HTTP_GET, "skiptoken=2", 429, 50, "{}");
+		pass_time(51 * NS_PER_S);
+	}
+	assert_int_equal(metric_read(METRIC_VAULT_THROTTLED), throttled + 2);
 	reply_now("skiptoken=2", EMPTY_PAGE("3"));
 	reply_now("skiptoken=3", LISTED("a", "1700000000", ""));
 	assert_int_equal(scan_at(b.object, 0)->mode, SCAN_LIST);
@@ -927,6 +929,34 @@ static void after_an_outage_the_walk_of_before_is_not_enough(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* The vault answers, and wants to be left alone: as if it were away. */
+static void after_a_long_pause_pages_are_enough(void **state) {
+	(void)state;
+	begin_listed();
+	advance_to_walk();
+	reply_after(HTTP_GET, LIST, 429, 3600, "{}");
+	int64_t until_ns = b.now.mono_ns + 3600 * NS_PER_S;
+	unsigned told = 0;
+	while (b.now.mono_ns < until_ns) {
+		assert_null(bench_find(HTTP_GET, "/secrets"));
+		told += bench_find(HTTP_PATCH, STATUS_URL) != NULL;
+		if (bench_find(HTTP_PATCH, STATUS_URL)) {
+			assert_sends(request(HTTP_PATCH, STATUS_URL), "asks by Retry-After to be left alone until 2027-");
+			bench_take_status();
+		}
+		pass_time(NS_PER_S);
+	}
+	assert_int_equal(told, 1);
+	for (int i = 0; i < 60 && !bench_find(HTTP_PATCH, STATUS_URL); i++) {
+		assert_null(bench_find(HTTP_GET, GET));
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+		else pass_time(NS_PER_S);
+	}
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"status\":\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+}
+
 /* Something else is wrong with it: a row that is as it was says nothing about that. */
 static void who_was_not_well_before_an_outage_is_not_well_by_its_end(void **state) {
 	(void)state;
@@ -1235,6 +1265,7 @@ int main(void) {
 		SCAN_TEST(after_an_outage_without_a_walk_it_is_read),
 		SCAN_TEST(what_was_edited_during_an_outage_is_read),
 		SCAN_TEST(after_an_outage_the_walk_of_before_is_not_enough),
+		SCAN_TEST(after_a_long_pause_pages_are_enough),
 		SCAN_TEST(who_was_not_well_before_an_outage_is_not_well_by_its_end),
 		SCAN_TEST(an_outage_of_entra_is_told_too),
 		SCAN_TEST(a_restart_finds_what_changed_meanwhile),

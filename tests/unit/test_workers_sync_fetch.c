@@ -212,6 +212,24 @@ static void a_throttled_read_goes_out_again_when_it_may(void **state) {
 	write_secret();
 }
 
+/* Nobody waits for minutes without a word; and when they are over the next attempt follows at once. */
+static void a_vault_that_wants_a_long_rest_is_told_of(void **state) {
+	(void)state;
+	bench_begin();
+	bench_give_token();
+	reply_after(HTTP_GET, "/secrets/a/", 429, 600, "{\"error\":{\"code\":\"Throttled\"}}");
+	expect_failure(REASON_CREATE_FAILED_PROVIDER,
+		"https://v.vault.azure.net asks by Retry-After to be left alone until 2027-01-15T08:11:00Z");
+	assert_int_equal(bench_active(), 0);
+	/* A change does not make it ask before, nor say anything else. */
+	bench_again();
+	bench_advance(599 * NS_PER_S);
+	assert_int_equal(bench_active(), 0);
+	bench_advance(NS_PER_S);
+	reply(HTTP_GET, "/secrets/a/", 200, VALUE("x", "v1", "1700000000"));
+	write_secret();
+}
+
 static void the_first_failure_in_the_classs_order_is_told(void **state) {
 	(void)state;
 	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b") };
@@ -317,6 +335,7 @@ int main(void) {
 		BENCH_TEST(a_refused_token_is_renewed_once),
 		BENCH_TEST(a_refused_token_is_asked_for_anew),
 		BENCH_TEST(a_throttled_read_goes_out_again_when_it_may),
+		BENCH_TEST(a_vault_that_wants_a_long_rest_is_told_of),
 		BENCH_TEST(the_first_failure_in_the_classs_order_is_told),
 		BENCH_TEST(answers_that_are_no_answers_fail_that_object),
 		BENCH_TEST(every_byte_of_a_value_arrives),
