@@ -107,7 +107,10 @@ static void plan_azure(struct exchange *x) {
 		struct azure_fault *fault =
 			azure_fault_add(x->sim->azure, kind, sim_world_now(x->sim));
 		fault->number = kind == FAULT_STATUS && x->fault == SIM_401 ? 401 : kinds[i].number;
-		if (x->fault == SIM_429_AFTER) fault->retry_after_s = sim_between(x->sim, 1, 30);
+		if (x->fault == SIM_429_AFTER)
+			fault->retry_after_s = sim_chance(x->sim, 100)
+						     ? sim_between(x->sim, 61, 700)
+						     : sim_between(x->sim, 1, 30);
 		if (x->fault == SIM_503 && sim_chance(x->sim, 500))
 			fault->retry_after_s = sim_between(x->sim, 1, 20);
 	}
