@@ -30,7 +30,7 @@ enum err heap_reserve(struct heap *heap, size_t count) {
 }
 
 static bool is_before(const struct heap_slot *a, const struct heap_slot *b) {
-	return a->_at_ns != b->_at_ns ? a->_at_ns < b->_at_ns : a->_node->_seq < b->_node->_seq;
+	return a->_at_ns != b->_at_ns ? a->_at_ns < b->_at_ns : a->_seq < b->_seq;
 }
 
 static void put_at(struct heap *heap, size_t index, const struct heap_slot *slot) {
@@ -86,8 +86,8 @@ enum err heap_set(struct heap *heap, struct heap_node *node, int64_t at_ns) {
 		node->_index = ++heap->_len;
 	}
 	assert(node->_index <= heap->_len);
-	node->_seq = heap->_next_seq++;
-	settle(heap, node->_index - 1, (struct heap_slot){ ._at_ns = at_ns, ._node = node });
+	struct heap_slot slot = { ._at_ns = at_ns, ._seq = heap->_next_seq++, ._node = node };
+	settle(heap, node->_index - 1, slot);
 	return OK;
 }
 

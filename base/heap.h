@@ -1,7 +1,7 @@
 /* base/heap.h - an intrusive heap of deadlines, four children to a node, with O(log n) removal. One owner, no locking.
  *
- * Deadlines stand in the heap's array, four of siblings in a cache line: with 50,000 timers a look into every node on the way
- * down was a sixth of the CPU of a fleet at rest.
+ * Deadlines and places among ties stand in the heap's array: with 50,000 timers, many of them due together, a look into every
+ * node on the way down was a sixth of the CPU of a fleet at rest.
  * Ties are served in the order of insertion, so that a simulation is deterministic. The heap grows its array on insert;
  * heap_reserve() beforehand makes inserts infallible.
  */
@@ -14,12 +14,12 @@
 #include "base/err.h"
 
 struct heap_node {
-	uint64_t _seq;
 	size_t _index; /* position + 1; 0 when not in a heap */
 };
 
 struct heap_slot {
 	int64_t _at_ns;
+	uint64_t _seq;
 	struct heap_node *_node;
 };
 
@@ -45,8 +45,8 @@ size_t heap_len(const struct heap *heap);
 static inline int64_t heap_node_ns(const struct heap *heap, const struct heap_node *node) {
 	return heap->_slots[node->_index - 1]._at_ns;
 }
-static inline uint64_t heap_node_seq(const struct heap_node *node) {
-	return node->_seq;
+static inline uint64_t heap_node_seq(const struct heap *heap, const struct heap_node *node) {
+	return heap->_slots[node->_index - 1]._seq;
 }
 
 /* The place that the next insertion or move will get. */

@@ -55,7 +55,7 @@ int64_t timers_fire(struct timers *timers, int64_t now_ns, unsigned limit) {
 	timers->_firing_ns = now_ns;
 	while (timers_next_ns(timers) <= now_ns && (limit == 0 || fired < limit)) {
 		struct heap_node *node = heap_first(&timers->_heap);
-		if (!node || heap_node_seq(node) >= end)
+		if (!node || heap_node_seq(&timers->_heap, node) >= end)
 			break; /* set during this call, like all behind it */
 		struct timer *timer = container_of(node, struct timer, _node);
 		heap_remove(&timers->_heap, node);
