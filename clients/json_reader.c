@@ -74,13 +74,32 @@ static bool is_plain(char c) {
 	return c != '"' && c != '\\' && c;
 }
 
+static const uint64_t EACH_BYTE = 0x0101010101010101, TOP_BITS = 0x8080808080808080;
+
+/* Not 0 where a byte is 0, though perhaps in a byte behind it, too. */
+static uint64_t zero_bytes(uint64_t eight) {
+	return (eight - EACH_BYTE) & ~eight & TOP_BITS;
+}
+
+static bool are_plain(const char *eight) {
+	uint64_t bytes;
+	memcpy(&bytes, eight, sizeof bytes);
+	return !(zero_bytes(bytes ^ EACH_BYTE * '"') | zero_bytes(bytes ^ EACH_BYTE * '\\') |
+		 zero_bytes(bytes));
+}
+
+/* Eight at once: most of what is read are strings. */
+static const char *skip_plain(const char *at, const char *end) {
+	while (end - at >= 8 && are_plain(at)) at += 8;
+	while (at < end && is_plain(*at)) at++;
+	return at;
+}
+
 static bool read_string(struct json_reader *reader) {
 	if (!step_over(reader, '"')) return false;
 	reader->_escaped = false;
 	for (;;) {
-		const char *at = reader->_at, *end = reader->_end;
-		while (at < end && is_plain(*at)) at++;
-		reader->_at = at;
+		reader->_at = skip_plain(reader->_at, reader->_end);
 		if (step_over(reader, '"')) return true;
 		if (!step_over(reader, '\\') || !read_escape(reader)) return false;
 		reader->_escaped = true;
@@ -177,9 +196,11 @@ bool json_next_key(struct json_reader *reader, struct json_key *out_key) {
 
 /* Enters what can be entered, and reads what cannot. */
 static bool begin_value(struct json_reader *reader) {
-	if (json_enter(reader, '{') || json_enter(reader, '[')) return true;
-	if (reader->err) return false;
-	if (reader->_at == reader->_end || !read_scalar(reader)) return fail(reader);
+	skip_blank(reader);
+	if (reader->_at == reader->_end) return fail(reader);
+	char first = *reader->_at;
+	if (first == '{' || first == '[') return json_enter(reader, first);
+	if (!read_scalar(reader)) return fail(reader);
 	reader->_fresh = false;
 	return true;
 }

@@ -13,14 +13,20 @@ struct str vault_kind_segment(enum vault_kind kind);
 /* Reads the value of "attributes": a row without its version. What is no object shows nothing. */
 struct vault_row vault_row_read(struct json_reader *reader);
 
+struct vault_page_row {
+	struct str id, kid; /* as they are written, in the answer; empty: not there */
+	struct vault_row row;
+};
+
 /* One page of a list, row by row; the whole page is known to be valid before the first one. */
 struct vault_page {
-	struct json_reader _reader; /* in the rows */
+	struct vault_page_row *_rows; /* those that have attributes */
+	size_t _count, _cap, _next;
 	struct buf _scratch;
 	enum err err;
 };
 
-/* Sets out_next_link as vault_read_page() does. To be closed unless it fails. */
+/* Sets out_next_link as vault_read_page() does. To be closed unless it fails; the call's answer stays as long. */
 enum err vault_page_open(struct vault_page *page, const struct vault_call *call,
 	struct buf *out_next_link, struct fault *fault);
 /* The next row that has attributes; its id (or kid; empty: none) lasts until the next call. False at the end, or with page->err,

@@ -66,6 +66,28 @@ static void what_cjson_tolerates_or_refuses_is_no_other(void **state) {
 	for (size_t len = 60; len < 68; len++) expect_same((struct str){ digits, len });
 }
 
+/* Strings are read eight bytes at once: what ends or breaks one does so at each place, and behind the text nothing is read. */
+static void what_ends_a_string_is_seen_at_every_place(void **state) {
+	static const char special[] = { '"', '\\', 0, '\x21', '\x23', '\x5b', '\x5d', '\x01', '\xA2', '\xDC', '\x80' };
+	(void)state;
+	for (size_t len = 2; len < 40; len++) {
+		for (size_t at = 1; at < len; at++) {
+			for (size_t i = 0; i < sizeof special; i++) {
+				char *text = malloc(len);
+				memset(text, 'a', len);
+				text[0] = text[len - 1] = '"';
+				text[at] = special[i];
+				expect_same((struct str){ text, len });
+				struct str raw = STR_NULL;
+				bool ends = special[i] == '"' || at == len - 1;
+				if (!ends && read_whole((struct str){ text, len }, &raw) == OK)
+					assert_int_equal(raw.len, len);
+				free(text);
+			}
+		}
+	}
+}
+
 static void nesting_is_bounded_alike(void **state) {
 	char text[2 * JSON_MAX_DEPTH + 4];
 	(void)state;
@@ -191,6 +213,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_cjson_takes_is_taken),
 		cmocka_unit_test(what_cjson_tolerates_or_refuses_is_no_other),
+		cmocka_unit_test(what_ends_a_string_is_seen_at_every_place),
 		cmocka_unit_test(nesting_is_bounded_alike),
 		cmocka_unit_test(mangled_documents_are_judged_alike),
 		cmocka_unit_test(members_are_entered_or_skipped),

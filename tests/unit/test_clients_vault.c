@@ -154,6 +154,40 @@ static void a_list_shows_names_and_attributes(void **state) {
 
 #define LIST_ROW "{\"id\":\"" VAULT "/secrets/a\",\"attributes\":{\"created\":1}}"
 
+static unsigned rows_in_order;
+
+static void count_row(void *arg, struct str name, const struct vault_row *row) {
+	char expected[16];
+	(void)arg;
+	snprintf(expected, sizeof expected, "n%u", rows_in_order);
+	assert_str(name, expected);
+	assert_int_equal(row->created_s, rows_in_order);
+	rows_in_order++;
+}
+
+/* Azure's pages have 25 rows; a server that sends more is read as well. */
+static void a_page_may_have_many_rows(void **state) {
+	enum { ROWS = 1000 };
+	struct vault_call call;
+	struct buf next, body;
+	struct fault fault = { 0 };
+	(void)state;
+	buf_init(&next, 8192);
+	buf_init(&body, 1 << 20);
+	buf_append(&body, STR("{\"value\":["));
+	for (int i = 0; i < ROWS; i++)
+		buf_printf(&body, "%s{\"id\":\"/secrets/n%d\",\"attributes\":{\"created\":%d}}", i ? "," : "", i, i);
+	buf_append(&body, STR("]}"));
+	assert_int_equal(vault_list(&call, &site, STR(VAULT), VAULT_SECRET, STR(""), &bearer), OK);
+	answer(&call.http, 200, buf_cstr(&body));
+	rows_in_order = 0;
+	assert_int_equal(vault_read_list(&call, VAULT_SECRET, count_row, NULL, &next, &fault), OK);
+	assert_int_equal(rows_in_order, ROWS);
+	buf_deinit(&body);
+	buf_deinit(&next);
+	vault_call_deinit(&call);
+}
+
 /* As the engine would take it: names, and the link, in one text; "-" for an error. */
 static void expect_list(const char *body, const char *expected) {
 	struct vault_call call;
@@ -502,6 +536,7 @@ int main(void) {
 		cmocka_unit_test(a_list_goes_on_only_at_its_vault),
 		cmocka_unit_test(a_kind_is_listed_in_pages_of_25),
 		cmocka_unit_test(a_list_shows_names_and_attributes),
+		cmocka_unit_test(a_page_may_have_many_rows),
 		cmocka_unit_test(a_page_counts_as_a_whole),
 		cmocka_unit_test(a_secret_is_read_to_the_last_byte),
 		cmocka_unit_test(what_is_no_secret_is_an_error_without_its_bytes),
