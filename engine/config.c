@@ -155,9 +155,9 @@ static enum err take_keys(
 		enum err err = option ? take_value(config, option, doc, value, fault)
 				      : refuse_key(key->text, fault);
 		if (err) return place_fault(fault, err, name, place->line, place->column);
-		if (str_eq(key->text, STR("caFile"))) config->ca_file_line = value->line;
-		if (str_eq(key->text, STR("cloudEnvironmentFolder")))
-			config->cloud_folder_line = value->line;
+		struct config_place at = { value->line, value->column };
+		if (str_eq(key->text, STR("caFile"))) config->ca_file_at = at;
+		if (str_eq(key->text, STR("cloudEnvironmentFolder"))) config->cloud_folder_at = at;
 	}
 	return OK;
 }
@@ -194,9 +194,12 @@ static enum err check_folder(const char *path, struct fault *fault) {
 
 enum err config_check_files(const struct config *config, const char *name, struct fault *fault) {
 	enum err err = config->ca_file ? check_ca_file(config->ca_file, fault) : OK;
-	if (err) return fault_prefix(fault, err, "%s:%u", name, config->ca_file_line);
-	if (config->cloud_folder) err = check_folder(config->cloud_folder, fault);
-	return err ? fault_prefix(fault, err, "%s:%u", name, config->cloud_folder_line) : OK;
+	struct config_place at = config->ca_file_at;
+	if (!err && config->cloud_folder) {
+		err = check_folder(config->cloud_folder, fault);
+		at = config->cloud_folder_at;
+	}
+	return err ? place_fault(fault, err, name, at.line, at.column) : OK;
 }
 
 enum err config_parse(

@@ -17,6 +17,10 @@
 #include "engine/spc.h"
 #include "workers/settings.h"
 
+struct config_place {
+	unsigned line, column; /* 0: not in a file */
+};
+
 struct config {
 	int64_t poll_interval_s;
 	int64_t jitter_s;
@@ -47,8 +51,7 @@ struct config {
 	char *cloud_name; /* owned; a name that cloud_find() knows */
 	char *ca_file; /* owned; NULL: SSL_CERT_FILE, else the system's */
 	char *cloud_folder; /* owned; NULL: no custom clouds */
-	unsigned ca_file_line,
-		cloud_folder_line; /* of the file where they were set; 0: not in a file */
+	struct config_place ca_file_at, cloud_folder_at; /* where they were set */
 	char *machine_namespaces; /* owned; joined by ","; NULL: none */
 };
 
@@ -65,7 +68,7 @@ enum err config_parse(
 enum err config_load(const char *path, struct config *out_config, struct fault *fault);
 
 /* Whether what the configuration names is there: certificates in caFile, the cloudEnvironmentFolder. name: of its file. ERR_INVALID
- * with file and line. */
+ * with file, line and column. */
 enum err config_check_files(const struct config *config, const char *name, struct fault *fault);
 
 /* What tells one state of a file from another, without reading it. */

@@ -348,11 +348,11 @@ static void check_files(const char *text, const char *says) {
 static void test_files(void **state) {
 	(void)state;
 	check_files("workers: 1\n", NULL);
-	check_files("workers: 1\ncaFile: /nonexistent\n", "f.yaml:2: caFile /nonexistent: cannot be read: No such file");
-	check_files("caFile: /dev/null\n", "f.yaml:1: caFile /dev/null: has no certificate in PEM form");
+	check_files("workers: 1\ncaFile: /nonexistent\n", "f.yaml:2:9: caFile /nonexistent: cannot be read: No such file");
+	check_files("caFile: /dev/null\n", "f.yaml:1:9: caFile /dev/null: has no certificate in PEM form");
 	check_files("cloudEnvironmentFolder: /\n", NULL);
-	check_files("logLevel: info\n\ncloudEnvironmentFolder: /nonexistent\n", "f.yaml:3: cloudEnvironmentFolder /nonexistent: ");
-	check_files("cloudEnvironmentFolder: /dev/null\n", "f.yaml:1: cloudEnvironmentFolder /dev/null: is no folder");
+	check_files("logLevel: info\n\ncloudEnvironmentFolder: /nonexistent\n", "f.yaml:3:25: cloudEnvironmentFolder /nonexistent: ");
+	check_files("cloudEnvironmentFolder: /dev/null\n", "f.yaml:1:25: cloudEnvironmentFolder /dev/null: is no folder");
 }
 
 static void test_no_memory(void **state) {

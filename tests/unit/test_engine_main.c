@@ -264,7 +264,7 @@ static void test_bad_ca_file(void **state) {
 	child_start((const char *[]){ "kvsync", "run", "--config", config, NULL });
 	assert_int_equal(child_end(), 1);
 	assert_non_null(
-		strstr(child.text, "config.yaml:1: caFile /nonexistent/ca.pem: cannot be read: No such file"));
+		strstr(child.text, "config.yaml:1:9: caFile /nonexistent/ca.pem: cannot be read: No such file"));
 }
 
 /* Whatever the machine's limits and core pattern are: a crash leaves no file with secrets in it. */
