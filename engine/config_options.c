@@ -112,9 +112,8 @@ const struct option_row CONFIG_OPTIONS[] = {
 		"API server." },
 	{ "breakerIntervalInSeconds", OPTION_NUMBER, AT(breaker_interval_s), 1, 3600, 10, NULL,
 		NULL,
-		"While a vault or Microsoft Entra cannot be reached: seconds between two trials, "
-		"of one request "
-		"each." },
+		"While a vault, Microsoft Entra or the API server cannot be reached: seconds "
+		"between two trials, of one request each." },
 	{ "shutdownGraceInSeconds", OPTION_NUMBER, AT(shutdown_grace_s), 0, 600, 20, NULL, NULL,
 		"After SIGTERM: how long work that has begun may go on before it is cancelled. "
 		"Keep it below the "

@@ -280,6 +280,7 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 			.max_in_flight = KUBE_IN_FLIGHT,
 			.breaker_interval_ns = worker->settings.breaker_interval_ns,
 			.pause = &pool->kube_pause,
+			.trials = &pool->kube_trials,
 			.wake = schedule_waiter_woken,
 		});
 	worker_pace_writes(worker);

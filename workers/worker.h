@@ -121,6 +121,7 @@ struct pool {
 	struct pace_slot write_slot; /* main: its place in that */
 	struct pace status_pace; /* atomic */
 	struct pause kube_pause; /* atomic: what the API server asked for */
+	struct pause kube_trials; /* atomic: who may try whether it can be reached again */
 	struct pause token_trials
 		[TOKEN_TRIALS]; /* atomic: of token endpoints that are away, by the hash of their names */
 	struct pace group_paces

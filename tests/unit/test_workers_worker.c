@@ -282,6 +282,17 @@ static unsigned read_all(void) {
 	return writes;
 }
 
+/* Together they make one trial in an interval, and wait for the API server as one. */
+static void workers_share_the_ways_of_the_api_server(void **state) {
+	const struct gate *first = &pool_worker(b.pool, 0)->kube_gate;
+	const struct gate *second = &pool_worker(b.pool, 1)->kube_gate;
+	(void)state;
+	assert_non_null(first->trials);
+	assert_ptr_equal(first->trials, second->trials);
+	assert_ptr_equal(first->pause, second->pause);
+	assert_ptr_not_equal(first->pause, first->trials);
+}
+
 /* Entra asks to be left alone for ten minutes. Whoever needs a token says so and makes room for those who have one. */
 static void who_waits_for_entra_makes_room_for_others(void **state) {
 	static struct spec_common strangers[2];
@@ -586,6 +597,7 @@ static void no_write_that_has_not_left_leaves_while_paused(void **state) {
 int main(void) {
 #define TWO(f) cmocka_unit_test_setup_teardown(f, setup_two, bench_teardown)
 	const struct CMUnitTest tests[] = {
+		TWO(workers_share_the_ways_of_the_api_server),
 		TWO(an_object_goes_where_its_vault_is_at_home),
 		TWO(another_vault_moves_it_when_its_turn_is_over),
 		TWO(without_a_usable_class_it_lives_on_the_first),
