@@ -99,6 +99,12 @@ static enum err prepare(struct flight *flight, const struct flight_plan *plan) {
 		&flight->call, site, url, plan->kind, plan->name, plan->next_link, token);
 }
 
+static void sent(struct gate_call *gate) {
+	const struct flight *flight = container_of(gate, struct flight, gate);
+	metric_add(flight->lists ? METRIC_VAULT_LISTS : METRIC_VAULT_GETS, 1);
+	if (!flight->lists && flight->safety) metric_add(METRIC_SAFETY_READS, 1);
+}
+
 static enum err flight_begin(struct flight *flight, const struct flight_plan *plan) {
 	struct shard *shard = flight->shard;
 	flight->name = mem_strdup(plan->name);
@@ -109,6 +115,7 @@ static enum err flight_begin(struct flight *flight, const struct flight_plan *pl
 	flight->call.http.timeout_ns = shard->worker->settings.request_timeout_ns;
 	flight->gate.req = &flight->call.http;
 	flight->gate.on_done = answered;
+	flight->gate.on_sent = sent;
 	flight->gate.lane = plan->kind == VAULT_KEY ? LANE_KEYS : LANE_USUAL;
 	gate_start(&shard->gate, &flight->gate);
 	return OK;
@@ -128,6 +135,7 @@ static enum err flight_create(struct shard *shard, struct identity *identity,
 	flight->token_serial = identity->serial;
 	flight->kind = plan->kind;
 	flight->lists = plan->lists;
+	flight->safety = plan->safety;
 	flight->users = 1;
 	flight->key = *key;
 	*key = (struct buf){ 0 };

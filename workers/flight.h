@@ -22,6 +22,7 @@ struct flight_plan {
 	struct str name;
 	struct str version; /* empty: the current one */
 	bool lists; /* a page of the list of its versions instead */
+	bool safety; /* for a safety re-read */
 	struct str next_link; /* of that list; empty: its first page */
 };
 
@@ -34,6 +35,7 @@ struct flight {
 	enum vault_kind kind;
 	char *name;
 	bool lists; /* a page, not a GET */
+	bool safety; /* nobody would have asked but for a safety re-read */
 	struct vault_call call;
 	struct gate_call gate;
 	uint64_t token_serial; /* of the token that the request carries */

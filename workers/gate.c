@@ -342,6 +342,7 @@ static void send(struct gate *gate, struct gate_call *call) {
 	call->started = true;
 	call->sent_ns = gate->now->mono_ns;
 	gate->in_flight++;
+	if (call->on_sent) call->on_sent(call);
 	http_start(gate->http, call->req);
 }
 

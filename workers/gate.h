@@ -52,6 +52,8 @@ struct gate_call {
 	/* The answer is in req (err, status, ...). A call that was refused by the breaker ends with req->err and req->fault of
 	 * the failure that opened it, and was not sent. Never called from inside gate_start or gate_cancel. */
 	void (*on_done)(struct gate_call *call);
+	void (*on_sent)(struct gate_call
+			*call); /* it goes out now, be it inside gate_start; NULL: nobody counts */
 };
 
 struct gate {

@@ -137,6 +137,14 @@ static void imds_done(struct gate_call *call) {
 	take_answer(identity, err, &token);
 }
 
+static void sent(struct gate_call *call) {
+	const struct identity *identity = container_of(call, struct identity, call);
+	if (call->gate == identity->token_gate)
+		metric_add(METRIC_TOKEN_EXCHANGES, 1);
+	else if (identity->kind != IDENTITY_PRINCIPAL)
+		metric_add(METRIC_TOKEN_REQUESTS, 1);
+}
+
 static void ask_for_token(struct identity *identity, enum err err, struct http_req *req,
 	void (*on_done)(struct gate_call *call)) {
 	struct worker *worker = identity->worker;
@@ -148,10 +156,10 @@ static void ask_for_token(struct identity *identity, enum err err, struct http_r
 		flight_failed(identity, identity->token_gate);
 		return;
 	}
-	metric_add(METRIC_TOKEN_EXCHANGES, 1);
 	req->timeout_ns = worker->settings.request_timeout_ns;
 	identity->call.req = req;
 	identity->call.on_done = on_done;
+	identity->call.on_sent = sent;
 	gate_start(identity->token_gate, &identity->call);
 }
 
@@ -257,7 +265,6 @@ static void ask_kube(struct identity *identity) {
 		err = kube_secret_get(
 			&identity->kube, kube, worker->arena, identity->ns, identity->source);
 	} else {
-		metric_add(METRIC_TOKEN_REQUESTS, 1);
 		err = kube_token_request(&identity->kube, kube, worker->arena, identity->ns,
 			identity->source, identity->audience);
 	}
@@ -271,6 +278,7 @@ static void ask_kube(struct identity *identity) {
 	identity->kube.http.timeout_ns = worker->settings.kube_timeout_ns;
 	identity->call.req = &identity->kube.http;
 	identity->call.on_done = kube_done;
+	identity->call.on_sent = sent;
 	gate_start(identity->kube_gate, &identity->call);
 }
 

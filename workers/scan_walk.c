@@ -269,6 +269,11 @@ static void page_answered(struct gate_call *gate) {
 	}
 }
 
+static void page_sent(struct gate_call *gate) {
+	(void)gate;
+	metric_add(METRIC_SCAN_PAGES, 1);
+}
+
 static void send_page(struct scan *scan) {
 	struct worker *worker = worker_of(scan);
 	struct fault fault = { 0 };
@@ -285,10 +290,10 @@ static void send_page(struct scan *scan) {
 			err_text(err), HOLD_NS);
 		return;
 	}
-	metric_add(METRIC_SCAN_PAGES, 1);
 	scan->call.http.timeout_ns = worker->settings.request_timeout_ns;
 	scan->gate.req = &scan->call.http;
 	scan->gate.on_done = page_answered;
+	scan->gate.on_sent = page_sent;
 	scan->gate.lane = scan->kind == VAULT_KEY ? LANE_KEYS : LANE_USUAL;
 	/* A page stands for many objects, and one is under way at a time: behind the reads of an import each would wait for as many
 	 * requests as there are reconciles, and the walk would take minutes. */

@@ -239,7 +239,8 @@ static struct flight_plan plan_of(struct sync_read *read) {
 	struct flight_plan plan = { .kind = object->kind,
 		.name = object->name,
 		.version = object->version,
-		.lists = is_listing(read) };
+		.lists = is_listing(read),
+		.safety = read->sync->class == CLASS_SAFETY };
 	if (plan.lists) {
 		if (!read->next_link._max) buf_init(&read->next_link, 8192);
 		plan.next_link = buf_str(&read->next_link);
@@ -264,12 +265,10 @@ static struct fault cannot_ask(const struct sync_read *read, enum err err) {
 		STR_ARG(name), STR_ARG(url), err_text(err));
 }
 
-static void count_request(struct sync *sync, bool lists) {
+static void count_request(struct sync *sync) {
 	sync->asked++;
 	if (sync->asked > sync->counted) sync_count_requests(sync, sync->asked);
 	shard_asked(sync->object->shard);
-	metric_add(lists ? METRIC_VAULT_LISTS : METRIC_VAULT_GETS, 1);
-	if (!lists && sync->class == CLASS_SAFETY) metric_add(METRIC_SAFETY_READS, 1);
 }
 
 /* The answer may be there already. */
@@ -283,7 +282,7 @@ static void start_read(struct sync_read *read) {
 		read->fault = cannot_ask(read, err);
 		return;
 	}
-	if (is_new) count_request(sync, plan.lists);
+	if (is_new) count_request(sync);
 	if (read->flight->answered) {
 		take_answer(read);
 	} else {

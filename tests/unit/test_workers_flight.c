@@ -253,6 +253,25 @@ static void the_last_one_who_leaves_ends_it(void **state) {
 	assert_int_equal(map_count(&b.object->shard->flights), 0);
 }
 
+/* The second stands in line when the breaker opens. */
+static void what_is_refused_is_not_counted(void **state) {
+	(void)state;
+	uint64_t gets = metric_read(METRIC_VAULT_GETS);
+	b.objects[1] = (struct spc_object){ .name = STR("b"), .path = STR("b"), .kind = VAULT_SECRET };
+	b.spc.object_count = 2;
+	b.items[1] = (struct spec_item){ STR("b"), STR("k2") };
+	b.spec.item_count = 2;
+	bench_begin();
+	b.object->shard->gate.max_in_flight = 1;
+	bench_give_token();
+	assert_int_equal(count_active(HTTP_GET, "/secrets/"), 1);
+	assert_int_equal(metric_read(METRIC_VAULT_GETS), gets + 1);
+	lose(HTTP_GET, "/secrets/", ERR_NETWORK, false);
+	assert_int_equal(count_active(HTTP_GET, "/secrets/"), 0);
+	bench_take_status();
+	assert_int_equal(metric_read(METRIC_VAULT_GETS), gets + 1);
+}
+
 #define VERSION_ROW(version, second)                                              \
 	"{\"id\":\"https://v.vault.azure.net/secrets/a/" version                  \
 	"\",\"attributes\":{\"enabled\":true,\"created\":" second ",\"updated\":" second "}}"
@@ -286,6 +305,7 @@ static void a_history_is_read_once_for_all(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		FLIGHT_TEST(many_readers_cost_one_get),
+		FLIGHT_TEST(what_is_refused_is_not_counted),
 		FLIGHT_TEST(an_answer_is_for_those_who_were_due_before_it_was_asked_for),
 		FLIGHT_TEST(what_waits_in_line_is_joined),
 		FLIGHT_TEST(a_dear_key_is_paid_for),
