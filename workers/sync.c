@@ -69,7 +69,10 @@ static void plan_next(struct sync *sync) {
 	if (!sync->fault.err) sync_remember_force(sync);
 	sync_note_repair(sync);
 	if (sync->fault.err && must_look_again(sync)) secret_look_failed(object);
-	schedule_away(object, was_cut_off(sync));
+	bool cut_off = was_cut_off(sync);
+	schedule_away(object, cut_off);
+	/* Nobody waits for a safety re-read: what an outage has cost comes at its next moment, not all at the outage's end. */
+	if (cut_off && sync->class == CLASS_SAFETY) object->reads = false;
 	if (!fault->err) {
 		object->failures = 0;
 		sync_plan_check(sync);

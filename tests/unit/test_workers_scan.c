@@ -929,6 +929,63 @@ static void after_an_outage_the_walk_of_before_is_not_enough(void **state) {
 	assert_int_equal(bench_active(), 0);
 }
 
+/* Nobody waits for it: those that became due during an outage are not to come all at its end. */
+static void a_safety_reread_of_an_outage_waits_for_its_next_moment(void **state) {
+	(void)state;
+	begin_listed();
+	struct gate *gate = &b.object->shard->gate;
+	gate->open = true;
+	gate->trial_at_ns = INT64_MAX;
+	gate->fault = fault_make(ERR_NETWORK, "it is away");
+	assert_int_equal(b.object->due, CLASS_SAFETY);
+	thread_set_role(ROLE_WORKER);
+	schedule_timer_fired(&b.object->timer);
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"False\",\"reason\":\"UpdateFailedProviderError");
+	bench_take_status();
+	gate->open = false;
+	thread_set_role(ROLE_WORKER);
+	schedule_waiter_woken(gate, list_pop(&gate->waiters));
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_null(bench_find(HTTP_GET, GET));
+	reply_now(LIST, LISTED("a", "1700000000", ""));
+	assert_sends(request(HTTP_PATCH, STATUS_URL), "\"True\",\"reason\":\"UpdateNoValueChange");
+	bench_take_status();
+	assert_int_equal(bench_active(), 0);
+	assert_int_equal(b.object->due, CLASS_SAFETY);
+}
+
+/* However late by chance: it is never passed over for polls, of which a listed object has none. */
+static void no_jitter_takes_the_place_of_a_safety_reread(void **state) {
+	(void)state;
+	begin_listed();
+	struct worker *worker = pool_worker(b.pool, 0);
+	uint64_t before = metric_read(METRIC_SAFETY_READS);
+	struct settings settings = settings_default();
+	settings.events_per_s = 0;
+	settings.change_detection = CHANGE_BY_LIST;
+	settings.poll_interval_ns = 60 * NS_PER_S;
+	settings.drift = DRIFT_OFF;
+	settings.safety_polls = 24;
+	settings.jitter_ns = 300 * NS_PER_S;
+	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
+	bench_turn();
+	assert_int_equal(worker->settings.jitter_ns, settings.jitter_ns);
+	const unsigned steps = 5760, step_s = 5;
+	for (unsigned i = 0; i < steps; i++) {
+		pass_time(step_s * NS_PER_S);
+		if (bench_find(HTTP_GET, LIST)) reply_now(LIST, LISTED("a", "1700000000", ""));
+		if (bench_find(HTTP_GET, GET)) reply_now(GET, VALUE("s3cret-value", "v1", "1700000000"));
+		if (bench_find(HTTP_PATCH, STATUS_URL)) bench_take_status();
+		assert_null(bench_find(HTTP_PATCH, SECRETS_URL));
+	}
+	/* From one to the next it takes 24 intervals and twice the jitter at most. */
+	unsigned period_s = 24 * 60;
+	assert_in_range(metric_read(METRIC_SAFETY_READS) - before, steps * step_s / (period_s + 600), steps * step_s / period_s);
+}
+
 /* The vault answers, and wants to be left alone: as if it were away. */
 static void after_a_long_pause_pages_are_enough(void **state) {
 	(void)state;
@@ -1265,6 +1322,8 @@ int main(void) {
 		SCAN_TEST(after_an_outage_without_a_walk_it_is_read),
 		SCAN_TEST(what_was_edited_during_an_outage_is_read),
 		SCAN_TEST(after_an_outage_the_walk_of_before_is_not_enough),
+		SCAN_TEST(a_safety_reread_of_an_outage_waits_for_its_next_moment),
+		SCAN_TEST(no_jitter_takes_the_place_of_a_safety_reread),
 		SCAN_TEST(after_a_long_pause_pages_are_enough),
 		SCAN_TEST(who_was_not_well_before_an_outage_is_not_well_by_its_end),
 		SCAN_TEST(an_outage_of_entra_is_told_too),
