@@ -56,12 +56,33 @@ static enum err load_config(
 	return err;
 }
 
+static enum err load_first_config(struct process *process, struct fault *fault) {
+	const char *path = process->options->config_path;
+	/* What is written from now on is read by the first look. */
+	if (path) config_file_changed(path, &process->config_stamp);
+	enum err err = load_config(process->options, &process->config, fault);
+	return err ? err : config_check_files(&process->config, path, fault);
+}
+
 static bool same_text(const char *a, const char *b) {
 	return (!a && !b) || (a && b && str_eq(str_of(a), str_of(b)));
 }
 
 static void tell_restart(const char *key, bool same) {
 	if (!same) log_warn("this change of the configuration needs a restart", kv("key", key));
+}
+
+/* What needs a restart stays as it was, for whatever is made from now on, too. */
+static struct settings settings_of(const struct config *fresh, const struct config *old) {
+	struct settings settings = config_settings(fresh);
+	settings.names = (enum reason_names)old->condition_names;
+	settings.vault_connections = (unsigned)old->vault_connections;
+	return settings;
+}
+
+static enum err set_settings(struct process *process, const struct config *fresh) {
+	struct settings settings = settings_of(fresh, &process->config);
+	return engine_set_settings(process->engine, &settings);
 }
 
 /* SIGHUP, or another file: it is taken as a whole, or not at all. */
@@ -74,10 +95,7 @@ static void reload_config(struct process *process) {
 	if (path) config_file_changed(path, &process->config_stamp);
 	enum err err = load_config(process->options, &fresh, &fault);
 	if (!err) err = config_check_files(&fresh, path, &fault);
-	struct settings settings = err ? settings_default() : config_settings(&fresh);
-	settings.names = (enum reason_names)old->condition_names;
-	settings.vault_connections = (unsigned)old->vault_connections;
-	if (!err) err = engine_set_settings(process->engine, &settings);
+	if (!err) err = set_settings(process, &fresh);
 	if (err) {
 		log_error("configuration not read again; the old one holds",
 			kv("detail", fault.text[0] ? fault.text : err_text(err)));
@@ -305,11 +323,7 @@ static void tell_start(const struct process *process) {
 }
 
 static enum err start(struct process *process, struct fault *fault) {
-	const char *path = process->options->config_path;
-	/* What is written from now on is read by the first look. */
-	if (path) config_file_changed(path, &process->config_stamp);
-	enum err err = load_config(process->options, &process->config, fault);
-	if (!err) err = config_check_files(&process->config, path, fault);
+	enum err err = load_first_config(process, fault);
 	if (err) return err;
 	log_setup((enum log_level)process->config.log_level,
 		(enum log_format)process->config.log_format);
