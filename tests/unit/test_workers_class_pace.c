@@ -1,21 +1,9 @@
 /* workers/class_pace: a class that asks for less has less, together with its like, and nobody else has. */
-#include <stdio.h>
+#include "tests/unit/bench_own.h"
 
-#include "tests/unit/bench.h"
+enum { MEMBERS = 40 };
 
-enum { MEMBERS = 40, WIDE = 4 };
-
-/* A SecretSync with a class and objects of its own. */
-static struct member {
-	struct spc spc;
-	struct spc_object objects[WIDE];
-	struct spec_item items[WIDE];
-	struct spec spec;
-	struct spec_common common;
-	struct spc_cell *cell;
-	struct object *object;
-	char key[24], uid[16], names[WIDE][16];
-} members[MEMBERS];
+static struct own members[MEMBERS];
 static unsigned member_count;
 
 static void set_vault_limit(double clusters) {
@@ -28,49 +16,25 @@ static void set_vault_limit(double clusters) {
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 }
 
-static void fill(struct member *m, unsigned index, unsigned objects) {
-	for (unsigned i = 0; i < objects; i++) {
-		snprintf(m->names[i], sizeof m->names[i], "n%u-%u", index, i);
-		m->objects[i] = (struct spc_object){ .name = str_of(m->names[i]),
-			.path = str_of(m->names[i]),
-			.kind = VAULT_SECRET };
-		m->items[i] = (struct spec_item){ str_of(m->names[i]), str_of(m->names[i]) };
-	}
-}
-
-static struct member *add(const char *ns, uint16_t per_10s, unsigned objects) {
-	struct member *m = &members[member_count];
-	struct status none = { 0 };
-	fill(m, member_count, objects);
-	m->spc = (struct spc){ .uid = b.spc.uid,
-		.access = &b.access,
-		.objects = m->objects,
-		.object_count = (uint16_t)objects,
-		.requests_per_10s = per_10s };
-	atomic_init(&m->spc.ref, 1000000);
-	snprintf(m->key, sizeof m->key, "%s/m%u", ns, member_count);
-	snprintf(m->uid, sizeof m->uid, "u-%u", member_count);
-	m->cell = spc_cell_create(str_of(m->key));
-	spc_publish(m->cell, &m->spc);
-	memcpy(&m->spec, &b.spec, sizeof m->spec);
-	memcpy(&m->common, &b.common, sizeof m->common);
-	m->common.ns = str_of(ns);
-	m->spec.common = &m->common;
-	m->spec.cell = m->cell;
-	m->spec.items = m->items;
-	m->spec.item_count = (uint16_t)objects;
-	assert_int_equal(object_create(str_of(m->key), str_of(m->uid), &none, pool_first_queue(b.pool), &m->object), OK);
-	rcu_swap(m->object->spec, &m->spec);
-	queue_add(&m->object->item);
+static struct own *add(const char *ns, uint16_t per_10s, unsigned objects) {
+	struct own *own = &members[member_count];
+	char key[24], uid[16], name[16];
+	snprintf(key, sizeof key, "%s/m%u", ns, member_count);
+	snprintf(uid, sizeof uid, "u-%u", member_count);
+	snprintf(name, sizeof name, "n%u", member_count);
+	own_make(own, key, name, objects);
+	own->spc.requests_per_10s = per_10s;
+	own->common.ns = str_of(ns);
+	own_begin(own, uid);
 	member_count++;
-	return m;
+	return own;
 }
 
 static void add_many(unsigned count, const char *ns, uint16_t per_10s) {
 	for (unsigned i = 0; i < count; i++) add(ns, per_10s, 1);
 }
 
-static void change(struct member *m, uint16_t per_10s) {
+static void change(struct own *m, uint16_t per_10s) {
 	struct spc *old = &m->spc;
 	static struct spc changed[MEMBERS];
 	struct spc *now = &changed[m - members];
@@ -119,11 +83,7 @@ static int teardown(void **state) {
 	pool_stop(b.pool, 0);
 	bench_turn();
 	pool_join(b.pool);
-	for (unsigned i = 0; i < member_count; i++) {
-		object_destroy(members[i].object);
-		members[i].cell->now = NULL;
-		spc_cell_unref(members[i].cell);
-	}
+	for (unsigned i = 0; i < member_count; i++) own_end(&members[i]);
 	return bench_teardown(state);
 }
 
@@ -188,18 +148,18 @@ static void a_change_of_the_class_acts_at_once(void **state) {
 /* What one SecretSync needs goes together, and the next one waits for all of it. */
 static void what_one_needs_counts_as_so_many(void **state) {
 	(void)state;
-	for (int i = 0; i < 5; i++) add("apps", 40, WIDE);
+	for (int i = 0; i < 5; i++) add("apps", 40, OWN_WIDE);
 	bench_turn();
 	/* 40 in ten seconds are 4 at once and 3.6 a second. */
-	assert_int_equal(served(), WIDE);
-	assert_int_equal(served_within(1), WIDE);
-	assert_in_range(served_within(3), 2 * WIDE, 3 * WIDE);
+	assert_int_equal(served(), OWN_WIDE);
+	assert_int_equal(served_within(1), OWN_WIDE);
+	assert_in_range(served_within(3), 2 * OWN_WIDE, 3 * OWN_WIDE);
 }
 
 /* A poll that has nothing to ask takes nothing from those that have. */
 static void what_asks_for_nothing_takes_nothing(void **state) {
 	(void)state;
-	struct member *first = add("apps", 1, 1);
+	struct own *first = add("apps", 1, 1);
 	bench_turn();
 	assert_int_equal(served(), 1);
 	bench_advance(25 * NS_PER_S);
@@ -222,7 +182,7 @@ static void what_asks_for_nothing_takes_nothing(void **state) {
 
 static void the_most_urgent_goes_first(void **state) {
 	(void)state;
-	struct member *changed = add("apps", 1, 1);
+	struct own *changed = add("apps", 1, 1);
 	bench_turn();
 	assert_int_equal(served(), 1);
 	add_many(2, "apps", 1);
@@ -251,7 +211,7 @@ static void the_most_urgent_goes_first(void **state) {
 /* Rested, and of use to nobody: its memory comes back. */
 static void a_pace_that_rests_is_forgotten(void **state) {
 	(void)state;
-	struct member *m = add("apps", 1, 1);
+	struct own *m = add("apps", 1, 1);
 	bench_turn();
 	served();
 	struct shard *shard = m->object->shard;

@@ -1,7 +1,7 @@
 /* workers/worker: homes, hand-over, retirement, and vaults that do not wait for each other. */
 #include <stdio.h>
 
-#include "tests/unit/bench.h"
+#include "tests/unit/bench_own.h"
 
 static int setup_two(void **state) {
 	(void)state;
@@ -347,49 +347,22 @@ static void who_waits_for_entra_makes_room_for_others(void **state) {
 
 /* --- shares --- */
 
-enum { PARTIES = 20, WIDE = 4 };
+enum { PARTIES = 20 };
 
-static struct party {
-	struct spc spc;
-	struct spc_object objects[WIDE];
-	struct spec_item items[WIDE];
-	struct spec spec;
-	struct spec_common common;
-	struct spc_cell *cell;
-	char key[24], names[WIDE][32];
-} parties[2 * PARTIES];
+static struct own parties[2 * PARTIES];
 
-/* Objects of its own, so that nobody shares an answer. */
-static void make_party(struct party *party, unsigned index, unsigned objects, struct str account) {
-	party->spc = (struct spc){
-		.uid = b.spc.uid, .access = &b.access, .objects = party->objects, .object_count = objects
-	};
-	atomic_init(&party->spc.ref, 1000000);
-	for (unsigned i = 0; i < objects; i++) {
-		snprintf(party->names[i], sizeof party->names[i], "%s-%u-%u", objects > 1 ? "wide" : "narrow", index, i);
-		party->objects[i] = (struct spc_object){ .name = str_of(party->names[i]),
-			.path = str_of(party->names[i]),
-			.kind = VAULT_SECRET };
-		party->items[i] = (struct spec_item){ str_of(party->names[i]), str_of(party->names[i]) };
-	}
-	snprintf(party->key, sizeof party->key, "apps/p%u", index);
-	party->cell = spc_cell_create(str_of(party->key));
-	spc_publish(party->cell, &party->spc);
-	memcpy(&party->spec, &b.spec, sizeof party->spec);
-	party->spec.cell = party->cell;
-	memcpy(&party->common, &b.common, sizeof party->common);
-	party->common.service_account = account;
-	party->spec.common = &party->common;
-	party->spec.items = party->items;
-	party->spec.item_count = (uint16_t)objects;
+static void make_party(unsigned index, unsigned objects, struct str account) {
+	char key[24], name[32];
+	snprintf(key, sizeof key, "apps/p%u", index);
+	snprintf(name, sizeof name, "%s-%u", objects > 1 ? "wide" : "narrow", index);
+	own_make(&parties[index], key, name, objects);
+	parties[index].common.service_account = account;
 }
 
-static void end_parties(unsigned count) {
-	end_others(count);
-	for (unsigned i = 0; i < count; i++) {
-		parties[i].cell->now = NULL;
-		spc_cell_unref(parties[i].cell);
-	}
+/* With so many of the others. */
+static void end_parties(unsigned count, unsigned other_count) {
+	end_others(other_count);
+	for (unsigned i = 0; i < count; i++) own_end(&parties[i]);
 }
 
 /* Answers what it finds of the vault's, until `most` requests were seen; how many of them were about `what`. */
@@ -416,14 +389,10 @@ static void shares_are_of_requests_not_of_objects(void **state) {
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 	for (unsigned i = 0; i < 2 * PARTIES; i++) {
 		char uid[16];
-		struct status none = { 0 };
 		bool wide = i < PARTIES;
-		make_party(&parties[i], i, wide ? WIDE : 1, wide ? STR("wide") : STR("narrow"));
+		make_party(i, wide ? OWN_WIDE : 1, wide ? STR("wide") : STR("narrow"));
 		snprintf(uid, sizeof uid, "u-%u", i);
-		assert_int_equal(
-			object_create(str_of(parties[i].key), str_of(uid), &none, pool_first_queue(b.pool), &others[i]), OK);
-		rcu_swap(others[i]->spec, &parties[i].spec);
-		queue_add(&others[i]->item);
+		own_begin(&parties[i], uid);
 	}
 	bench_turn();
 	for (unsigned i = 0; i < 2; i++) {
@@ -431,7 +400,7 @@ static void shares_are_of_requests_not_of_objects(void **state) {
 		reply(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":3600}");
 	}
 	assert_in_range(refuse_reads("wide", 32), 12, 20);
-	end_parties(2 * PARTIES);
+	end_parties(2 * PARTIES, 0);
 }
 
 static void set_writes(double rate_per_s) {
@@ -483,16 +452,13 @@ static void what_room_writes_leave_goes_round_the_vaults(void **state) {
 	read_all();
 	add_others(&b.spec, 100, 200);
 	read_all();
-	make_party(&parties[0], 0, 1, STR("sa"));
+	make_party(0, 1, STR("sa"));
 	struct spc_access far;
 	memcpy(&far, &b.access, sizeof far);
 	far.vault_url = STR("https://far.vault.azure.net");
 	far.home_hash = hash64_stable(far.vault_url);
 	parties[0].spc.access = &far;
-	struct status none = { 0 };
-	assert_int_equal(object_create(STR("apps/far"), STR("u-far"), &none, pool_first_queue(b.pool), &others[300]), OK);
-	rcu_swap(others[300]->spec, &parties[0].spec);
-	queue_add(&others[300]->item);
+	own_begin(&parties[0], "u-far");
 	bench_turn();
 	assert_null(bench_find(HTTP_GET, "https://far"));
 	unsigned written = 0;
@@ -503,9 +469,7 @@ static void what_room_writes_leave_goes_round_the_vaults(void **state) {
 		read_all();
 	}
 	assert_in_range(written, 1, 2);
-	end_others(301);
-	parties[0].cell->now = NULL;
-	spc_cell_unref(parties[0].cell);
+	end_parties(1, 300);
 }
 
 static void read_narrow(void) {
@@ -526,7 +490,7 @@ static void what_has_changed_has_its_share_of_the_writes(void **state) {
 	memcpy(&far, &b.access, sizeof far);
 	far.vault_url = STR("https://far.vault.azure.net");
 	far.home_hash = hash64_stable(far.vault_url);
-	for (unsigned i = 0; i < 2; i++) make_party(&parties[i], i, 1, STR("sa"));
+	for (unsigned i = 0; i < 2; i++) make_party(i, 1, STR("sa"));
 	parties[0].spc.access = &far;
 	set_writes(2);
 	add_others(&parties[0].spec, 0, 100);
@@ -545,11 +509,7 @@ static void what_has_changed_has_its_share_of_the_writes(void **state) {
 		read_narrow();
 	}
 	assert_in_range(written, 15, 21);
-	end_others(350);
-	for (unsigned i = 0; i < 2; i++) {
-		parties[i].cell->now = NULL;
-		spc_cell_unref(parties[i].cell);
-	}
+	end_parties(2, 350);
 }
 
 /* Another controller turned up: what stands in line goes back, and with it the values that it holds. One write is on its way. */
