@@ -2,23 +2,14 @@
 
 #include <assert.h>
 
-/* No pointer, no bytes. */
-static bool is_sound(struct str s) {
-	return s.ptr || s.len == 0;
-}
-
-bool str_eq(struct str a, struct str b) {
-	assert(is_sound(a) && is_sound(b));
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static unsigned char lower(char c) {
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 bool str_eq_nocase(struct str a, struct str b) {
-	assert(is_sound(a) && is_sound(b));
+	assert(str_is_sound(a) && str_is_sound(b));
 	if (a.len != b.len) return false;
+	if (!a.len || !memcmp(a.ptr, b.ptr, a.len)) return true; /* what is compared is so mostly */
 	for (size_t i = 0; i < a.len; i++) {
 		if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
 	}
@@ -30,10 +21,6 @@ int str_cmp(struct str a, struct str b) {
 	int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
 	if (order) return order;
 	return (a.len > b.len) - (a.len < b.len);
-}
-
-bool str_starts(struct str s, struct str prefix) {
-	return s.len >= prefix.len && str_eq(str_slice(s, 0, prefix.len), prefix);
 }
 
 bool str_ends(struct str s, struct str suffix) {
@@ -50,17 +37,6 @@ size_t str_find(struct str s, struct str needle) {
 	if (needle.len > s.len) return SIZE_MAX;
 	const char *found = memmem(s.ptr, s.len, needle.ptr, needle.len);
 	return found ? (size_t)(found - s.ptr) : SIZE_MAX;
-}
-
-size_t str_find_char(struct str s, char c) {
-	const char *found = s.len ? memchr(s.ptr, c, s.len) : NULL;
-	return found ? (size_t)(found - s.ptr) : SIZE_MAX;
-}
-
-struct str str_slice(struct str s, size_t from, size_t len) {
-	if (from > s.len) from = s.len;
-	if (len > s.len - from) len = s.len - from;
-	return (struct str){ s.ptr ? s.ptr + from : NULL, len };
 }
 
 static bool is_blank(char c) {
@@ -87,7 +63,7 @@ struct str str_next(struct str *rest, char separator) {
 /* Digits only, at least one, value at most `max`. */
 static enum err digits_to_u64(struct str s, uint64_t max, uint64_t *out_value) {
 	uint64_t value = 0;
-	assert(is_sound(s));
+	assert(str_is_sound(s));
 	if (s.len == 0) return ERR_INVALID;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] < '0' || s.ptr[i] > '9') return ERR_INVALID;

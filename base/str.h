@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,19 +27,38 @@ static inline struct str str_of(const char *text) {
 	return (struct str){ text, text ? strlen(text) : 0 };
 }
 
-bool str_eq(struct str a, struct str b);
+/* No pointer, no bytes. */
+static inline bool str_is_sound(struct str s) {
+	return s.ptr || s.len == 0;
+}
+
+static inline bool str_eq(struct str a, struct str b) {
+	assert(str_is_sound(a) && str_is_sound(b));
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
 bool str_eq_nocase(struct str a, struct str b); /* ASCII case only */
 int str_cmp(struct str a, struct str b); /* bytewise order, <0, 0, >0 */
-bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_ends_nocase(struct str s, struct str suffix);
 
 /* Offset of the first occurrence, or SIZE_MAX. */
 size_t str_find(struct str s, struct str needle);
-size_t str_find_char(struct str s, char c);
+static inline size_t str_find_char(struct str s, char c) {
+	const char *found = s.len ? (const char *)memchr(s.ptr, c, s.len) : NULL;
+	return found ? (size_t)(found - s.ptr) : SIZE_MAX;
+}
 
 /* The part from `from` (clamped) with at most `len` bytes. */
-struct str str_slice(struct str s, size_t from, size_t len);
+static inline struct str str_slice(struct str s, size_t from, size_t len) {
+	if (from > s.len) from = s.len;
+	if (len > s.len - from) len = s.len - from;
+	return (struct str){ s.ptr ? s.ptr + from : NULL, len };
+}
+
+static inline bool str_starts(struct str s, struct str prefix) {
+	return s.len >= prefix.len && str_eq(str_slice(s, 0, prefix.len), prefix);
+}
 
 /* Without leading and trailing blanks, tabs, CR, LF, VT and FF. */
 struct str str_trim(struct str s);

@@ -150,6 +150,14 @@ static bool breaks_line(struct str value) {
 	       str_find_char(value, 0) != SIZE_MAX;
 }
 
+static struct str body_of(const struct http_req *req) {
+	return req->secret_body ? secret_expose(req->secret_body) : req->body;
+}
+
+static bool has_body(const struct http_req *req) {
+	return body_of(req).len || req->method == HTTP_POST;
+}
+
 /* What is sent beside libcurl's own headers. */
 struct lines {
 	struct curl_slist *nodes;
@@ -199,19 +207,20 @@ static enum err setup_headers(struct transfer *transfer) {
 	struct lines lines = { .nodes = (struct curl_slist *)(void *)block,
 		.text = block + nodes_bytes };
 	transfer->headers = lines.nodes;
-	add_line(&lines, NO_EXPECT, "", STR_NULL);
+	/* Of each request it is looked through several times. */
+	if (has_body(req)) add_line(&lines, NO_EXPECT, "", STR_NULL);
 	for (unsigned i = 0; i < req->header_count; i++)
 		add_line(&lines, req->headers[i].name, ": ", req->headers[i].value);
 	if (req->bearer) add_line(&lines, BEARER, BEARER_BETWEEN, secret_expose(req->bearer));
-	set_option(transfer, CURLOPT_HTTPHEADER, transfer->headers);
+	set_option(transfer, CURLOPT_HTTPHEADER, lines.count ? transfer->headers : NULL);
 	return OK;
 }
 
 static void setup_method(struct transfer *transfer) {
 	static const char *const names[] = { NULL, NULL, "PUT", "PATCH", "DELETE" };
 	const struct http_req *req = transfer->req;
-	struct str body = req->secret_body ? secret_expose(req->secret_body) : req->body;
-	if (body.len || req->method == HTTP_POST) {
+	struct str body = body_of(req);
+	if (has_body(req)) {
 		/* libcurl reads the body where it is. */
 		set_option(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
 		set_option(transfer, CURLOPT_POSTFIELDS, body.len ? body.ptr : "");

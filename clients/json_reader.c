@@ -1,6 +1,7 @@
 #include "clients/json_reader.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 
 enum { NUMBER_BYTES = 512, EXACT_DIGITS = 15 };
@@ -76,21 +77,25 @@ static bool is_plain(char c) {
 
 static const uint64_t EACH_BYTE = 0x0101010101010101, TOP_BITS = 0x8080808080808080;
 
-/* Not 0 where a byte is 0, though perhaps in a byte behind it, too. */
+/* The first byte that is 0 has its top bit set, and none before it; those behind it may. */
 static uint64_t zero_bytes(uint64_t eight) {
 	return (eight - EACH_BYTE) & ~eight & TOP_BITS;
 }
 
-static bool are_plain(const char *eight) {
+static uint64_t special_bytes(const char *eight) {
 	uint64_t bytes;
 	memcpy(&bytes, eight, sizeof bytes);
-	return !(zero_bytes(bytes ^ EACH_BYTE * '"') | zero_bytes(bytes ^ EACH_BYTE * '\\') |
-		 zero_bytes(bytes));
+	bytes = le64toh(bytes); /* so that the first byte is the lowest */
+	return zero_bytes(bytes ^ EACH_BYTE * '"') | zero_bytes(bytes ^ EACH_BYTE * '\\') |
+	       zero_bytes(bytes);
 }
 
 /* Eight at once: most of what is read are strings. */
 static const char *skip_plain(const char *at, const char *end) {
-	while (end - at >= 8 && are_plain(at)) at += 8;
+	for (; end - at >= 8; at += 8) {
+		uint64_t special = special_bytes(at);
+		if (special) return at + __builtin_ctzll(special) / 8;
+	}
 	while (at < end && is_plain(*at)) at++;
 	return at;
 }

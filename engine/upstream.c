@@ -80,7 +80,7 @@ static void take_lease(
 	struct upstream_lease *lease, const cJSON *json, bool looked, struct now now) {
 	struct str renewed = json_str(json, "spec.renewTime");
 	int64_t seconds = json_i64(json, "spec.leaseDurationSeconds", DURATION_S);
-	if (!json_str(json, "spec.holderIdentity").len) renewed = STR("");
+	if (!renewed.ptr || !json_str(json, "spec.holderIdentity").len) renewed = STR("");
 	if (renewed.len >= sizeof lease->renewed) renewed.len = sizeof lease->renewed - 1;
 	bool moved = !str_eq(renewed, str_of(lease->renewed));
 	if (moved) {
