@@ -10,6 +10,10 @@ enum { VISITS_PER_TURN = 1024 };
 
 /* --- the pace --- */
 
+static int64_t turn_ns(const struct worker *worker) {
+	return schedule_slot_ns(worker, worker->looks.least_interval_ns);
+}
+
 /* Of the probes of all, by objects. What others have may be as old as their last turn. */
 static double share_per_s(const struct worker *worker) {
 	const struct pool *pool = worker->pool;
@@ -24,9 +28,12 @@ static double share_per_s(const struct worker *worker) {
 }
 
 bool looks_take(struct worker *worker) {
-	double per_s = share_per_s(worker), turn = per_s > 1 ? per_s : 1;
-	/* Turns that are as far apart as probes are not to miss each other by a rounded nanosecond. */
-	double burst = turn + 0.01;
+	int64_t slot_ns = turn_ns(worker) > NS_PER_S ? turn_ns(worker) : NS_PER_S;
+	double per_s = share_per_s(worker), per_turn = per_s * (double)slot_ns / NS_PER_S;
+	/* What is left over by a turn is the next one's. Turns that are as far apart as probes are not to miss each other by a rounded
+	 * nanosecond. */
+	bool whole = per_turn >= 1 && per_turn - (double)(uint64_t)per_turn <= 0;
+	double burst = per_turn + (whole ? 0.01 : 1);
 	int64_t now_ns = worker->now.mono_ns;
 	ratelimit_set_ceiling(&worker->looks.limit, per_s, burst, now_ns);
 	return ratelimit_take(&worker->looks.limit, now_ns) == 0;
@@ -46,10 +53,6 @@ static bool is_due(struct worker *worker, struct object *object, bool covered) {
 	int64_t interval_ns = schedule_interval_ns(worker, spec);
 	spec_unref(spec);
 	return unseen_ns >= (covered ? interval_ns : interval_ns / 2);
-}
-
-static int64_t turn_ns(const struct worker *worker) {
-	return schedule_slot_ns(worker->looks.least_interval_ns);
 }
 
 /* Nothing but the look is to be done. A safety re-read that is about to come is not put off by it. */
@@ -98,7 +101,7 @@ static void take_turns(struct worker *worker) {
 /* Room for this timer is always reserved. */
 static void set_turn(struct worker *worker, int64_t at_ns) {
 	enum err err = timer_set(&worker->timers, &worker->looks.timer,
-		schedule_together_ns(at_ns, turn_ns(worker)));
+		schedule_slot_at_ns(worker, at_ns, worker->looks.least_interval_ns));
 	assert(!err);
 }
 

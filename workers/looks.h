@@ -2,8 +2,8 @@
  *
  * A look is a probe of the API server (sync_drift.c), and all workers together make driftProbesPerSecond at most: a worker has
  * as much of that as it has of the objects. Objects take turns, so that each has its look however many there are, and a
- * poll that is not its turn costs nothing. Whose changes walks tell of has no other reason to be checked: a reconcile begins for
- * the look. Who is checked by its own polls, or waits to be tried again, looks when that happens next.
+ * poll that is not its turn costs nothing. Workers take turns as well (schedule_slot_ns), so that their probes do not come together.
+ * Whose changes walks tell of has no other reason to be checked: a reconcile begins for the look. Who is checked by its own polls, or waits to be tried again, looks when that happens next.
  *
  *   probe   who was not looked at for its interval
  *   watch   whose managedFields are to be settled; what else there is to look at, the watch tells

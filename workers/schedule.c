@@ -8,8 +8,9 @@ enum { SOON_TRIES = 3 };
 /* What is due within as much goes together, so that a large fleet wakes its worker seldom: a wake costs more than most of what is
  * done in it. */
 static const int64_t SLACK_NS = 50 * NS_PER_MS;
-/* Where nobody waits for a check, that is this part of its interval, and so long at most. */
-enum { SLOTS_PER_INTERVAL = 60 };
+/* Where nobody waits for a check, that is this part of its interval, and so long at most, for each of the workers. These have theirs by
+ * turns: each is seldom woken, and what they ask for is as even as if it came at once from one. */
+enum { SLOTS_PER_INTERVAL = 60, SLOT_WORKERS = 4 };
 static const int64_t SLOT_MOST_NS = NS_PER_S;
 
 void schedule_ready(struct object *object, enum object_class class) {
@@ -19,13 +20,14 @@ void schedule_ready(struct object *object, enum object_class class) {
 	shard_enqueue(object->shard, object, class);
 }
 
-int64_t schedule_together_ns(int64_t at_ns, int64_t slot_ns) {
+/* The first of the moments, the same for all, that is not before. */
+static int64_t together_ns(int64_t at_ns, int64_t slot_ns) {
 	int64_t over_ns = at_ns % slot_ns;
 	return over_ns ? at_ns + slot_ns - over_ns : at_ns;
 }
 
 enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns) {
-	return timer_set(&worker->timers, timer, schedule_together_ns(at_ns, SLACK_NS));
+	return timer_set(&worker->timers, timer, together_ns(at_ns, SLACK_NS));
 }
 
 /* A deadline that cannot be kept for want of memory becomes "now": late work is better than lost work. */
@@ -68,10 +70,24 @@ uint64_t schedule_walk_hash(struct str vault_url, unsigned kind, uint64_t least_
 	return hash64_stable(vault_url) + hash64_stable(least) + kind;
 }
 
-int64_t schedule_slot_ns(int64_t interval_ns) {
-	int64_t slot_ns = interval_ns / SLOTS_PER_INTERVAL;
-	if (slot_ns > SLOT_MOST_NS) return SLOT_MOST_NS;
-	return slot_ns > SLACK_NS ? slot_ns : SLACK_NS;
+static int64_t turn_ns(int64_t interval_ns) {
+	int64_t turn_ns = interval_ns / SLOTS_PER_INTERVAL;
+	if (turn_ns > SLOT_MOST_NS) return SLOT_MOST_NS;
+	return turn_ns > SLACK_NS ? turn_ns : SLACK_NS;
+}
+
+static unsigned turns(const struct worker *worker) {
+	return worker->count < SLOT_WORKERS ? worker->count : SLOT_WORKERS;
+}
+
+int64_t schedule_slot_ns(const struct worker *worker, int64_t interval_ns) {
+	return turns(worker) * turn_ns(interval_ns);
+}
+
+int64_t schedule_slot_at_ns(const struct worker *worker, int64_t at_ns, int64_t interval_ns) {
+	int64_t slot_ns = schedule_slot_ns(worker, interval_ns);
+	int64_t before_ns = slot_ns - worker->index % turns(worker) * turn_ns(interval_ns);
+	return together_ns(at_ns + before_ns, slot_ns) - before_ns;
 }
 
 int64_t schedule_interval_ns(const struct worker *worker, const struct spec *spec) {
@@ -97,7 +113,7 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 		covered && (safety_ns <= poll_ns || !(object->reads || polls(object, covered)));
 	object->due = safety ? CLASS_SAFETY : CLASS_PERIODIC;
 	int64_t at_ns = (safety ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
-	if (covered) at_ns = schedule_together_ns(at_ns, schedule_slot_ns(interval_ns));
+	if (covered) at_ns = schedule_slot_at_ns(worker, at_ns, interval_ns);
 	set_timer(worker, object, at_ns);
 }
 

@@ -259,6 +259,7 @@ enum err worker_init(struct worker *worker, struct pool *pool, unsigned index) {
 	const struct pool_doors *doors = &pool->options.doors;
 	worker->pool = pool;
 	worker->index = index;
+	worker->count = pool->count;
 	worker->settings = pool->options.settings;
 	worker->settings.vault_groups = NULL;
 	worker->now = clock_now(doors->clock);

@@ -62,7 +62,7 @@ struct endpoint {
 struct worker {
 	struct queue queue; /* atomic: the inbox is the door for other threads */
 	struct pool *pool; /* const */
-	unsigned index; /* const */
+	unsigned index, count; /* const: its number, and how many there are */
 	struct loop *loop; /* const; NULL in the simulation */
 	struct http *http; /* home */
 	struct thread thread; /* main */
@@ -202,10 +202,10 @@ void schedule_with_jitter(struct worker *worker, struct object *object, enum obj
 int64_t schedule_jitter_ns(struct worker *worker); /* such a wait */
 /* Sets a timer that may be a little late, so that what is close wakes the worker once. */
 enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns);
-/* The first of the moments, the same for all, that is not before at_ns. */
-int64_t schedule_together_ns(int64_t at_ns, int64_t slot_ns);
-/* How far apart those moments are for what nobody waits for, in a fleet of this interval. */
-int64_t schedule_slot_ns(int64_t interval_ns);
+/* In a fleet of this interval: how far apart this worker's moments are for what nobody waits for, and the first of them that is not
+ * before at_ns. */
+int64_t schedule_slot_ns(const struct worker *worker, int64_t interval_ns);
+int64_t schedule_slot_at_ns(const struct worker *worker, int64_t at_ns, int64_t interval_ns);
 /* The object's own poll interval, or else everybody's. */
 int64_t schedule_interval_ns(const struct worker *worker, const struct spec *spec);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);

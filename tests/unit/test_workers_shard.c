@@ -36,6 +36,7 @@ static struct str shard_key(const struct map_node *node) {
 static void worker_setup(struct fixture *f) {
 	struct worker *worker = &f->worker;
 	f->http.ops = &OPS;
+	worker->count = 1;
 	worker->http = &f->http;
 	worker->settings = settings_default();
 	worker->now = (struct now){ .mono_ns = 5000 * NS_PER_S, .wall_ns = 1800000000 * NS_PER_S };
@@ -328,6 +329,36 @@ static void checks_that_nobody_waits_for_come_together(void **state) {
 	}
 }
 
+/* Each worker is woken half as often as one that is alone, and never together with the other. */
+static void workers_take_turns_at_what_nobody_waits_for(void **state) {
+	struct fixture *f = *state;
+	struct spec_common common = { .interval_ns = 60 * NS_PER_S };
+	struct spec spec = { .common = &common };
+	f->worker.count = 2;
+	for (unsigned w = 0; w < 2; w++) {
+		f->worker.index = w;
+		for (int i = 0; i < OBJECTS; i++) {
+			struct object *object = f->objects[i];
+			uint64_t hash = hash64_stable(object_uid(object));
+			int64_t safety_ns = schedule_phase_ns(hash, f->worker.now, 24 * common.interval_ns);
+			object->listed = true;
+			schedule_check(&f->worker, object, &spec);
+			object->listed = false;
+			int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
+			assert_in_range(at_ns - safety_ns, 0, 2 * NS_PER_S - 1);
+			assert_int_equal(at_ns % (2 * NS_PER_S), w * NS_PER_S);
+		}
+	}
+	/* Of sixteen the first and the fifth come together, so that nobody waits for a quarter of an interval. */
+	f->worker.count = 16;
+	f->worker.index = 4;
+	assert_int_equal(schedule_slot_ns(&f->worker, 60 * NS_PER_S), 4 * NS_PER_S);
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S), 4 * NS_PER_S);
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 4 * NS_PER_S, 60 * NS_PER_S), 4 * NS_PER_S);
+	f->worker.index = 3;
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S), 3 * NS_PER_S);
+}
+
 /* Whatever the reason: what is due within a twentieth of a second wakes the worker once, and never early. */
 static void what_is_close_wakes_it_once(void **state) {
 	struct fixture *f = *state;
@@ -512,6 +543,7 @@ int main(void) {
 		TEST(a_waiter_of_a_gate_comes_back_to_the_ready_list),
 		TEST(checks_keep_their_phase),
 		TEST(checks_that_nobody_waits_for_come_together),
+		TEST(workers_take_turns_at_what_nobody_waits_for),
 		TEST(what_is_close_wakes_it_once),
 		TEST(jitter_comes_on_top),
 		TEST(a_change_waits_for_its_jitter_and_no_longer),
