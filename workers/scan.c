@@ -237,6 +237,8 @@ static struct scan_name *make_name(struct scan *scan, struct str text) {
 		list_push_back(&scan->order, &name->order);
 	else
 		list_push_front(&scan->order, &name->order);
+	/* It stands behind those who have had their turn at telling, in front of whom moving begins. */
+	if (scan->moving && scan->telling) scan->moving++;
 	name->walk = scan->walk;
 	scan->name_count++;
 	if (gathers(scan)) set_timer(scan, first_walk_ns(scan));

@@ -516,6 +516,27 @@ static void a_walks_end_is_told_slice_by_slice(void **state) {
 	end_two(two);
 }
 
+/* Nor where the last walk's end is still being told of. */
+static void nobody_is_left_behind_when_lists_are_given_up_while_a_walk_is_told(void **state) {
+	struct object *two[2];
+	(void)state;
+	begin_listed();
+	add_two(two);
+	struct scan *scan = scan_at(b.object, 0);
+	thread_set_role(ROLE_WORKER);
+	link_many(two[0], "x", MANY_NAMES);
+	scan->telling = scan->name_count;
+	scan_give_up(scan, "a test gives lists up", "", 86400 * NS_PER_S);
+	worker_turn(pool_worker(b.pool, 0), b.now);
+	assert_in_range(scan->telling, 1, MANY_NAMES);
+	link_many(two[1], "y", MANY_NAMES / 2);
+	thread_set_role(ROLE_MAIN);
+	bench_turn();
+	assert_int_equal(scan->moving, 0);
+	assert_int_equal(b.object->due, CLASS_PERIODIC);
+	end_two(two);
+}
+
 /* Lists are given up, and each object is to be checked by GET at its own moment, also the one whose name stands last while further
  * names turn up in front. */
 static void nobody_is_left_behind_when_lists_are_given_up(void **state) {
@@ -998,7 +1019,7 @@ static void after_a_long_pause_pages_are_enough(void **state) {
 		assert_null(bench_find(HTTP_GET, "/secrets"));
 		told += bench_find(HTTP_PATCH, STATUS_URL) != NULL;
 		if (bench_find(HTTP_PATCH, STATUS_URL)) {
-			assert_sends(request(HTTP_PATCH, STATUS_URL), "asks by Retry-After to be left alone until 2027-");
+			assert_sends(request(HTTP_PATCH, STATUS_URL), "asks by Retry-After to be left alone, until 2027-");
 			bench_take_status();
 		}
 		pass_time(NS_PER_S);
@@ -1305,6 +1326,7 @@ int main(void) {
 		SCAN_TEST(a_walk_that_had_to_wait_is_not_given_up),
 		SCAN_TEST(a_list_that_goes_on_failing_is_tried_less_often),
 		SCAN_TEST(nobody_is_left_behind_when_lists_are_given_up),
+		SCAN_TEST(nobody_is_left_behind_when_lists_are_given_up_while_a_walk_is_told),
 		SCAN_TEST(a_walks_end_is_told_slice_by_slice),
 		SCAN_TEST(anyone_who_may_list_is_found),
 		SCAN_TEST(a_list_that_leads_elsewhere_is_not_followed),
