@@ -7,7 +7,7 @@
 #include "base/metric.h"
 
 /* A connection that dies once may be chance; this many in a row are not. */
-enum { FAILURES_TO_OPEN = 3 };
+enum { FAILURES_TO_OPEN = 3, UNTIL_S = 900 };
 
 /* Of so many calls one is of LANE_BEHIND or LANE_KEYS, should some wait there. */
 enum { BEHIND_SHARE = 5 };
@@ -94,6 +94,8 @@ void gate_set_breaker(struct gate *gate, int64_t interval_ns) {
 	gate->breaker_interval_ns = interval_ns;
 	if (gate->trial_at_ns > most_ns) gate->trial_at_ns = most_ns;
 	if (gate->next_wake_ns > most_ns) gate->next_wake_ns = most_ns;
+	/* A trial too many does no harm. */
+	if (gate->trials && pause_until_ns(gate->trials) > most_ns) pause_end(gate->trials);
 }
 
 void gate_charge(struct gate *gate, enum gate_lane_name lane, double requests) {
@@ -164,6 +166,14 @@ bool gate_admits(const struct gate *gate, struct fault *out_fault) {
 	return false;
 }
 
+int64_t gate_ask_again_ns(const struct gate *gate) {
+	int64_t now_ns = gate->now->mono_ns;
+	if (gate->trial) return NEVER_NS;
+	int64_t at_ns = gate->open ? gate->trial_at_ns : gate->not_before_ns;
+	/* Another worker has the trial, and may end it at any time. */
+	return at_ns > now_ns ? at_ns : now_ns + LOOK_AGAIN_NS;
+}
+
 static void leave_line(struct gate *gate, struct gate_call *call) {
 	assert(gate->lanes[call->lane].waiting > 0);
 	list_remove(&call->link);
@@ -199,34 +209,37 @@ static void wake_all(struct gate *gate) {
 	for (struct list *waiter; (waiter = list_pop(&woken));) gate->wake(gate, waiter);
 }
 
-static void close_breaker(struct gate *gate) {
-	gate->open = false;
-	if (gate->trials) pause_end(gate->trials);
-	log_info("can be reached again, breaker closed", kv("server", gate->name));
-	wake_all(gate);
-}
-
 /* True when the request certainly never reached a server: name, route, TLS. */
 static bool is_unreachable(const struct http_req *req) {
 	return req->err == ERR_NETWORK && !req->maybe_sent;
 }
 
-/* By the minute, so that all who wait for one server say the same. */
+/* By the quarter of an hour, so that all who wait for one server say the same, and go on saying it when it asks again and again. */
 static struct fault pause_fault(const struct gate *gate, int64_t after_ns) {
 	char until[TIME_TEXT_BYTES];
 	int64_t wall_s = (gate->now->wall_ns + after_ns) / NS_PER_S;
-	time_format((wall_s / 60 + 1) * 60, until);
+	time_format((wall_s / UNTIL_S + 1) * UNTIL_S, until);
 	struct fault fault = after_ns < LONG_PAUSE_NS
 				     ? fault_make(ERR_THROTTLED,
 					       "%s asks by Retry-After to be left alone for some "
 					       "minutes; kvsync goes on by itself",
 					       gate->name)
 				     : fault_make(ERR_THROTTLED,
-					       "%s asks by Retry-After to be left alone until %s; "
-					       "kvsync goes on by itself",
+					       "%s asks by Retry-After to be left alone, until %s "
+					       "at the latest; kvsync goes on by itself",
 					       gate->name, until);
 	fault.retry_after_ns = after_ns;
 	return fault;
+}
+
+static void close_breaker(struct gate *gate) {
+	gate->open = false;
+	if (gate->trials) pause_end(gate->trials);
+	log_info("can be reached again, breaker closed", kv("server", gate->name));
+	/* What the server asked for before it went away still holds. */
+	if (is_held_long(gate))
+		gate->fault = pause_fault(gate, gate->not_before_ns - gate->now->mono_ns);
+	wake_all(gate);
 }
 
 /* True when what waits is to be refused. */

@@ -108,6 +108,9 @@ void gate_deinit(struct gate *gate);
  * alone for longer than the gate has patience; *out_fault says why. */
 bool gate_admits(const struct gate *gate, struct fault *out_fault);
 
+/* When to ask again once it has not admitted; later than now. Nobody need: a trial is under way, whose end is a turn. */
+int64_t gate_ask_again_ns(const struct gate *gate);
+
 /* True when the breaker is open, or the server wants to be left alone for longer than the gate has patience: not for some
  * milliseconds, so that waiting in the gate is the right thing. */
 bool gate_is_shut(const struct gate *gate);

@@ -334,8 +334,8 @@ int64_t report_turn(struct worker *worker) {
 	while ((object = next_in_line(worker)) && reports->under_way_count < IN_FLIGHT &&
 		!gate->lanes[LANE_BEHIND].waiting) {
 		if (!gate_admits(gate, &fault)) {
-			int64_t trial_ns = gate->trial ? NEVER_NS : gate->trial_at_ns;
-			return trial_ns < next_ns ? trial_ns : next_ns;
+			int64_t again_ns = gate_ask_again_ns(gate);
+			return again_ns < next_ns ? again_ns : next_ns;
 		}
 		int64_t wait_ns = pace_ns(worker);
 		if (wait_ns) {

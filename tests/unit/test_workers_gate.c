@@ -214,7 +214,7 @@ static void a_long_pause_is_told_of_and_ends(void **state) {
 	assert_int_equal(f->reqs[2].err, ERR_THROTTLED);
 	assert_true(gate_is_shut(&gate));
 	assert_false(gate_admits(&gate, &fault));
-	assert_non_null(strstr(fault.text, "https://v asks by Retry-After to be left alone until 2027-01-15T08:11:00Z; kvsync goes on by itself"));
+	assert_non_null(strstr(fault.text, "https://v asks by Retry-After to be left alone, until 2027-01-15T08:15:00Z at the latest; kvsync goes on by itself"));
 	gate_wait(&gate, &f->waiters[0]);
 	gate_wait(&gate, &f->waiters[1]);
 	assert_int_equal(gate_pump(&gate), f->now.mono_ns + 600 * NS_PER_S);
@@ -349,6 +349,72 @@ static void workers_make_their_trials_together(void **state) {
 	assert_int_equal(f->fake.count, 5);
 	answer(f, 4, 200, -1);
 	for (int i = 0; i < 2; i++) gate_deinit(&gates[i]);
+}
+
+/* Whoever may not ask for now is told when to come again, and never that he should have come before: he would not rest. */
+static void who_is_not_admitted_learns_when_to_ask_again(void **state) {
+	struct fixture *f = *state;
+	struct pause trials = { 0 };
+	struct gate gate;
+	struct fault fault = { 0 };
+	gate_init(&gate, &(struct gate_options){ .name = "kubernetes", .http = &f->fake.http, .now = &f->now, .max_in_flight = 4,
+		.breaker_interval_ns = 10 * NS_PER_S, .patience_ns = 60 * NS_PER_S, .trials = &trials, .wake = wake });
+	gate_start(&gate, &f->calls[0]);
+	drop(f, 0, ERR_NETWORK, false);
+	assert_int_equal(gate_ask_again_ns(&gate), f->now.mono_ns + 10 * NS_PER_S);
+	/* Another worker's trial. */
+	f->now.mono_ns += 12 * NS_PER_S;
+	assert_true(pause_claim(&trials, f->now.mono_ns, f->now.mono_ns + 10 * NS_PER_S));
+	assert_false(gate_admits(&gate, &fault));
+	assert_int_equal(gate_ask_again_ns(&gate), f->now.mono_ns + NS_PER_S);
+	pause_end(&trials);
+	gate_start(&gate, &f->calls[1]);
+	assert_int_equal(gate_ask_again_ns(&gate), NEVER_NS);
+	answer(f, 1, 429, 600 * NS_PER_S);
+	assert_false(gate_admits(&gate, &fault));
+	assert_int_equal(gate_ask_again_ns(&gate), f->now.mono_ns + 600 * NS_PER_S);
+	f->now.mono_ns += 600 * NS_PER_S;
+	gate_deinit(&gate);
+}
+
+/* Nor does a trial that failed under the old configuration keep everybody waiting as long as that said. */
+static void another_interval_holds_for_a_claimed_trial(void **state) {
+	struct fixture *f = *state;
+	struct pause trials = { 0 };
+	struct gate gate;
+	struct fault fault = { 0 };
+	gate_init(&gate, &(struct gate_options){ .name = "kubernetes", .http = &f->fake.http, .now = &f->now, .max_in_flight = 4,
+		.breaker_interval_ns = 3600 * NS_PER_S, .trials = &trials, .wake = wake });
+	for (unsigned i = 0; i < 2; i++) {
+		gate_start(&gate, &f->calls[i]);
+		drop(f, i, ERR_NETWORK, false);
+		f->now.mono_ns += 3600 * NS_PER_S;
+		gate_pump(&gate);
+	}
+	gate_start(&gate, &f->calls[2]);
+	drop(f, 2, ERR_NETWORK, false);
+	gate_set_breaker(&gate, 10 * NS_PER_S);
+	f->now.mono_ns += 10 * NS_PER_S;
+	assert_true(gate_admits(&gate, &fault));
+	gate_deinit(&gate);
+}
+
+/* It can be reached again, but had asked to be left alone before: that is what those are told who are refused. */
+static void a_pause_outlasts_an_outage(void **state) {
+	struct fixture *f = *state;
+	struct gate gate;
+	struct fault fault = { 0 };
+	gate_init(&gate, &(struct gate_options){ .name = "https://v", .http = &f->fake.http, .now = &f->now, .max_in_flight = 4,
+		.breaker_interval_ns = 10 * NS_PER_S, .patience_ns = 60 * NS_PER_S, .wake = wake });
+	for (int i = 0; i < 3; i++) gate_start(&gate, &f->calls[i]);
+	answer(f, 0, 429, 600 * NS_PER_S);
+	drop(f, 1, ERR_NETWORK, false);
+	assert_true(gate.open);
+	answer(f, 2, 200, -1);
+	assert_false(gate_admits(&gate, &fault));
+	assert_int_equal(fault.err, ERR_THROTTLED);
+	f->now.mono_ns += 600 * NS_PER_S;
+	gate_deinit(&gate);
 }
 
 static void a_cancelled_trial_leaves_room_for_the_next(void **state) {
@@ -663,6 +729,9 @@ int main(void) {
 		TEST(one_trial_per_interval),
 		TEST(any_answer_closes_it_and_wakes_all),
 		TEST(workers_make_their_trials_together),
+		TEST(who_is_not_admitted_learns_when_to_ask_again),
+		TEST(another_interval_holds_for_a_claimed_trial),
+		TEST(a_pause_outlasts_an_outage),
 		TEST(a_cancelled_trial_leaves_room_for_the_next),
 		TEST(cancelling_a_waiting_call_sends_nothing),
 		TEST(a_paced_lane_holds_up_no_other),
