@@ -7,15 +7,14 @@
 
 /* Of objects that are passed over because they need no look, or can have none. */
 enum { VISITS_PER_TURN = 1024 };
+static const double LARGE_PART = 1.1;
+/* Where that ends a turn that has found somebody, it goes on so much later. */
+static const int64_t GO_ON_NS = 50 * NS_PER_MS;
 
 /* --- the pace --- */
 
-static int64_t turn_ns(const struct worker *worker) {
-	return schedule_slot_ns(worker, worker->looks.least_interval_ns);
-}
-
-/* Of the probes of all, by objects. What others have may be as old as their last turn. */
-static double share_per_s(const struct worker *worker) {
+/* Its objects, of those of all. What others have may be as old as their last turn. */
+static double part_of(const struct worker *worker) {
 	const struct pool *pool = worker->pool;
 	unsigned own = worker->object_count ? worker->object_count : 1, all = 0;
 	for (unsigned i = 0; i < pool->count; i++) {
@@ -24,12 +23,24 @@ static double share_per_s(const struct worker *worker) {
 				       : atomic_load_explicit(
 						 &other->published.objects, memory_order_relaxed);
 	}
-	return worker->settings.drift_probes_per_s * own / all;
+	return (double)own / all;
+}
+
+/* Whose part is larger than a turn of several has room for comes oftener. */
+static unsigned turns_of(const struct worker *worker) {
+	unsigned turns = schedule_turns(worker);
+	return part_of(worker) * turns > LARGE_PART ? 1 : turns;
+}
+
+static int64_t turn_ns(const struct worker *worker) {
+	return schedule_slot_ns(worker->looks.least_interval_ns, turns_of(worker));
 }
 
 bool looks_take(struct worker *worker) {
 	int64_t slot_ns = turn_ns(worker) > NS_PER_S ? turn_ns(worker) : NS_PER_S;
-	double per_s = share_per_s(worker), per_turn = per_s * (double)slot_ns / NS_PER_S;
+	double most_per_s = worker->settings.drift_probes_per_s;
+	double per_s = most_per_s * part_of(worker), per_turn = per_s * (double)slot_ns / NS_PER_S;
+	if (per_turn > most_per_s) per_turn = most_per_s;
 	/* What is left over by a turn is the next one's. Turns that are as far apart as probes are not to miss each other by a rounded
 	 * nanosecond. */
 	bool whole = per_turn >= 1 && per_turn - (double)(uint64_t)per_turn <= 0;
@@ -70,9 +81,13 @@ static bool visit(struct worker *worker, struct object *object) {
 	if (!object->shard || object->sync || scan_is_undecided(object)) return true;
 	if (!is_due(worker, object, covered)) return true;
 	bool begins = may_begin(worker, object, covered);
-	if (!object->may_look && !looks_take(worker)) return false;
+	if (!object->may_look) {
+		if (!looks_take(worker)) return false;
+		worker->looks.granted++;
+	}
 	object->may_look = true;
-	if (begins) schedule_ready(object, CLASS_PERIODIC);
+	/* Its timer goes on, so that a safety re-read keeps its moment. */
+	if (begins) shard_enqueue(object->shard, object, CLASS_PERIODIC);
 	return true;
 }
 
@@ -87,22 +102,29 @@ static int64_t next_due_ns(const struct worker *worker) {
 	return oldest->unlooked ? now_ns : oldest->secret_seen_ns + least_ns;
 }
 
-static void take_turns(struct worker *worker) {
-	unsigned most =
-		worker->object_count < VISITS_PER_TURN ? worker->object_count : VISITS_PER_TURN;
+/* True: somebody was found, and there may be more. */
+static bool take_turns(struct worker *worker) {
+	unsigned before = worker->looks.granted;
+	bool all = worker->object_count <= VISITS_PER_TURN;
+	unsigned most = all ? worker->object_count : VISITS_PER_TURN;
 	for (unsigned i = 0; i < most; i++) {
 		struct list *first = list_first(&worker->objects);
-		if (!visit(worker, container_of(first, struct object, all))) return;
+		if (!visit(worker, container_of(first, struct object, all))) return false;
 		list_remove(first);
 		list_push_back(&worker->objects, first);
 	}
+	return !all && worker->looks.granted != before;
 }
 
 /* Room for this timer is always reserved. */
-static void set_turn(struct worker *worker, int64_t at_ns) {
-	enum err err = timer_set(&worker->timers, &worker->looks.timer,
-		schedule_slot_at_ns(worker, at_ns, worker->looks.least_interval_ns));
+static void set_timer(struct worker *worker, int64_t at_ns) {
+	enum err err = timer_set(&worker->timers, &worker->looks.timer, at_ns);
 	assert(!err);
+}
+
+static void set_turn(struct worker *worker, int64_t at_ns) {
+	set_timer(worker, schedule_slot_at_ns(worker, at_ns, worker->looks.least_interval_ns,
+				  turns_of(worker)));
 }
 
 static void turn(struct timer *timer) {
@@ -110,8 +132,10 @@ static void turn(struct timer *timer) {
 	int64_t now_ns = worker->now.mono_ns, due_ns = next_due_ns(worker);
 	/* Who walks over the same list counts on its order. */
 	bool may = !worker->stopping && !worker->paused && !worker->replan;
-	if (may && due_ns <= now_ns) take_turns(worker);
-	set_turn(worker, due_ns > now_ns ? due_ns : now_ns + 1);
+	if (may && due_ns <= now_ns && take_turns(worker))
+		set_timer(worker, now_ns + GO_ON_NS);
+	else
+		set_turn(worker, due_ns > now_ns ? due_ns : now_ns + 1);
 }
 
 /* --- life --- */

@@ -76,17 +76,18 @@ static int64_t turn_ns(int64_t interval_ns) {
 	return turn_ns > SLACK_NS ? turn_ns : SLACK_NS;
 }
 
-static unsigned turns(const struct worker *worker) {
+unsigned schedule_turns(const struct worker *worker) {
 	return worker->count < SLOT_WORKERS ? worker->count : SLOT_WORKERS;
 }
 
-int64_t schedule_slot_ns(const struct worker *worker, int64_t interval_ns) {
-	return turns(worker) * turn_ns(interval_ns);
+int64_t schedule_slot_ns(int64_t interval_ns, unsigned turns) {
+	return turns * turn_ns(interval_ns);
 }
 
-int64_t schedule_slot_at_ns(const struct worker *worker, int64_t at_ns, int64_t interval_ns) {
-	int64_t slot_ns = schedule_slot_ns(worker, interval_ns);
-	int64_t before_ns = slot_ns - worker->index % turns(worker) * turn_ns(interval_ns);
+int64_t schedule_slot_at_ns(
+	const struct worker *worker, int64_t at_ns, int64_t interval_ns, unsigned turns) {
+	int64_t slot_ns = schedule_slot_ns(interval_ns, turns);
+	int64_t before_ns = slot_ns - worker->index % turns * turn_ns(interval_ns);
 	return together_ns(at_ns + before_ns, slot_ns) - before_ns;
 }
 
@@ -113,7 +114,8 @@ void schedule_check(struct worker *worker, struct object *object, const struct s
 		covered && (safety_ns <= poll_ns || !(object->reads || polls(object, covered)));
 	object->due = safety ? CLASS_SAFETY : CLASS_PERIODIC;
 	int64_t at_ns = (safety ? safety_ns : poll_ns) + schedule_jitter_ns(worker);
-	if (covered) at_ns = schedule_slot_at_ns(worker, at_ns, interval_ns);
+	if (covered)
+		at_ns = schedule_slot_at_ns(worker, at_ns, interval_ns, schedule_turns(worker));
 	set_timer(worker, object, at_ns);
 }
 

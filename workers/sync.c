@@ -78,6 +78,7 @@ static void plan_next(struct sync *sync) {
 		sync_plan_check(sync);
 	} else if (is_shut_out(sync)) {
 		if (object->failures == 0) object->failures = 1;
+		timer_stop(&worker->timers, &object->timer);
 		gate_wait(sync->fault_gate, &object->ready);
 	} else {
 		schedule_retry(worker, object, fault, schedule_interval_ns(worker, spec));

@@ -24,12 +24,13 @@ static bool last_word_was_about_the_secret(const struct sync *sync) {
 		       ready->reason == REASON_PATCH_FAILED || ready->reason == REASON_POLICY);
 }
 
-/* While Secrets are watched nobody looks but at what is left to be settled. Polls have turns; what begins for another reason, or
+/* While Secrets are watched nobody looks but at what is left to be settled. Polls and retries have turns; what begins for another reason, or
  * for the first time, need not wait for one. */
 static bool is_due(struct sync *sync) {
 	const struct object *object = sync->object;
 	bool watched = sync->worker->secret_list != 0;
-	bool polled = sync->class == CLASS_PERIODIC || sync->class == CLASS_SAFETY;
+	bool polled = sync->class == CLASS_PERIODIC || sync->class == CLASS_SAFETY ||
+		      sync->class == CLASS_RETRY;
 	if (sync->told || last_word_was_about_the_secret(sync)) return true;
 	if (sync->worker->settings.drift == DRIFT_OFF) return false;
 	if (watched && !secret_is_unsettled(object)) return false;

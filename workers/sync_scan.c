@@ -194,5 +194,7 @@ void sync_plan_check(struct sync *sync) {
 	object->settles = 0;
 	/* What a walk has told, and no read has shown yet, is not told again. */
 	if (sync->lags) object->reads = true;
+	/* A look has left it as it was. */
+	if (sync->listed && !object->reads && timer_is_set(&object->timer)) return;
 	schedule_check(worker, object, sync->spec);
 }

@@ -202,10 +202,12 @@ void schedule_with_jitter(struct worker *worker, struct object *object, enum obj
 int64_t schedule_jitter_ns(struct worker *worker); /* such a wait */
 /* Sets a timer that may be a little late, so that what is close wakes the worker once. */
 enum err schedule_timer(struct worker *worker, struct timer *timer, int64_t at_ns);
-/* In a fleet of this interval: how far apart this worker's moments are for what nobody waits for, and the first of them that is not
- * before at_ns. */
-int64_t schedule_slot_ns(const struct worker *worker, int64_t interval_ns);
-int64_t schedule_slot_at_ns(const struct worker *worker, int64_t at_ns, int64_t interval_ns);
+/* How many workers take turns at what nobody waits for. */
+unsigned schedule_turns(const struct worker *worker);
+/* In a fleet of this interval: how far apart the moments of a worker are for that, and the first of them that is not before at_ns. */
+int64_t schedule_slot_ns(int64_t interval_ns, unsigned turns);
+int64_t schedule_slot_at_ns(
+	const struct worker *worker, int64_t at_ns, int64_t interval_ns, unsigned turns);
 /* The object's own poll interval, or else everybody's. */
 int64_t schedule_interval_ns(const struct worker *worker, const struct spec *spec);
 void schedule_check(struct worker *worker, struct object *object, const struct spec *spec);

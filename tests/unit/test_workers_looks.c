@@ -16,12 +16,15 @@ static unsigned other_count;
 static unsigned probes[MOST], gets; /* of apps/d<i>; of values */
 static const char *probe_says;
 
+static int64_t jitter_ns;
+
 static void set(enum drift_mode drift, enum change_detection detection, double probes_per_s) {
 	struct settings settings = settings_default();
 	settings.drift = drift;
 	settings.change_detection = detection;
 	settings.drift_probes_per_s = probes_per_s;
 	settings.poll_interval_ns = INTERVAL_NS;
+	settings.jitter_ns = jitter_ns;
 	settings.events_per_s = settings.status_writes_per_s = settings.kube_writes_per_s = 0;
 	assert_int_equal(pool_set_settings(b.pool, &settings), OK);
 }
@@ -81,6 +84,7 @@ static bool answer_one(void) {
 	ANSWER(HTTP_POST, TOKEN_URL, 201, "{\"status\":{\"token\":\"sa-token\"}}");
 	ANSWER(HTTP_POST, ENTRA_URL, 200, "{\"access_token\":\"vault-token\",\"expires_in\":86399}");
 	ANSWER(HTTP_GET, "/secrets?", 200, "{\"value\":[{" ROW("", "1700000000") "}],\"nextLink\":null}");
+	ANSWER(HTTP_GET, "/secrets/missing/", 404, MISSING);
 	if (bench_find(HTTP_GET, "/secrets/a/")) gets++;
 	ANSWER(HTTP_GET, "/secrets/a/", 200, VALUE("s3cret-value", "v1", "1700000000"));
 	ANSWER(HTTP_POST, SECRETS_URL "?", 201, OURS("s-1", "5", ""));
@@ -111,6 +115,7 @@ static void forget_counts(void) {
 static int setup_workers(unsigned workers) {
 	probe_says = OURS("s-1", "5", OWNED);
 	other_count = 0;
+	jitter_ns = 0;
 	forget_counts();
 	return bench_setup_workers(workers);
 }
@@ -263,6 +268,19 @@ static void a_look_just_before_a_safety_reread_waits_for_it(void **state) {
 	assert_int_equal(gets, 1);
 }
 
+/* Nor where the re-read waits by chance, longer than a look takes to come again. */
+static void a_safety_reread_that_waits_by_chance_is_not_put_off(void **state) {
+	(void)state;
+	be_listed(40, DRIFT_PROBE, 30);
+	jitter_ns = 50 * NS_PER_S;
+	set(DRIFT_PROBE, CHANGE_BY_LIST, 30);
+	pass(INTERVAL_NS);
+	forget_counts();
+	pass(24 * INTERVAL_NS);
+	assert_in_range(gets, 37, 43);
+	assert_int_equal(probed(22, 25), 40);
+}
+
 /* Probes that are left over for a while are not made up for. */
 static void no_second_has_more_than_allowed(void **state) {
 	(void)state;
@@ -329,6 +347,40 @@ static void workers_share_the_looks(void **state) {
 	assert_in_range(by_worker[1], 50, 70);
 }
 
+/* One vault, as most have: one of the workers has all objects. */
+static void one_of_two_workers_has_no_more_at_once(void **state) {
+	(void)state;
+	be_listed(40, DRIFT_PROBE, 4);
+	pass(38 * NS_PER_S);
+	forget_counts();
+	for (int i = 0; i < 14; i++) {
+		unsigned before = probed(1, 1);
+		pass(NS_PER_S);
+		assert_in_range(probed(1, 1) - before, 0, 5);
+	}
+	assert_int_equal(probed(1, 1), 40);
+}
+
+/* A retry that finds nothing to write has no look beside its turn. */
+static void retries_take_turns_too(void **state) {
+	struct spec_common seldom = b.common;
+	struct status none = { 0 };
+	(void)state;
+	seldom.interval_ns = 10 * INTERVAL_NS;
+	set(DRIFT_PROBE, CHANGE_BY_GET, 30);
+	/* One item that the vault does not have: tried again soon at first, later less often. */
+	b.items[1] = (struct spec_item){ STR("missing"), STR("m") };
+	b.objects[1] = (struct spc_object){ .name = STR("missing"), .path = STR("missing"), .kind = VAULT_SECRET };
+	b.spc.object_count = b.spec.item_count = 2;
+	spc_publish(b.cell, &b.spc);
+	bring(0, &seldom, &none);
+	bench_turn();
+	pass(10 * INTERVAL_NS);
+	assert_in_range(gets, 5, 12);
+	assert_in_range(probes[0], 1, 2);
+	rcu_swap(others[0]->spec, &b.spec);
+}
+
 static int setup_two(void **state) {
 	(void)state;
 	return setup_workers(2);
@@ -347,7 +399,10 @@ int main(void) {
 		LOOKS_TEST(the_interval_is_the_objects_own),
 		LOOKS_TEST(a_safety_reread_is_not_put_off),
 		LOOKS_TEST(a_look_just_before_a_safety_reread_waits_for_it),
+		LOOKS_TEST(a_safety_reread_that_waits_by_chance_is_not_put_off),
 		LOOKS_TEST(no_second_has_more_than_allowed),
+		LOOKS_TEST(retries_take_turns_too),
+		cmocka_unit_test_setup_teardown(one_of_two_workers_has_no_more_at_once, setup_two, teardown),
 		LOOKS_TEST(switched_on_they_begin_and_off_they_end),
 		cmocka_unit_test_setup_teardown(workers_share_the_looks, setup_two, teardown),
 	};

@@ -352,11 +352,12 @@ static void workers_take_turns_at_what_nobody_waits_for(void **state) {
 	/* Of sixteen the first and the fifth come together, so that nobody waits for a quarter of an interval. */
 	f->worker.count = 16;
 	f->worker.index = 4;
-	assert_int_equal(schedule_slot_ns(&f->worker, 60 * NS_PER_S), 4 * NS_PER_S);
-	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S), 4 * NS_PER_S);
-	assert_int_equal(schedule_slot_at_ns(&f->worker, 4 * NS_PER_S, 60 * NS_PER_S), 4 * NS_PER_S);
+	assert_int_equal(schedule_turns(&f->worker), 4);
+	assert_int_equal(schedule_slot_ns(60 * NS_PER_S, 4), 4 * NS_PER_S);
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S, 4), 4 * NS_PER_S);
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 4 * NS_PER_S, 60 * NS_PER_S, 4), 4 * NS_PER_S);
 	f->worker.index = 3;
-	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S), 3 * NS_PER_S);
+	assert_int_equal(schedule_slot_at_ns(&f->worker, 1, 60 * NS_PER_S, 4), 3 * NS_PER_S);
 }
 
 /* Whatever the reason: what is due within a twentieth of a second wakes the worker once, and never early. */
