@@ -173,7 +173,8 @@ static void put_off(
 		retry_ns = &live->retry_ns;
 	}
 	*retry_ns = now.mono_ns + backoff_delay_ns(&BACKOFF, (*failures)++, akv->rng);
-	if (fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS) return;
+	bool gone = call->op == AKV_DELETE && fault->err == ERR_NOT_FOUND;
+	if (gone || fault->err == ERR_CONFLICT || fault->err == ERR_EXISTS) return;
 	say_failure(fault, *failures);
 	if (!child) return;
 	mem_free(child->fault);
@@ -241,7 +242,9 @@ static bool succeeded(struct akv *akv, struct akv_call *call, struct now now) {
 static bool failed(
 	struct akv *akv, struct akv_call *call, const struct fault *fault, struct now now) {
 	bool derived = call->op != AKV_STATUS;
-	if (derived && fault->err == ERR_NOT_FOUND && call->op != AKV_CREATE) {
+	bool gone = derived && fault->err == ERR_NOT_FOUND && call->op != AKV_CREATE;
+	/* What is to be deleted is nobody's wish any more: were it forgotten, and there all the same, nothing would bring it back to mind. */
+	if (gone && call->op != AKV_DELETE) {
 		forget(akv, call);
 		return false;
 	}

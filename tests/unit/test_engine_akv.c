@@ -434,6 +434,21 @@ static void what_no_longer_follows_is_deleted_by_uid(void **state) {
 	nothing_is_asked();
 }
 
+/* Whoever answers that it is not there (a proxy, a server that starts) may be wrong: it is gone once the watch says so. */
+static void what_is_said_to_be_gone_is_deleted_until_it_is(void **state) {
+	(void)state;
+	settle();
+	tell(KUBE_SYNCS, SYNC("two", ""));
+	turn();
+	give(asked(HTTP_DELETE, SYNCS "/two"), 404, "{\"reason\":\"NotFound\"}");
+	nothing_is_asked();
+	later(60);
+	give(asked(HTTP_DELETE, SYNCS "/two"), 404, "{\"reason\":\"NotFound\"}");
+	tell_gone(KUBE_SYNCS, SYNC("two", ""));
+	later(600);
+	nothing_is_asked();
+}
+
 static void a_bad_spec_deletes_nothing(void **state) {
 	(void)state;
 	settle();
@@ -631,6 +646,7 @@ int main(void) {
 		TEST(an_older_one_that_stays_is_read),
 		TEST(an_answer_that_an_event_overtook_is_read_again),
 		TEST(what_no_longer_follows_is_deleted_by_uid),
+		TEST(what_is_said_to_be_gone_is_deleted_until_it_is),
 		TEST(a_bad_spec_deletes_nothing),
 		TEST(a_refusal_is_told_and_tried_again),
 		TEST(retry_after_holds_for_all),
