@@ -53,7 +53,8 @@ static inline size_t str_find_char(struct str s, char c) {
 static inline struct str str_slice(struct str s, size_t from, size_t len) {
 	if (from > s.len) from = s.len;
 	if (len > s.len - from) len = s.len - from;
-	return (struct str){ s.ptr ? s.ptr + from : NULL, len };
+	/* To no pointer nothing is added, not even 0. */
+	return (struct str){ from ? s.ptr + from : s.ptr, len };
 }
 
 static inline bool str_starts(struct str s, struct str prefix) {

@@ -156,7 +156,7 @@ static size_t nested_len(struct str s) {
 			if (depth == JSON_MAX_DEPTH) return 0;
 			closing[depth++] = c == '{' ? '}' : ']';
 		} else if (c == '}' || c == ']') {
-			if (closing[--depth] != c) return 0;
+			if (!depth || closing[--depth] != c) return 0;
 			if (depth == 0) return i;
 		}
 	}

@@ -140,7 +140,7 @@ static enum err take_link(struct vault_page *page, const struct vault_call *call
 
 enum err vault_page_open(struct vault_page *page, const struct vault_call *call,
 	struct buf *out_next_link, struct fault *fault) {
-	struct str next_link;
+	struct str next_link = STR_NULL;
 	*page = (struct vault_page){ .err = OK };
 	buf_init(&page->_scratch, ID_BYTES);
 	enum err err = read_page(page, http_response_body(&call->http), &next_link, fault);
