@@ -13,6 +13,7 @@ import pathlib
 import re
 import secrets
 import shutil
+import signal
 import ssl
 import string
 import subprocess
@@ -104,11 +105,12 @@ class ClusterApi:
         if not shutil.which("kubectl"):
             raise ClusterError("--kubeconfig needs kubectl on the PATH")
 
-    def kubectl(self, *arguments, text=None):
+    def kubectl(self, *arguments, text=None, apart=False):
+        """`apart`: Ctrl-C at the terminal does not reach it."""
         command = ["kubectl", "--kubeconfig", self.kubeconfig]
         if self.context:
             command += ["--context", self.context]
-        done = subprocess.run([*command, *arguments], input=text, capture_output=True, text=True)
+        done = subprocess.run([*command, *arguments], input=text, capture_output=True, text=True, start_new_session=apart)
         if done.returncode:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -262,18 +264,36 @@ def check_cluster_is_free(api, present):
                                "vault that is not theirs: choose another cluster")
 
 
+@contextlib.contextmanager
+def uninterrupted():
+    """Ctrl-C waits until this is over."""
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def create(api, created, kind, name, *arguments):
+    """What the server has made and nobody has noted would be left behind."""
+    with uninterrupted():
+        api.kubectl("create", *arguments, apart=True)
+        created.append((kind, name))
+        say(f"created {kind} {name}")
+
+
 def install(api, ns, present, created):
     """Each thing that was made is in `created` at once, so that it goes again whatever comes next."""
     for name, path in CRDS.items():
         if name in present:
             say(f"{name} is there: left as it is")
             continue
-        api.kubectl("create", "-f", str(path))
-        created.append(("crd", name))
-        say(f"created {name}")
+        create(api, created, "crd", name, "-f", str(path))
     api.kubectl("wait", "--for=condition=Established", "crd", *CRDS, "--timeout=30s")
-    api.kubectl("create", "namespace", ns)
-    created.append(("namespace", ns))
+    create(api, created, "namespace", ns, "namespace", ns)
 
 
 def remove(api, created):
