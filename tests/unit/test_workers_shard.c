@@ -295,6 +295,17 @@ static void checks_keep_their_phase(void **state) {
 	assert_true(latest - earliest > common.interval_ns / 2);
 }
 
+/* When the check comes of one whose changes walks tell of, and when its safety re-read would. */
+static int64_t check_listed(
+	struct fixture *f, struct object *object, const struct spec *spec, int64_t *out_safety_ns) {
+	uint64_t hash = hash64_stable(object_uid(object));
+	*out_safety_ns = schedule_phase_ns(hash, f->worker.now, 24 * spec->common->interval_ns);
+	object->listed = true;
+	schedule_check(&f->worker, object, spec);
+	object->listed = false;
+	return timer_at_ns(&f->worker.timers, &object->timer);
+}
+
 /* Where walks tell of changes nobody waits for what is left of checks: those of a sixtieth of the interval come together, of a
  * second at most. That is safety re-reads alone, whether Secrets are looked at or not. */
 static void checks_that_nobody_waits_for_come_together(void **state) {
@@ -315,14 +326,8 @@ static void checks_that_nobody_waits_for_come_together(void **state) {
 		struct spec spec = { .common = &common };
 		f->worker.settings.drift = cases[c].drift;
 		for (int i = 0; i < OBJECTS; i++) {
-			struct object *object = f->objects[i];
-			uint64_t hash = hash64_stable(object_uid(object));
-			int64_t safety_ns = schedule_phase_ns(hash, f->worker.now, 24 * common.interval_ns);
-			object->listed = true;
-			schedule_check(&f->worker, object, &spec);
-			object->listed = false;
-			int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
-			assert_int_equal(object->due, CLASS_SAFETY);
+			int64_t safety_ns, at_ns = check_listed(f, f->objects[i], &spec, &safety_ns);
+			assert_int_equal(f->objects[i]->due, CLASS_SAFETY);
 			assert_in_range(at_ns - safety_ns, 0, cases[c].slot_ns - 1);
 			assert_int_equal(at_ns % cases[c].slot_ns, 0);
 		}
@@ -338,13 +343,7 @@ static void workers_take_turns_at_what_nobody_waits_for(void **state) {
 	for (unsigned w = 0; w < 2; w++) {
 		f->worker.index = w;
 		for (int i = 0; i < OBJECTS; i++) {
-			struct object *object = f->objects[i];
-			uint64_t hash = hash64_stable(object_uid(object));
-			int64_t safety_ns = schedule_phase_ns(hash, f->worker.now, 24 * common.interval_ns);
-			object->listed = true;
-			schedule_check(&f->worker, object, &spec);
-			object->listed = false;
-			int64_t at_ns = timer_at_ns(&f->worker.timers, &object->timer);
+			int64_t safety_ns, at_ns = check_listed(f, f->objects[i], &spec, &safety_ns);
 			assert_in_range(at_ns - safety_ns, 0, 2 * NS_PER_S - 1);
 			assert_int_equal(at_ns % (2 * NS_PER_S), w * NS_PER_S);
 		}
