@@ -76,14 +76,14 @@ static bool may_begin(struct worker *worker, const struct object *object, bool c
 }
 
 /* False: no more probes may be made. */
-static bool visit(struct worker *worker, struct object *object) {
+static bool visit(struct worker *worker, struct object *object, bool *io_found) {
 	bool covered = scan_covers(object);
 	if (!object->shard || object->sync || scan_is_undecided(object)) return true;
 	if (!is_due(worker, object, covered)) return true;
 	bool begins = may_begin(worker, object, covered);
 	if (!object->may_look) {
 		if (!looks_take(worker)) return false;
-		worker->looks.granted++;
+		*io_found = true;
 	}
 	object->may_look = true;
 	/* Its timer goes on, so that a safety re-read keeps its moment. */
@@ -104,16 +104,15 @@ static int64_t next_due_ns(const struct worker *worker) {
 
 /* True: somebody was found, and there may be more. */
 static bool take_turns(struct worker *worker) {
-	unsigned before = worker->looks.granted;
-	bool all = worker->object_count <= VISITS_PER_TURN;
+	bool found = false, all = worker->object_count <= VISITS_PER_TURN;
 	unsigned most = all ? worker->object_count : VISITS_PER_TURN;
 	for (unsigned i = 0; i < most; i++) {
 		struct list *first = list_first(&worker->objects);
-		if (!visit(worker, container_of(first, struct object, all))) return false;
+		if (!visit(worker, container_of(first, struct object, all), &found)) return false;
 		list_remove(first);
 		list_push_back(&worker->objects, first);
 	}
-	return !all && worker->looks.granted != before;
+	return !all && found;
 }
 
 /* Room for this timer is always reserved. */

@@ -22,7 +22,6 @@ struct worker;
 struct looks {
 	struct timer timer; /* the next turn; not set where Secrets are not looked at */
 	struct ratelimit limit; /* this worker's part of the probes */
-	unsigned granted; /* ever; wraps */
 	int64_t least_interval_ns; /* of the intervals of its objects and of the settings, the shortest so far */
 };
 
